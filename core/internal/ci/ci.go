@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package ci knows the CI hosts, one file each: environment in, Facts out. On
+// a machine that is none of them, git answers for commit and branch.
+package ci
+
+// Facts is what a CI says about the run. Empty fields are unknown.
+type Facts struct {
+	Host        string `json:"host,omitempty"` // github, gitlab, circleci, codebuild, jenkins; "" on a plain terminal
+	Commit      string `json:"commit,omitempty"`
+	Branch      string `json:"branch,omitempty"`
+	Tag         string `json:"tag,omitempty"`
+	PullRequest string `json:"pullRequest,omitempty"` // number or address of the pull or merge request this run is for
+	RunURL      string `json:"runUrl,omitempty"`
+	Actor       string `json:"actor,omitempty"`
+}
+
+// hosts in the order they are asked: a runner of one system may run inside a
+// job of another (CodeBuild runs GitHub's), and then the inner one is right.
+var hosts = []func(func(string) string) (Facts, bool){github, gitlab, circleci, jenkins, codebuild}
+
+// Detect reads the facts from the environment of the CI, if there is one.
+func Detect(getenv func(string) string) Facts {
+	for _, host := range hosts {
+		if facts, ok := host(getenv); ok {
+			return facts
+		}
+	}
+	return Facts{}
+}
+
+// first is the first value that is not empty.
+func first(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}

@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package ci
+
+// gitlab: https://docs.gitlab.com/ci/variables/predefined_variables/ ; the same
+// on gitlab.cn (JiHu) and self-managed instances.
+func gitlab(getenv func(string) string) (Facts, bool) {
+	if getenv("GITLAB_CI") != "true" {
+		return Facts{}, false
+	}
+	return Facts{
+		Host:        "gitlab",
+		Commit:      getenv("CI_COMMIT_SHA"),
+		Branch:      first(getenv("CI_COMMIT_BRANCH"), getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME")),
+		Tag:         getenv("CI_COMMIT_TAG"),
+		PullRequest: getenv("CI_MERGE_REQUEST_IID"),
+		RunURL:      first(getenv("CI_JOB_URL"), getenv("CI_PIPELINE_URL")),
+		Actor:       getenv("GITLAB_USER_LOGIN"),
+	}, true
+}
