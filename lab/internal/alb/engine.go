@@ -1,0 +1,439 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alb
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+	"sort"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// Engine holds every load balancer and target group of the lab.
+type Engine struct {
+	opt    Options
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+	poke   chan struct{} // wakes the sweeper when something became due earlier
+
+	mu        sync.Mutex
+	groups    map[string]*group
+	balancers map[string]*balancer
+	addresses map[string]netip.Addr // by load balancer ARN and zone
+	draws     int                   // counts registrations, so that each draws anew
+	pools     map[string]*pool      // by node and target
+	rand      *rand.Rand            // for weighted groups
+	events    []Event               // for the observer, handed over by the sweeper
+}
+
+// group is a target group with its targets, in order of registration.
+type group struct {
+	TargetGroup
+	records []*entry
+	users   []*balancer // load balancers whose rules forward here
+}
+
+// entry is a record and what runs on its behalf.
+type entry struct {
+	record
+	stop    context.CancelFunc // ends the health checker; nil: none runs
+	checks  HealthCheck        // what the running checker was started with
+	flights map[*flight]struct{}
+
+	goneReported bool
+}
+
+// New starts an engine. Close ends it.
+func New(o Options) *Engine {
+	ctx, cancel := context.WithCancel(context.Background())
+	e := &Engine{
+		opt: o.withDefaults(), ctx: ctx, cancel: cancel, poke: make(chan struct{}, 1),
+		groups: map[string]*group{}, balancers: map[string]*balancer{},
+		addresses: map[string]netip.Addr{}, pools: map[string]*pool{},
+		rand: rand.New(rand.NewPCG(o.Seed, 0)),
+	}
+	e.wg.Go(e.sweepLoop)
+	return e
+}
+
+// Close ends all listeners, requests and health checks and waits for them.
+func (e *Engine) Close() error {
+	e.cancel()
+	e.mu.Lock()
+	for _, b := range e.balancers {
+		b.close()
+	}
+	e.balancers = map[string]*balancer{}
+	for _, g := range e.groups {
+		for _, r := range g.records {
+			r.halt()
+		}
+	}
+	pools := mapValues(e.pools)
+	e.mu.Unlock()
+	e.wg.Wait()
+	for _, p := range pools {
+		p.rt.CloseIdleConnections()
+	}
+	e.flush()
+	return nil
+}
+
+// PutTargetGroup makes or changes a target group; its targets stay.
+func (e *Engine) PutTargetGroup(tg TargetGroup) error {
+	if err := validGroup(tg); err != nil {
+		return fmt.Errorf("putting target group %q: %w", tg.ARN, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g := e.groups[tg.ARN]
+	if g == nil {
+		g = &group{}
+		e.groups[tg.ARN] = g
+	}
+	g.TargetGroup = tg
+	e.attach()
+	e.tend()
+	return nil
+}
+
+// DeleteTargetGroup drops a group at once: requests in flight are cut, no delay is kept.
+func (e *Engine) DeleteTargetGroup(arn string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if g := e.groups[arn]; g != nil {
+		for _, r := range g.records {
+			r.halt()
+			r.cut(nil)
+		}
+		delete(e.groups, arn)
+	}
+}
+
+// Register adds targets. One that is draining is put back and starts anew; one that is registered stays as it is.
+func (e *Engine) Register(arn string, ts []Target) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g, err := e.group(arn)
+	if err != nil {
+		return fmt.Errorf("registering targets: %w", err)
+	}
+	for _, t := range ts {
+		if _, err := netip.ParseAddr(t.ID); err != nil {
+			return fmt.Errorf("registering target %q in %q: its id must be an IP address", t.ID, arn)
+		}
+	}
+	now := time.Now()
+	for _, t := range ts {
+		t = g.complete(t)
+		r := g.find(t)
+		switch {
+		case r == nil:
+			e.draws++
+			g.records = append(g.records, &entry{record: newRecord(t, now, e.draws), flights: map[*flight]struct{}{}})
+		case r.draining():
+			e.draws++
+			r.record = r.register(now, e.draws)
+		default:
+			continue
+		}
+		e.report(g, g.find(t), now)
+	}
+	e.tend()
+	return nil
+}
+
+// Deregister starts the draining of targets; unknown and draining ones are left alone.
+func (e *Engine) Deregister(arn string, ts []Target) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g, err := e.group(arn)
+	if err != nil {
+		return fmt.Errorf("deregistering targets: %w", err)
+	}
+	now := time.Now()
+	for _, t := range ts {
+		r := g.find(g.complete(t))
+		if r == nil || r.draining() {
+			continue
+		}
+		delay := g.delay()
+		if !g.serves(r.Target) {
+			delay = 0 // no load balancer sends there, so there is nothing to drain
+		}
+		n := strconv.Itoa(r.last().N)
+		r.record = r.deregister(now, delay, e.opt.Jitter.draw(e.opt.Seed, "jitter", arn, r.Target.addr(), n))
+		e.report(g, r, now)
+	}
+	e.tend()
+	return nil
+}
+
+// Health is DescribeTargetHealth: every listed target, or the asked ones.
+func (e *Engine) Health(arn string, ask []Target) ([]TargetHealth, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g, err := e.group(arn)
+	if err != nil {
+		return nil, fmt.Errorf("describing target health: %w", err)
+	}
+	now := time.Now()
+	out := []TargetHealth{}
+	if ask == nil {
+		for _, r := range g.records {
+			if r.listed(now) {
+				out = append(out, e.describe(g, r, now))
+			}
+		}
+		return out, nil
+	}
+	for _, t := range ask {
+		t = g.complete(t)
+		if r := g.find(t); r != nil && r.listed(now) {
+			out = append(out, e.describe(g, r, now))
+		} else {
+			out = append(out, notRegistered(t, g.HealthCheck))
+		}
+	}
+	return out, nil
+}
+
+func (e *Engine) describe(g *group, r *entry, now time.Time) TargetHealth {
+	return r.describe(now, g.serves(r.Target), r.known(e.eachLag(g, r)), g.HealthCheck)
+}
+
+func (e *Engine) group(arn string) (*group, error) {
+	if g := e.groups[arn]; g != nil {
+		return g, nil
+	}
+	return nil, fmt.Errorf("target group %q: %w", arn, ErrTargetGroupNotFound)
+}
+
+// attach works out again which load balancers use which groups. A group that
+// comes into use registers its targets anew with the nodes.
+func (e *Engine) attach() {
+	now := time.Now()
+	for _, arn := range sortedKeys(e.groups) {
+		g := e.groups[arn]
+		var users []*balancer
+		for _, lb := range sortedKeys(e.balancers) {
+			if b := e.balancers[lb]; b.uses(arn) {
+				users = append(users, b)
+			}
+		}
+		fresh := len(g.users) == 0 && len(users) > 0
+		g.users = users
+		for _, r := range g.records {
+			if fresh && !r.draining() {
+				e.draws++
+				r.record = newRecord(r.Target, now, e.draws)
+				e.report(g, r, now)
+			}
+		}
+	}
+}
+
+func (g *group) complete(t Target) Target {
+	if t.Port == 0 {
+		t.Port = g.Port
+	}
+	return t
+}
+
+func (g *group) find(t Target) *entry {
+	for _, r := range g.records {
+		if r.Target.ID == t.ID && r.Target.Port == t.Port {
+			return r
+		}
+	}
+	return nil
+}
+
+// serves says whether some load balancer may send to t: the group is on a
+// listener and the target's zone is enabled there.
+func (g *group) serves(t Target) bool {
+	for _, b := range g.users {
+		if t.AZ == "" || t.AZ == "all" || slices.Contains(b.Zones, t.AZ) {
+			return true
+		}
+	}
+	return false
+}
+
+func (g *group) delay() time.Duration {
+	return seconds(g.Attributes, "deregistration_delay.timeout_seconds", 300*time.Second)
+}
+
+func (r *entry) listed(now time.Time) bool { return !r.draining() || now.Before(r.Gone) }
+
+// lag is what a node's view of one span lags by; it is drawn, not stored.
+func (e *Engine) lag(node netip.Addr, arn string, t Target, s span) lags {
+	n := strconv.Itoa(s.N)
+	return lags{
+		register:   e.opt.Registration.draw(e.opt.Seed, "register", node.String(), arn, t.addr(), n),
+		deregister: e.opt.Deregister.draw(e.opt.Seed, "deregister", node.String(), arn, t.addr(), n),
+	}
+}
+
+// eachLag are the lags of all nodes that use the group, for the last span.
+func (e *Engine) eachLag(g *group, r *entry) []lags {
+	var out []lags
+	for _, b := range g.users {
+		for _, n := range b.nodes {
+			out = append(out, e.lag(n.addr, g.ARN, r.Target, r.last()))
+		}
+	}
+	return out
+}
+
+// tend starts and stops health checkers to fit the present state, then wakes the sweeper.
+func (e *Engine) tend() {
+	for _, g := range e.groups {
+		for _, r := range g.records {
+			e.tendOne(g, r)
+		}
+	}
+	e.wake()
+}
+
+func (e *Engine) wake() {
+	select {
+	case e.poke <- struct{}{}:
+	default:
+	}
+}
+
+func (e *Engine) tendOne(g *group, r *entry) {
+	// Nodes that have not heard of a deregistration go on checking.
+	want := g.HealthCheck.Enabled && g.serves(r.Target) && e.ctx.Err() == nil && time.Now().Before(e.forgotten(g, r))
+	if r.stop != nil && (!want || r.checks != g.HealthCheck) {
+		r.halt()
+	}
+	if !g.serves(r.Target) || !g.HealthCheck.Enabled {
+		r.Passed, r.Failed, r.Health = 0, 0, stateInitial
+	}
+	if want && r.stop == nil {
+		ctx, cancel := context.WithCancel(e.ctx)
+		r.stop, r.checks = cancel, g.HealthCheck
+		e.wg.Go(func() { e.checkLoop(ctx, g, r) })
+	}
+}
+
+// forgotten is when the last node drops a draining target from its list; the
+// far future while it is registered.
+func (e *Engine) forgotten(g *group, r *entry) time.Time {
+	if !r.draining() {
+		return time.Unix(1<<40, 0)
+	}
+	at := r.last().Until
+	for _, l := range e.eachLag(g, r) {
+		if t := r.last().Until.Add(l.deregister); t.After(at) {
+			at = t
+		}
+	}
+	return at
+}
+
+func (r *entry) halt() {
+	if r.stop != nil {
+		r.stop()
+		r.stop = nil
+	}
+}
+
+// sweepLoop does what falls due: cutting requests whose target's delay is
+// over, and dropping targets that are gone.
+func (e *Engine) sweepLoop() {
+	timer := time.NewTimer(time.Hour)
+	defer timer.Stop()
+	for {
+		next := e.sweep(time.Now())
+		e.flush()
+		timer.Reset(time.Until(next))
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-e.poke:
+		case <-timer.C:
+		}
+	}
+}
+
+// sweep does what is due at now and says when to come again.
+func (e *Engine) sweep(now time.Time) time.Time {
+	next := now.Add(time.Hour)
+	due := func(t time.Time) bool {
+		if t.After(now) {
+			if t.Before(next) {
+				next = t
+			}
+			return false
+		}
+		return true
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, g := range e.groups {
+		g.records = slices.DeleteFunc(g.records, func(r *entry) bool {
+			if !r.draining() {
+				return false
+			}
+			e.cutDue(g, r, due)
+			forgotten := due(e.forgotten(g, r))
+			if forgotten {
+				r.halt()
+			}
+			gone := due(r.Gone)
+			if gone && !r.goneReported {
+				r.goneReported = true
+				e.report(g, r, now)
+			}
+			return gone && forgotten && len(r.flights) == 0
+		})
+	}
+	e.dropPools()
+	return next
+}
+
+// cutDue ends the requests of every node whose time for this target is over.
+func (e *Engine) cutDue(g *group, r *entry, due func(time.Time) bool) {
+	for _, b := range g.users {
+		for _, n := range b.nodes {
+			if due(r.cutAt(g.delay(), e.lag(n.addr, g.ARN, r.Target, r.last()))) {
+				r.cut(n)
+			}
+		}
+	}
+}
+
+// cut ends the requests in flight from one node, or from all when n is nil.
+func (r *entry) cut(n *node) {
+	for f := range r.flights {
+		if n == nil || f.node == n {
+			f.cancel(errDelayExpired)
+		}
+	}
+}
+
+func mapValues[K comparable, V any](m map[K]V) []V {
+	out := make([]V, 0, len(m))
+	for _, v := range m {
+		out = append(out, v)
+	}
+	return out
+}
+
+func sortedKeys[V any](m map[string]V) []string {
+	out := make([]string, 0, len(m))
+	for k := range m {
+		out = append(out, k)
+	}
+	sort.Strings(out)
+	return out
+}

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alb
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// checkLoop checks one target until ctx ends: first when all nodes know the
+// target, then once an interval.
+func (e *Engine) checkLoop(ctx context.Context, g *group, r *entry) {
+	e.mu.Lock()
+	arn, target, hc := g.ARN, r.Target, r.checks
+	protocol := g.Protocol
+	begin := r.known(e.eachLag(g, r))
+	e.mu.Unlock()
+	if hc.Protocol != "" {
+		protocol = hc.Protocol
+	}
+	for next := begin; ; next = next.Add(hc.Interval) {
+		if now := time.Now(); next.Before(now) {
+			next = now
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(time.Until(next)):
+		}
+		got := e.probe(ctx, strings.ToLower(protocol), target, hc)
+		if ctx.Err() != nil {
+			return
+		}
+		e.apply(arn, target, got, hc)
+	}
+}
+
+// apply takes a check's result into the target's record.
+func (e *Engine) apply(arn string, t Target, got result, hc HealthCheck) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g := e.groups[arn]
+	if g == nil {
+		return
+	}
+	r := g.find(t)
+	// A target put back while its check ran must be seen by all nodes first.
+	if r == nil || time.Now().Before(r.known(e.eachLag(g, r))) {
+		return
+	}
+	before := r.Health
+	r.record = r.checked(got, hc)
+	if r.Health != before && !r.draining() {
+		e.report(g, r, time.Now())
+	}
+}
+
+// probe asks a target once, on a connection of its own.
+func (e *Engine) probe(ctx context.Context, scheme string, t Target, hc HealthCheck) result {
+	ctx, cancel := context.WithTimeout(ctx, hc.Timeout)
+	defer cancel()
+	path := hc.Path
+	if path == "" {
+		path = "/"
+	}
+	url := scheme + "://" + net.JoinHostPort(t.ID, hc.portOf(t)) + path
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return result{reasonFailed, "Health checks failed"}
+	}
+	req.Header.Set("User-Agent", "ELB-HealthChecker/2.0")
+	rt := &http.Transport{
+		DisableKeepAlives: true, DisableCompression: true, DialContext: e.opt.Dialer,
+		TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, // the real one does not verify targets either
+	}
+	defer rt.CloseIdleConnections()
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		var ne net.Error
+		if ctx.Err() != nil || errors.As(err, &ne) && ne.Timeout() || silent(err) {
+			return result{reasonTimeout, "Request timed out"}
+		}
+		return result{reasonFailed, "Health checks failed"}
+	}
+	defer func() { _ = resp.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 1<<16))
+	ok, err := parseMatcher(hc.Matcher)
+	if err != nil || !ok(resp.StatusCode) {
+		return mismatch(resp.StatusCode)
+	}
+	return result{}
+}
+
+// parseMatcher reads "200", "200,202" and "200-299", and mixtures.
+func parseMatcher(m string) (func(int) bool, error) {
+	if m == "" {
+		m = "200"
+	}
+	var ranges [][2]int
+	for part := range strings.SplitSeq(m, ",") {
+		low, high, isRange := strings.Cut(strings.TrimSpace(part), "-")
+		if !isRange {
+			high = low
+		}
+		a, err1 := strconv.Atoi(low)
+		b, err2 := strconv.Atoi(high)
+		if err1 != nil || err2 != nil || a < 200 || b > 499 || a > b {
+			return nil, fmt.Errorf("matcher %q: want codes from 200 to 499, such as 200,202 or 200-299", m)
+		}
+		ranges = append(ranges, [2]int{a, b})
+	}
+	return func(code int) bool {
+		for _, r := range ranges {
+			if r[0] <= code && code <= r[1] {
+				return true
+			}
+		}
+		return false
+	}, nil
+}
