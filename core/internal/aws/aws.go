@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package aws is the one home of the AWS SDK's config, sts, eks and elbv2:
+// settings go in; a config, the way into an EKS cluster and the states of
+// targets come out. Endpoints, regions and partitions are the SDK's business
+// (AWS_ENDPOINT_URL_* and the like work), and nothing is built by string.
+package aws
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/eks"
+	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
+)
+
+// Options say as whom and where. Empty fields are the SDK's default chain.
+type Options struct {
+	Region, Profile     string
+	RoleARN, ExternalID string
+	SessionName         string // of the assumed role; empty: outlast
+	UserAgent           string
+}
+
+// AuthError is a login that failed or a permission that lacks.
+type AuthError struct{ Err error }
+
+func (e *AuthError) Error() string { return e.Err.Error() }
+func (e *AuthError) Unwrap() error { return e.Err }
+
+// Load makes the SDK's config and proves that there is a region. Requests are
+// tried up to 8 times: the SDK's own 3 give up after a few seconds of the ELB
+// API's throttling.
+func Load(ctx context.Context, opt Options) (awssdk.Config, error) {
+	load := []func(*config.LoadOptions) error{
+		config.WithRetryer(func() awssdk.Retryer {
+			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 8, 10*time.Second })
+		}),
+		config.WithAppID(opt.UserAgent),
+	}
+	if opt.Region != "" {
+		load = append(load, config.WithRegion(opt.Region))
+	}
+	if opt.Profile != "" {
+		load = append(load, config.WithSharedConfigProfile(opt.Profile))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, load...)
+	if err != nil {
+		return cfg, &AuthError{fmt.Errorf("reading the AWS configuration: %w", err)}
+	}
+	if cfg.Region == "" {
+		return cfg, &AuthError{errors.New("reading the AWS configuration: no region is set; give --region, region in outlast.yaml, or AWS_REGION")}
+	}
+	if opt.RoleARN != "" {
+		name := opt.SessionName
+		if name == "" {
+			name = "outlast"
+		}
+		cfg.Credentials = awssdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), opt.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+			o.RoleSessionName = name
+			if opt.ExternalID != "" {
+				o.ExternalID = &opt.ExternalID
+			}
+		}))
+	}
+	return cfg, nil
+}
+
+// Identity is who the credentials belong to.
+type Identity struct{ Account, ARN string }
+
+// WhoAmI asks STS, which tells missing, wrong and expired credentials apart.
+func WhoAmI(ctx context.Context, cfg awssdk.Config) (Identity, error) {
+	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		return Identity{}, &AuthError{fmt.Errorf("finding AWS credentials: none in the environment, the shared files, a web identity, or the instance's or pod's role; "+
+			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or an OIDC role: %w", shorten(err))}
+	}
+	out, err := sts.NewFromConfig(cfg).GetCallerIdentity(ctx, nil)
+	if err != nil {
+		return Identity{}, explain(err, "asking STS who we are", "in "+cfg.Region)
+	}
+	return Identity{Account: awssdk.ToString(out.Account), ARN: awssdk.ToString(out.Arn)}, nil
+}
+
+// Cluster is what EKS says of one.
+type Cluster struct {
+	Endpoint string
+	CA       []byte // PEM
+	Version  string
+}
+
+// DescribeCluster asks EKS how to reach a cluster.
+func DescribeCluster(ctx context.Context, cfg awssdk.Config, name string) (Cluster, error) {
+	out, err := eks.NewFromConfig(cfg).DescribeCluster(ctx, &eks.DescribeClusterInput{Name: &name})
+	if err != nil {
+		return Cluster{}, explain(err, "describing EKS cluster "+name, "in "+cfg.Region)
+	}
+	c := out.Cluster
+	if c == nil || c.Endpoint == nil || c.CertificateAuthority == nil {
+		return Cluster{}, fmt.Errorf("describing EKS cluster %s in %s: it has no endpoint yet", name, cfg.Region)
+	}
+	if c.Status != ekstypes.ClusterStatusActive && c.Status != ekstypes.ClusterStatusUpdating {
+		return Cluster{}, fmt.Errorf("describing EKS cluster %s in %s: its status is %s, not ACTIVE", name, cfg.Region, c.Status)
+	}
+	ca, err := base64.StdEncoding.DecodeString(awssdk.ToString(c.CertificateAuthority.Data))
+	if err != nil {
+		return Cluster{}, fmt.Errorf("describing EKS cluster %s in %s: reading its certificate: %w", name, cfg.Region, err)
+	}
+	return Cluster{Endpoint: *c.Endpoint, CA: ca, Version: awssdk.ToString(c.Version)}, nil
+}
+
+// Token life: EKS accepts a presigned request for 15 minutes, whatever expiry
+// it carries; tools keep it for 14.
+const (
+	tokenLife   = 14 * time.Minute
+	tokenPrefix = "k8s-aws-v1."
+)
+
+// Token presigns the request by which EKS learns who we are. It is signed for
+// the region's public STS host even when AWS_ENDPOINT_URL_STS points
+// elsewhere, since EKS accepts no other. The token is a bearer secret.
+func Token(ctx context.Context, cfg awssdk.Config, cluster string) (string, time.Time, error) {
+	public := cfg.Copy()
+	public.BaseEndpoint = nil
+	client := sts.NewFromConfig(public, func(o *sts.Options) {
+		o.BaseEndpoint = nil
+		o.EndpointResolverV2 = publicEndpoint{sts.NewDefaultEndpointResolverV2()}
+	})
+	req, err := sts.NewPresignClient(client).PresignGetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.PresignOptions) {
+		o.ClientOptions = append(o.ClientOptions, sts.WithAPIOptions(
+			smithyhttp.SetHeaderValue("x-k8s-aws-id", cluster),
+			smithyhttp.SetHeaderValue("X-Amz-Expires", "60")))
+	})
+	if err != nil {
+		return "", time.Time{}, explain(err, "signing the login to EKS cluster "+cluster, "in "+cfg.Region)
+	}
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(req.URL)), time.Now().Add(tokenLife), nil
+}
+
+// explain sorts AWS's errors: a login or permission that lacks is an AuthError
+// that says what to do.
+func explain(err error, verb, where string) error {
+	what := strings.TrimSpace(verb + " " + where)
+	var api smithy.APIError
+	if !errors.As(err, &api) {
+		return fmt.Errorf("%s: %w", what, shorten(err))
+	}
+	said := fmt.Sprintf("%s (%s)", api.ErrorMessage(), api.ErrorCode())
+	switch api.ErrorCode() {
+	case "ExpiredToken", "ExpiredTokenException", "RequestExpired":
+		return &AuthError{fmt.Errorf("%s: the AWS credentials have expired; renew them: %s", what, said)}
+	case "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "AuthFailure":
+		return &AuthError{fmt.Errorf("%s: AWS does not accept the credentials (wrong key, or the key of another partition): %s", what, said)}
+	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation":
+		return &AuthError{fmt.Errorf("%s: not allowed; add the action to the role's policy: %s", what, said)}
+	case "ResourceNotFoundException":
+		return fmt.Errorf("%s: there is none of this name in that region and account; check the name and the region: %s", what, said)
+	}
+	return fmt.Errorf("%s: %s", what, said)
+}
+
+// shorten keeps the innermost reasons of an SDK error, which repeats itself.
+func shorten(err error) error {
+	text := err.Error()
+	if i := strings.LastIndex(text, "exceeded maximum number of attempts"); i >= 0 {
+		text = text[i:]
+	}
+	return errors.New(strings.Join(strings.Fields(text), " "))
+}

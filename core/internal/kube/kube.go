@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package kube is the one home of client-go: how to reach a cluster goes in,
+// and a Client comes out that reads and server-side-applies any object, as
+// apply and gate want it. It never forces a write and never prints.
+package kube
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"sync"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+)
+
+// FieldManager is the name that owns the fields which Outlast applies.
+const FieldManager = "outlast"
+
+// Client talks to one API server.
+type Client struct {
+	host   string
+	rest   *rest.RESTClient
+	dyn    dynamic.Interface
+	disco  *discovery.DiscoveryClient
+	mu     sync.Mutex
+	mapper meta.RESTMapper // nil until the first use
+}
+
+// requestTimeout ends one request; the waits around it have their own deadline.
+const requestTimeout = 30 * time.Second
+
+// New makes a client; it connects to nothing yet.
+func New(access Access) (*Client, error) {
+	cfg, err := access.config()
+	if err != nil {
+		return nil, err
+	}
+	cfg.QPS = -1 // the server's own fairness limits us; client-go's 5/s makes a deploy crawl
+	cfg.Timeout = requestTimeout
+	cfg.UserAgent = access.UserAgent
+	cfg.WarningHandlerWithContext = rest.NoWarnings{}
+	c := &Client{host: cfg.Host}
+	if c.dyn, err = dynamic.NewForConfig(cfg); err != nil {
+		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
+	}
+	if c.disco, err = discovery.NewDiscoveryClientForConfig(cfg); err != nil {
+		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
+	}
+	raw := rest.CopyConfig(cfg)
+	raw.GroupVersion, raw.APIPath, raw.NegotiatedSerializer = &schema.GroupVersion{Version: "v1"}, "/api", plainText{}
+	if c.rest, err = rest.RESTClientFor(raw); err != nil {
+		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
+	}
+	return c, nil
+}
+
+// Ping asks for the server's version, which tells an unreachable server, a
+// wrong certificate and a refused login apart.
+func (c *Client) Ping(ctx context.Context) (string, error) {
+	text, err := c.rest.Get().AbsPath("/version").DoRaw(ctx)
+	if err != nil {
+		return "", c.explain(err, "asking for its version", "")
+	}
+	var version struct {
+		GitVersion string `json:"gitVersion"`
+	}
+	if err := json.Unmarshal(text, &version); err != nil || version.GitVersion == "" {
+		return "", fmt.Errorf("asking %s for its version: the answer is not a Kubernetes API server's", c.host)
+	}
+	return version.GitVersion, nil
+}
+
+// resource finds where objects of a kind live on the server. An unknown kind
+// is looked up a second time, since the deploy itself may have created it.
+func (c *Client) resource(ctx context.Context, apiVersion, kind, namespace string) (dynamic.ResourceInterface, error) {
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	if err != nil {
+		return nil, fmt.Errorf("reading apiVersion %q: %w", apiVersion, err)
+	}
+	mapping, err := c.mapping(ctx, gv.WithKind(kind), false)
+	if meta.IsNoMatchError(err) {
+		mapping, err = c.mapping(ctx, gv.WithKind(kind), true)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
+		if namespace == "" {
+			namespace = "default"
+		}
+		return c.dyn.Resource(mapping.Resource).Namespace(namespace), nil
+	}
+	return c.dyn.Resource(mapping.Resource), nil
+}
+
+func (c *Client) mapping(ctx context.Context, gvk schema.GroupVersionKind, again bool) (*meta.RESTMapping, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.mapper == nil || again {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		groups, err := restmapper.GetAPIGroupResources(c.disco)
+		if err != nil {
+			return nil, c.explain(err, "asking which kinds it serves", "")
+		}
+		c.mapper = restmapper.NewDiscoveryRESTMapper(groups)
+	}
+	return c.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+}
+
+// Get reads one object; nil without an error means that it does not exist.
+func (c *Client) Get(ctx context.Context, apiVersion, kind, namespace, name string) (*unstructured.Unstructured, error) {
+	r, err := c.resource(ctx, apiVersion, kind, namespace)
+	if err != nil {
+		return nil, err
+	}
+	obj, err := r.Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.explain(err, "reading", id(kind, namespace, name))
+	}
+	return obj, nil
+}
+
+// List reads the objects of a kind in a namespace that match a label
+// selector; an empty selector matches all.
+func (c *Client) List(ctx context.Context, apiVersion, kind, namespace, labels string) ([]unstructured.Unstructured, error) {
+	r, err := c.resource(ctx, apiVersion, kind, namespace)
+	if err != nil {
+		return nil, err
+	}
+	var all []unstructured.Unstructured
+	opt := metav1.ListOptions{LabelSelector: labels, Limit: 500}
+	for {
+		page, err := r.List(ctx, opt)
+		if err != nil {
+			return nil, c.explain(err, "listing", id(kind, namespace, labels))
+		}
+		all = append(all, page.Items...)
+		if opt.Continue = page.GetContinue(); opt.Continue == "" {
+			return all, nil
+		}
+	}
+}
+
+// Apply sends an object by server-side apply, or asks what that would give
+// (dryRun). It never takes a field from another manager.
+func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error) {
+	r, err := c.resource(ctx, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	body, err := obj.MarshalJSON()
+	if err != nil {
+		return nil, fmt.Errorf("writing %s as JSON: %w", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), err)
+	}
+	opt := metav1.PatchOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict}
+	if dryRun {
+		opt.DryRun = []string{metav1.DryRunAll}
+	}
+	got, err := r.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, opt)
+	if err != nil {
+		return nil, c.explain(err, "applying", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()))
+	}
+	return got, nil
+}
+
+// Logs reads the last lines of a container; previous means the one before its
+// last restart.
+func (c *Client) Logs(ctx context.Context, namespace, pod, container string, lines int, previous bool) (string, error) {
+	req := c.rest.Get().Namespace(namespace).Resource("pods").Name(pod).SubResource("log").
+		Param("container", container).Param("tailLines", fmt.Sprint(lines)).Param("limitBytes", "65536")
+	if previous {
+		req = req.Param("previous", "true")
+	}
+	text, err := req.DoRaw(ctx)
+	if err != nil {
+		return "", c.explain(err, "reading the log of", id("Pod", namespace, pod))
+	}
+	return string(text), nil
+}
+
+func id(kind, namespace, name string) string {
+	if namespace == "" {
+		return kind + "/" + name
+	}
+	return kind + "/" + namespace + "/" + name
+}
