@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"fmt"
+
+	"github.com/outlast-ci/outlast/core/drain"
+)
+
+// reasons says ELBv2's reason codes in words.
+var reasons = map[string]string{
+	"Elb.RegistrationInProgress":      "being registered",
+	"Elb.InitialHealthChecking":       "waiting for its first health checks",
+	"Elb.InternalError":               "the balancer has an internal error",
+	"Target.ResponseCodeMismatch":     "the health check gets another status code than the matcher wants",
+	"Target.Timeout":                  "the health check gets no answer in time",
+	"Target.FailedHealthChecks":       "the health check cannot connect, or the answer is broken",
+	"Target.NotRegistered":            "not registered",
+	"Target.NotInUse":                 "its target group is on no listener, or its zone is not enabled on the balancer",
+	"Target.InvalidState":             "the instance is stopped",
+	"Target.IpUnusable":               "the address belongs to a load balancer",
+	"Target.DeregistrationInProgress": "draining",
+	"Target.HealthCheckDisabled":      "health checks are off",
+}
+
+// words says a target's state with its reason.
+func words(t Target) string {
+	reason := reasons[t.Reason]
+	if reason == "" {
+		reason = t.Reason
+	}
+	switch {
+	case reason == "" || reason == t.State:
+		return t.State
+	case t.Description != "":
+		return fmt.Sprintf("%s: %s (%s)", t.State, reason, t.Description)
+	}
+	return t.State + ": " + reason
+}
+
+// line is the present state of one object, for the progress view.
+type line struct{ object, text string }
+
+// lines tells the present state of the workload and of each pod that matters.
+func (t *track) lines() []line {
+	s := t.last
+	state := s.Complete
+	switch {
+	case len(s.Unknown) > 0:
+		state = "cannot tell: " + s.Unknown[0]
+	case t.verdict.Failed != "":
+		state = "failed: " + string(t.verdict.Failed)
+	case state == "" && t.verdict.Done:
+		state = "rollout complete, old pods gone"
+	case state == "":
+		state = "rollout complete"
+	}
+	out := []line{{t.workload.ID(), state}}
+	for _, uid := range t.order {
+		if p := t.pods[uid]; p.Name != "" {
+			out = append(out, line{"pod " + p.Name, t.podWords(p)})
+		}
+	}
+	return out
+}
+
+func (t *track) podWords(p *PodTimeline) string {
+	kind, state := "old", "running"
+	if p.New {
+		kind, state = "new", "starting"
+	}
+	switch {
+	case !p.Gone.IsZero():
+		state = "gone"
+	case !p.Ended.IsZero():
+		state = "ended"
+	case !p.Deleted.IsZero():
+		state = "terminating"
+	case !p.Ready.IsZero():
+		state = "ready"
+	}
+	target := ""
+	switch {
+	case !p.Drained.IsZero():
+		target = ", target drained"
+	case !p.Draining.IsZero():
+		target = ", target draining"
+	case !p.Healthy.IsZero():
+		target = ", target healthy"
+	case !p.Registered.IsZero():
+		target = ", target registered"
+	}
+	return kind + ", " + state + target
+}
+
+// result is the workload's part of the Result.
+func (t *track) result() WorkloadResult {
+	r := WorkloadResult{Object: t.workload.ID(), Desired: t.last.Desired, MinHealthy: t.minimum}
+	if !t.verdict.Done {
+		r.Problems = t.verdict.Problems
+	}
+	for _, g := range t.groups {
+		r.Groups = append(r.Groups, g.ARN)
+	}
+	for _, uid := range t.order {
+		p := *t.pods[uid]
+		if t.workload.Behind && !p.Deleted.IsZero() && !p.Gone.IsZero() {
+			p.Proof, p.Margin = proof(t.workload.Plan, p)
+		}
+		r.Pods = append(r.Pods, p)
+	}
+	return r
+}
+
+// proof says whether the pod was seen to outlast its target. Strict: the
+// target was gone before the first container ended. Fast: no container ended
+// before the balancer must have stopped sending, and none was killed. The
+// times of targets are those of polls, so where the truth may lie between two
+// polls on either side of the end, nothing was observed.
+func proof(plan drain.Plan, p PodTimeline) (Proof, float64) {
+	ended := p.Ended
+	if ended.IsZero() { // it vanished between two polls
+		ended = p.Gone
+	}
+	until, before := p.Drained, p.listed
+	if plan.Mode == drain.Fast {
+		hold := plan.Inputs.Propagation + plan.Inputs.Margin
+		until, before = p.Draining.Add(hold), p.serving.Add(hold)
+		if p.Killed {
+			return Broken, ended.Sub(until).Seconds()
+		}
+	}
+	switch margin := ended.Sub(until).Seconds(); {
+	case p.Registered.IsZero() || (plan.Mode == drain.Fast && p.Draining.IsZero()):
+		return NotObserved, 0
+	case plan.Mode != drain.Fast && p.Drained.IsZero(): // gone, but its target was still listed at the end
+		return Broken, ended.Sub(before).Seconds()
+	case margin >= 0 && !p.Ended.IsZero():
+		return Proven, margin
+	case !p.Ended.IsZero() && ended.Before(before):
+		return Broken, margin
+	}
+	return NotObserved, 0
+}

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package aws
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"golang.org/x/time/rate"
+
+	"github.com/outlast-ci/outlast/core/gate"
+)
+
+// Balancer reads ELBv2 for the gate. All calls of a process share one budget:
+// the account's Describe calls refill at 10 a second for everybody, the
+// controller that we wait for included.
+type Balancer struct {
+	client *elb.Client
+	budget *rate.Limiter
+}
+
+// Calls a second, and how many at once.
+const (
+	callsPerSecond = 2
+	callsAtOnce    = 10
+)
+
+// NewBalancer makes a Balancer.
+func NewBalancer(cfg awssdk.Config) *Balancer {
+	return &Balancer{client: elb.NewFromConfig(cfg), budget: rate.NewLimiter(callsPerSecond, callsAtOnce)}
+}
+
+var _ gate.Balancer = (*Balancer)(nil)
+
+// TargetHealth lists the targets of a group (DescribeTargetHealth is not paged).
+func (b *Balancer) TargetHealth(ctx context.Context, groupARN string) ([]gate.Target, error) {
+	if err := b.budget.Wait(ctx); err != nil {
+		return nil, err
+	}
+	out, err := b.client.DescribeTargetHealth(ctx, &elb.DescribeTargetHealthInput{TargetGroupArn: &groupARN})
+	if err != nil {
+		return nil, explain(err, "describing the target health of "+groupARN, "")
+	}
+	targets := make([]gate.Target, 0, len(out.TargetHealthDescriptions))
+	for _, d := range out.TargetHealthDescriptions {
+		if d.Target == nil || d.TargetHealth == nil {
+			continue
+		}
+		targets = append(targets, gate.Target{
+			ID: awssdk.ToString(d.Target.Id), Port: int(awssdk.ToInt32(d.Target.Port)),
+			State: string(d.TargetHealth.State), Reason: string(d.TargetHealth.Reason), Description: awssdk.ToString(d.TargetHealth.Description),
+		})
+	}
+	return targets, nil
+}
+
+// Check proves that the states of targets may be read, before anything is
+// changed: a group that does not exist is answered by its absence, a login
+// that may not ask by a refusal.
+func (b *Balancer) Check(ctx context.Context) error {
+	_, err := b.client.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{PageSize: awssdk.Int32(1)})
+	var none *types.TargetGroupNotFoundException
+	if err != nil && !errors.As(err, &none) {
+		return fmt.Errorf("%w (the gate needs elasticloadbalancing:DescribeTargetHealth and DescribeTargetGroups)", explain(err, "asking ELBv2 for target groups", ""))
+	}
+	return nil
+}
