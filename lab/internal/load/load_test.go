@@ -299,3 +299,20 @@ func TestLatencyIsByNearestRank(t *testing.T) {
 		t.Errorf("of one: %+v", got)
 	}
 }
+
+func TestALateSendIsCountedAndItsDelayIsLatency(t *testing.T) {
+	srv := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	defer srv.Close()
+	g, err := newGenerator(Options{URL: srv.URL, Rate: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	g.begin = time.Now().Add(-time.Second)
+	g.tally.start(g.begin, 1)
+	g.send(t.Context(), 0, g.begin)
+	r := g.tally.report(g.begin, time.Now(), 1)
+	if r.Late != 1 || r.MaxLag < time.Second || r.Fast.P50 < time.Second || r.Failed != 0 {
+		t.Errorf("late %d, lag %s, p50 %s, failed %d: want 1, 1s and more twice, 0", r.Late, r.MaxLag, r.Fast.P50, r.Failed)
+	}
+}
