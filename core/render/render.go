@@ -68,6 +68,9 @@ type Workload struct {
 	Plan       drain.Plan `json:"plan,omitzero"`
 }
 
+// ID is how messages name the workload: Kind/namespace/name.
+func (w Workload) ID() string { return w.Kind + "/" + w.Namespace + "/" + w.Name }
+
 // Change is one field that was set.
 type Change struct {
 	Object string `json:"object"` // Kind/namespace/name

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package cli is the command line: flags, variables and outlast.yaml in, exit
+// code and files out. It is where the clients are built and given to core; it
+// holds the one table of inputs that the wrappers are made from.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/outlast-ci/outlast/core"
+)
+
+// Env is the world of one call.
+type Env struct {
+	Args    []string // without the program's name
+	Environ []string // NAME=value
+	Dir     string   // working folder, absolute
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Live    bool       // Stderr is a terminal that can redraw
+	Width   func() int // of that terminal
+	UID     int
+	Version string
+}
+
+// Getenv reads one variable of Env.
+func (e Env) Getenv(name string) string {
+	for _, pair := range e.Environ {
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			return v
+		}
+	}
+	return ""
+}
+
+// ErrTerminated is the cause to cancel Main's context with on SIGTERM; any
+// other cause counts as an interrupt.
+func ErrTerminated() error { return errTerminated }
+
+// Main runs one command and gives its exit code.
+func Main(ctx context.Context, env Env) int {
+	app := &app{env: env}
+	root := app.command()
+	root.SetArgs(env.Args)
+	root.SetOut(env.Stdout)
+	root.SetErr(env.Stderr)
+	err := root.ExecuteContext(ctx)
+	code, _ := explain(ctx, err)
+	if err != nil && !app.told {
+		fmt.Fprintf(env.Stderr, "outlast: %v\n", err)
+	}
+	return code
+}
+
+// app is one call: told is set when the error has been shown already.
+type app struct {
+	env  Env
+	told bool
+}
+
+const about = `Outlast ships a container to Kubernetes behind an AWS load balancer without losing a request:
+build -> push -> render -> apply -> gate, red until every old target has drained.`
+
+func (a *app) command() *cobra.Command {
+	root := &cobra.Command{
+		Use: "outlast", Short: "zero-downtime deploys behind an AWS load balancer", Long: about,
+		SilenceErrors: true, SilenceUsage: true, Args: unknownCommand,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+	})
+	root.AddCommand(a.stageCommand("deploy", "run all stages, or those from --from to --to", "", ""))
+	shorts := map[string]string{
+		"build":  "build the images into OCI layouts",
+		"push":   "build, then push the images and print their digests",
+		"render": "print the manifests with safe drain timings",
+		"apply":  "apply the manifests of an earlier render (--report)",
+		"gate":   "wait for the rollout of an earlier apply (--report)",
+	}
+	for _, name := range core.Stages() {
+		from := name
+		if name == "push" { // layouts do not travel between jobs
+			from = "build"
+		}
+		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
+	}
+	root.AddCommand(&cobra.Command{
+		Use: "version", Short: "print the version", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), a.env.Version)
+			return err
+		},
+	})
+	return root
+}
+
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	return &usageError{fmt.Errorf("unknown command %q%s; see outlast --help", args[0], suggest(cmd, args[0]))}
+}
+
+func suggest(cmd *cobra.Command, word string) string {
+	if near := cmd.SuggestionsFor(word); len(near) > 0 {
+		return fmt.Sprintf(": did you mean %q?", near[0])
+	}
+	return ""
+}
+
+// stageCommand runs a fixed part of the list; deploy's part is told by flags.
+func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
+	cmd := &cobra.Command{Use: name + " [flags]", Short: short}
+	flags := map[string]*[]string{}
+	for _, in := range inputs {
+		if from != "" && (in.name == "from" || in.name == "to") || !readBy(in, name) {
+			continue
+		}
+		value := &flagValue{kind: in.kind}
+		flags[in.name] = &value.items
+		flag := cmd.Flags().VarPF(value, in.name, "", flagUsage(in))
+		if in.kind == boolean {
+			flag.NoOptDefVal = "true"
+		}
+	}
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if len(args) == 0 || name == "render" && len(args) == 1 {
+			return nil
+		}
+		return &usageError{fmt.Errorf("%s takes no argument %q; see outlast %s --help", name, args[0], name)}
+	}
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		given := map[string][]string{}
+		for flag, items := range flags {
+			given[flag] = *items
+		}
+		if len(args) == 1 {
+			given["manifests"] = args
+		}
+		if from != "" {
+			given["from"], given["to"] = []string{from}, []string{to}
+		}
+		return a.run(cmd.Context(), name, given)
+	}
+	return cmd
+}
+
+// readBy tells whether a command's stages read an input.
+func readBy(in input, command string) bool {
+	return in.stages == "all" || command == "deploy" || strings.Contains(in.stages, command) ||
+		command == "push" && strings.Contains(in.stages, "build")
+}
+
+// flagUsage is the input's doc cut to a help line.
+func flagUsage(in input) string {
+	if len(in.choices) > 0 {
+		return strings.Join(in.choices, "|") + ": " + in.doc
+	}
+	return in.doc
+}
+
+// flagValue keeps what was given; checking is one place's work, settings.check.
+type flagValue struct {
+	kind  kind
+	items []string
+}
+
+func (v *flagValue) String() string     { return "" }
+func (v *flagValue) Type() string       { return string(v.kind) }
+func (v *flagValue) Set(s string) error { v.items = append(v.items, s); return nil }
+
+// makeDir makes the folder of the outputs, with a .gitignore that hides it.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	ignore := dir + "/.gitignore"
+	if _, err := os.Stat(ignore); err == nil {
+		return nil
+	}
+	return os.WriteFile(ignore, []byte("*\n"), 0o644)
+}

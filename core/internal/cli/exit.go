@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/aws"
+	"github.com/outlast-ci/outlast/core/internal/config"
+	"github.com/outlast-ci/outlast/core/internal/kube"
+	"github.com/outlast-ci/outlast/core/push"
+)
+
+// Exit codes: the contract that every wrapper shares. 9 and 10 are kept for
+// "failed and rolled back" and "failed and the rollback failed".
+const (
+	exitOK          = 0
+	exitInternal    = 1
+	exitUsage       = 2
+	exitAuth        = 3
+	exitBuildPush   = 4
+	exitRender      = 5
+	exitApply       = 6
+	exitGate        = 7
+	exitGateTimeout = 8
+	exitInterrupt   = 130 // SIGINT
+	exitTerminate   = 143 // SIGTERM
+)
+
+// usageError is a mistake in what the user gave: flags, variables, outlast.yaml.
+type usageError struct{ err error }
+
+func (e *usageError) Error() string { return e.err.Error() }
+func (e *usageError) Unwrap() error { return e.err }
+
+// terminated is the cause of a context that SIGTERM ended.
+var errTerminated = errors.New("terminated by SIGTERM")
+
+// stageExits: the code and the reason's word when a stage fails for a reason
+// of its own.
+var stageExits = map[string]struct {
+	code   int
+	reason string
+}{
+	"build":  {exitBuildPush, "build-failed"},
+	"push":   {exitBuildPush, "push-failed"},
+	"render": {exitRender, "render-failed"},
+	"apply":  {exitApply, "apply-failed"},
+	"gate":   {exitGate, "gate-failed"},
+}
+
+// explain maps an error to its exit code and to OUTLAST_OUT_REASON, one word
+// of the list in docs/exit-codes.md.
+func explain(ctx context.Context, err error) (code int, reason string) {
+	var (
+		usage    *usageError
+		awsAuth  *aws.AuthError
+		pushAuth *push.AuthError
+		kubeAuth *kube.AuthError
+		noEnv    *config.NoEnvironmentError
+		verdict  *gate.Error
+		stage    *core.StageError
+	)
+	switch {
+	case err == nil:
+		return exitOK, "ok"
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), errTerminated):
+		return exitTerminate, "terminated"
+	case ctx.Err() != nil:
+		return exitInterrupt, "interrupted"
+	case errors.As(err, &noEnv):
+		return exitUsage, "no-environment"
+	case errors.As(err, &usage):
+		return exitUsage, "usage"
+	case errors.As(err, &awsAuth), errors.As(err, &pushAuth), errors.As(err, &kubeAuth):
+		return exitAuth, "auth"
+	case errors.As(err, &verdict) && verdict.TimedOut:
+		return exitGateTimeout, string(verdict.Reason)
+	case errors.As(err, &verdict):
+		return exitGate, string(verdict.Reason)
+	case errors.As(err, &stage):
+		exit, ok := stageExits[stage.Stage]
+		if !ok {
+			return exitInternal, "internal"
+		}
+		return exit.code, exit.reason
+	}
+	return exitInternal, "internal"
+}

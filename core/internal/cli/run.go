@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/ci"
+	"github.com/outlast-ci/outlast/core/internal/config"
+	"github.com/outlast-ci/outlast/core/internal/output"
+	"github.com/outlast-ci/outlast/core/internal/progress"
+)
+
+// call is one run of a command, settled.
+type call struct {
+	app      *app
+	command  string
+	settings *settings
+	facts    ci.Facts
+	git      ci.Git // zero outside a checkout
+	inGit    bool
+	outDir   string
+	report   string // path of report.json
+}
+
+// run settles the inputs, runs the stages and writes what they leave.
+func (a *app) run(ctx context.Context, command string, flags map[string][]string) error {
+	c := &call{app: a, command: command}
+	err := c.settle(ctx, flags)
+	var none *config.NoEnvironmentError
+	if errors.As(err, &none) && c.unmatched() == "skip" {
+		fmt.Fprintf(a.env.Stderr, "outlast: skipped: %v\n", err)
+		return nil
+	}
+	if err != nil {
+		return &usageError{err}
+	}
+	cfg, err := c.config()
+	if err != nil {
+		return &usageError{err}
+	}
+	prior, err := c.prior(cfg.From)
+	if err != nil {
+		return &usageError{err}
+	}
+	if err := makeDir(c.outDir); err != nil {
+		return fmt.Errorf("making the output folder: %w", err)
+	}
+	if cfg.World.TempDir, err = os.MkdirTemp("", "outlast-"); err != nil {
+		return fmt.Errorf("making a temporary folder: %w", err)
+	}
+	if cfg.To != "build" { // whose layout is its result
+		defer os.RemoveAll(cfg.World.TempDir)
+	}
+	return c.deploy(ctx, cfg, prior)
+}
+
+// settle reads flags, variables, file, CI and git, and chooses the environment.
+func (c *call) settle(ctx context.Context, flags map[string][]string) (err error) {
+	env := c.app.env
+	if c.settings, err = readInputs(flags, env.Environ); err != nil {
+		return err
+	}
+	s := c.settings
+	if err := s.readFile(env.Dir); err != nil {
+		return err
+	}
+	c.facts = ci.Detect(env.Getenv)
+	switch c.git, err = ci.ReadGit(ctx, s.dir, env.Environ); {
+	case err == nil:
+		c.inGit = true
+	case !errors.Is(err, ci.ErrNoGit):
+		return err
+	}
+	c.facts.Commit = firstOf(s.values["commit"], c.facts.Commit, c.git.Commit)
+	c.facts.Branch = firstOf(s.values["branch"], c.facts.Branch, c.git.Branch)
+	c.facts.RunURL = firstOf(s.values["run-url"], c.facts.RunURL)
+	if err := s.choose(c.facts.Branch); err != nil {
+		return err
+	}
+	if c.outDir = s.path("output-dir", env.Dir); c.outDir == "" {
+		c.outDir = filepath.Join(s.dir, ".outlast")
+	}
+	if c.report = s.path("report", env.Dir); c.report == "" {
+		c.report = filepath.Join(c.outDir, "report.json")
+	}
+	return nil
+}
+
+func (c *call) unmatched() string {
+	if c.settings == nil {
+		return ""
+	}
+	return firstOf(c.settings.values["unmatched"], c.settings.file.Values["unmatched"])
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// prior reads the report of the job that ran the stages before from.
+func (c *call) prior(from string) (core.Report, error) {
+	if from == "" || from == "build" || from == "render" && c.settings.values["report"] == "" {
+		return core.Report{}, nil
+	}
+	text, err := os.ReadFile(c.report)
+	if err != nil {
+		return core.Report{}, fmt.Errorf("starting at %s: reading the report of the stages before it (--report): %w", from, err)
+	}
+	var r core.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return r, fmt.Errorf("reading the report %s: %w", c.report, err)
+	}
+	if r.Schema != core.Schema {
+		return r, fmt.Errorf("reading the report %s: its schema is %q, this version of outlast reads %q", c.report, r.Schema, core.Schema)
+	}
+	return r, nil
+}
+
+// deploy runs the stages under a progress display and writes the outputs,
+// whatever happened.
+func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
+	env := c.app.env
+	mask := c.masker()
+	live := env.Live && c.facts.Host == "" && c.settings.values["progress"] != "plain" || c.settings.values["progress"] == "live"
+	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask})
+	log, err := newEventLog(filepath.Join(c.outDir, "events.ndjson"), mask)
+	if err != nil {
+		display.Close()
+		return err
+	}
+	cfg.Observe = func(e event.Event) {
+		if e.Time.IsZero() {
+			e.Time = time.Now()
+		}
+		log.write(e)
+		display.Observe(e)
+	}
+	c.greet(cfg)
+	report, runErr := core.Deploy(ctx, cfg, c.clients(cfg), prior)
+	display.Close()
+	_, report.Reason = explain(ctx, runErr)
+	report.Error = mask(report.Error)
+	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report))
+	c.tell(report, runErr, mask)
+	if runErr != nil {
+		return errors.Join(runErr, err)
+	}
+	return errors.Join(err, c.print(report))
+}
+
+// greet says what is about to happen, and what looks wrong about it.
+func (c *call) greet(cfg core.Config) {
+	note := func(kind event.Kind, format string, args ...any) {
+		cfg.Observe.Emit(event.Event{Stage: firstOf(cfg.From, "build"), Kind: kind, Message: fmt.Sprintf(format, args...)})
+	}
+	note(event.Note, "outlast %s: %s, environment %s, commit %s, branch %s", cfg.Run.Version, cfg.Run.App,
+		firstOf(cfg.Run.Environment, "(none)"), firstOf(cfg.Run.Commit, "(unknown)"), firstOf(cfg.Run.Branch, "(unknown)"))
+	if c.facts.PullRequest != "" && cfg.To == "render" {
+		note(event.Warn, "this is a pull request (%s): the manifests are rendered, nothing is built, pushed or applied", c.facts.PullRequest)
+	}
+	if c.inGit && c.git.Dirty && len(cfg.Images) > 0 && c.settings.values["tag"] == "" {
+		note(event.Warn, "the checkout differs from commit %s: images are tagged by their content, not by the commit", c.git.Commit)
+	}
+	if text := planningValues(c.settings.set); text != "" {
+		note(event.Note, "drain formulas: %s instead of the planning values", text)
+	}
+	for _, img := range cfg.Images {
+		if rel, err := filepath.Rel(img.Build.Context, c.outDir); err == nil && !strings.HasPrefix(rel, "..") && !ignoresOutput(img.Build.Context, rel) {
+			note(event.Warn, "%s lies in the build context of image %s and is not in its .dockerignore: each run would change the image; add the line %s", rel, img.Build.Name, rel)
+		}
+	}
+}
+
+func ignoresOutput(context, rel string) bool {
+	text, err := os.ReadFile(filepath.Join(context, ".dockerignore"))
+	if err != nil {
+		return false
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.Trim(strings.TrimSpace(line), "/")
+		if ok, err := filepath.Match(strings.TrimPrefix(line, "**/"), filepath.ToSlash(rel)); err == nil && ok {
+			return true
+		}
+	}
+	return false
+}
+
+// tell ends the run with a line for people.
+func (c *call) tell(r core.Report, err error, mask func(string) string) {
+	w := c.app.env.Stderr
+	c.app.told = true
+	took := r.Finished.Sub(r.Started).Round(100 * time.Millisecond)
+	if err == nil {
+		fmt.Fprintf(w, "outlast: %s passed in %s; report: %s\n", c.command, took, c.report)
+		return
+	}
+	var stage *core.StageError
+	where := ""
+	if errors.As(err, &stage) && stage.Preflight {
+		where = " before anything was changed"
+	}
+	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\noutlast: report: %s\n", c.command, where, took, r.Reason, mask(err.Error()), c.report)
+}
+
+// print puts a command's result on stdout, for machines.
+func (c *call) print(r core.Report) error {
+	w := c.app.env.Stdout
+	var err error
+	switch c.command {
+	case "render":
+		_, err = w.Write(r.YAML())
+	case "push":
+		for _, ref := range r.Refs {
+			_, err = fmt.Fprintln(w, ref)
+		}
+	case "build":
+		for _, img := range r.Images {
+			_, err = fmt.Fprintln(w, firstOf(img.Layout, img.Archive)+" "+img.Digest)
+		}
+	}
+	return err
+}
+
+// eventLog is events.ndjson.
+type eventLog struct {
+	mu   sync.Mutex
+	file *os.File
+	mask func(string) string
+	err  error
+}
+
+func newEventLog(path string, mask func(string) string) (*eventLog, error) {
+	file, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("making the event log: %w", err)
+	}
+	return &eventLog{file: file, mask: mask}, nil
+}
+
+func (l *eventLog) write(e event.Event) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	e.Message, e.Object = l.mask(e.Message), l.mask(e.Object)
+	text, err := json.Marshal(e)
+	if err == nil {
+		_, err = l.file.Write(append(text, '\n'))
+	}
+	if l.err == nil {
+		l.err = err
+	}
+}
+
+func (l *eventLog) close() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return errors.Join(l.err, l.file.Close())
+}
+
+// masker hides the secrets that the environment holds.
+func (c *call) masker() func(string) string {
+	var pairs []string
+	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2", "CI_JOB_TOKEN", "GITHUB_TOKEN"} {
+		if v := c.app.env.Getenv(name); len(v) >= 8 {
+			pairs = append(pairs, v, "***")
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace
+}

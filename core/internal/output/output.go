@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package output writes what a run leaves behind for machines and people: a
+// Report goes in, and the files of the output folder come out, the same on
+// every CI. They are written for failed runs, too.
+package output
+
+import (
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/outlast-ci/outlast/core"
+)
+
+// Write writes all files but events.ndjson, which grows during the run.
+// report is where report.json goes; empty: into dir.
+func Write(dir, report string, r core.Report) error {
+	if report == "" {
+		report = filepath.Join(dir, "report.json")
+	}
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	files := map[string][]byte{
+		report:                               append(text, '\n'),
+		filepath.Join(dir, "outputs.env"):    []byte(Env(r)),
+		filepath.Join(dir, "report.xml"):     junit(r),
+		filepath.Join(dir, "summary.md"):     []byte(Summary(r)),
+		filepath.Join(dir, "timeline.svg"):   []byte(timeline(r)),
+		filepath.Join(dir, "manifests.yaml"): redact(r.YAML()),
+	}
+	var errs []error
+	for path, text := range files {
+		if text == nil {
+			continue
+		}
+		if err := os.WriteFile(path, text, 0o644); err != nil {
+			errs = append(errs, fmt.Errorf("writing the outputs: %w", err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Env gives the OUTLAST_OUT_ pairs: single lines of plain words, safe for
+// GitLab's dotenv and for `set -a; . file`.
+func Env(r core.Report) string {
+	var b strings.Builder
+	put := func(name, value string) {
+		fmt.Fprintf(&b, "OUTLAST_OUT_%s=%s\n", name, word(value))
+	}
+	put("RESULT", string(r.Result))
+	put("REASON", r.Reason)
+	put("APP", r.Run.App)
+	put("ENVIRONMENT", r.Run.Environment)
+	put("COMMIT", r.Run.Commit)
+	put("REGION", r.Run.Region)
+	put("CLUSTER", r.Run.Cluster)
+	if len(r.Refs) > 0 {
+		put("IMAGE", r.Refs[0].String())
+		put("IMAGE_DIGEST", r.Refs[0].Digest)
+		put("IMAGE_TAG", r.Refs[0].Tag)
+	}
+	if len(r.Refs) > 1 {
+		var all []string
+		for _, ref := range r.Refs {
+			all = append(all, ref.String())
+		}
+		put("IMAGES", strings.Join(all, ","))
+	}
+	if r.Manifests != nil {
+		put("MANIFESTS_SHA256", r.Manifests.SHA256)
+	}
+	put("SECONDS", fmt.Sprint(int(r.Finished.Sub(r.Started).Seconds())))
+	return b.String()
+}
+
+// word keeps what no shell and no dotenv reader takes for syntax.
+func word(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:@,+", r) {
+			return r
+		}
+		return '_'
+	}, s[:min(len(s), 1024)])
+}
+
+// junit gives one test case a stage and one a workload.
+func junit(r core.Report) []byte {
+	type message struct {
+		Message string `xml:"message,attr"`
+		Text    string `xml:",chardata"`
+	}
+	type testCase struct {
+		Class   string   `xml:"classname,attr"`
+		Name    string   `xml:"name,attr"`
+		Time    string   `xml:"time,attr"`
+		Failure *message `xml:"failure,omitempty"`
+		Skipped *message `xml:"skipped,omitempty"`
+	}
+	type suite struct {
+		XMLName  xml.Name   `xml:"testsuite"`
+		Name     string     `xml:"name,attr"`
+		Tests    int        `xml:"tests,attr"`
+		Failures int        `xml:"failures,attr"`
+		Skipped  int        `xml:"skipped,attr"`
+		Cases    []testCase `xml:"testcase"`
+	}
+	s := suite{Name: "outlast " + r.Run.App + " " + r.Run.Environment}
+	add := func(c testCase) {
+		s.Tests++
+		if c.Failure != nil {
+			s.Failures++
+		}
+		if c.Skipped != nil {
+			s.Skipped++
+		}
+		s.Cases = append(s.Cases, c)
+	}
+	for _, st := range r.Stages {
+		c := testCase{Class: "outlast.stage", Name: st.Name, Time: fmt.Sprintf("%.3f", st.Seconds)}
+		switch st.Result {
+		case core.Failed, core.Interrupted:
+			c.Failure = &message{Message: string(st.Result), Text: printable(r.Error)}
+		case core.Pending, core.Skipped:
+			c.Skipped = &message{Message: "not run"}
+		}
+		add(c)
+	}
+	if r.Gate != nil {
+		for _, w := range r.Gate.Workloads {
+			c := testCase{Class: "outlast.gate", Name: w.Object, Time: fmt.Sprintf("%.3f", r.Gate.Duration().Seconds())}
+			if len(w.Problems) > 0 {
+				c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
+			}
+			add(c)
+		}
+	}
+	text, err := xml.MarshalIndent(s, "", "  ")
+	if err != nil { // only for types that XML cannot hold, and these are strings
+		return []byte("<!-- " + err.Error() + " -->\n")
+	}
+	return append([]byte(xml.Header), append(text, '\n')...)
+}
+
+// printable drops what XML and terminals do not take.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < 0x20 && r != '\n' && r != '\t' || r == 0x7f || r == 0xfffd {
+			return -1
+		}
+		return r
+	}, s)
+}

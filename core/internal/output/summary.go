@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package output
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/gate"
+)
+
+// Summary tells the run in Markdown, as CI hosts show it.
+func Summary(r core.Report) string {
+	var b strings.Builder
+	mark := "✅"
+	if r.Result != core.Passed {
+		mark = "❌"
+	}
+	fmt.Fprintf(&b, "## %s %s to %s: %s\n\n", mark, cell(r.Run.App), cell(or(r.Run.Environment, r.Run.Cluster)), r.Result)
+	if r.Error != "" {
+		fmt.Fprintf(&b, "**%s** %s\n\n", cell(r.Reason), cell(r.Error))
+	}
+	b.WriteString("| stage | result | seconds | |\n|---|---|---:|---|\n")
+	for _, s := range r.Stages {
+		fmt.Fprintf(&b, "| %s | %s | %.1f | %s |\n", s.Name, s.Result, s.Seconds, cell(s.Note))
+	}
+	for _, ref := range r.Refs {
+		fmt.Fprintf(&b, "\nImage `%s` (tag `%s`)\n", cell(ref.String()), cell(ref.Tag))
+	}
+	if r.Manifests != nil {
+		for _, w := range r.Manifests.Workloads {
+			if w.Behind {
+				fmt.Fprintf(&b, "\n%s: %s mode, grace %s, preStop %s, deregistration delay %s\n", w.ID(), w.Plan.Mode, w.Plan.GracePeriod, w.Plan.PreStop, w.Plan.DeregistrationDelay)
+			}
+		}
+	}
+	if r.Gate != nil {
+		pods(&b, *r.Gate)
+	}
+	return b.String()
+}
+
+func pods(b *strings.Builder, g gate.Result) {
+	for _, w := range g.Workloads {
+		fmt.Fprintf(b, "\n### %s\n\n", cell(w.Object))
+		if w.MinHealthy >= 0 {
+			fmt.Fprintf(b, "Fewest healthy targets seen: %d of %d wanted.\n\n", w.MinHealthy, w.Desired)
+		}
+		b.WriteString("| pod | | ready | healthy | deleted | draining | drained | ended | outlasted its target |\n|---|---|---|---|---|---|---|---|---|\n")
+		for _, p := range w.Pods {
+			kind := "old"
+			if p.New {
+				kind = "new"
+			}
+			proof := string(p.Proof)
+			if p.Proof == gate.Proven {
+				proof = fmt.Sprintf("yes, by %.0f s", p.Margin)
+			}
+			fmt.Fprintf(b, "| %s | %s | %s | %s | %s | %s | %s | %s | %s |\n", cell(or(p.Name, p.UID)), kind,
+				clock(p.Ready), clock(p.Healthy), clock(p.Deleted), clock(p.Draining), clock(p.Drained), clock(p.Ended), proof)
+		}
+		for _, problem := range w.Problems {
+			fmt.Fprintf(b, "\n- %s", cell(problem))
+		}
+	}
+	for _, e := range g.Evidence {
+		fmt.Fprintf(b, "\n\n<details><summary>%s</summary>\n\n", cell(e.Pod))
+		for _, text := range e.Events {
+			fmt.Fprintf(b, "- %s\n", cell(text))
+		}
+		for _, l := range e.Logs {
+			fmt.Fprintf(b, "\n%s:\n\n", cell(l.Container))
+			for _, line := range l.Lines {
+				fmt.Fprintf(b, "    %s\n", printable(line))
+			}
+		}
+		b.WriteString("\n</details>\n")
+	}
+}
+
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format("15:04:05")
+}
+
+func or(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// cell makes text harmless inside a Markdown table.
+func cell(s string) string {
+	s = strings.Join(strings.Fields(printable(s)), " ")
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "`", "'").Replace(s)
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/push"
+)
+
+// stage is one step of the pipeline: check looks without touching anything,
+// before any stage runs; run does the work and says in a few words what it did.
+type stage struct {
+	name  string
+	check func(*pipeline, context.Context) error
+	run   func(*pipeline, context.Context) (note string, err error)
+}
+
+// stages is the product, in order.
+var stages = []stage{
+	{"build", (*pipeline).checkBuild, (*pipeline).build},    // Dockerfile -> OCI layout on disk
+	{"push", (*pipeline).checkPush, (*pipeline).push},       // layout -> digest in ECR, or any OCI registry
+	{"render", (*pipeline).checkRender, (*pipeline).render}, // kustomization + digests + drain timings -> YAML
+	{"apply", (*pipeline).checkApply, (*pipeline).apply},    // YAML -> cluster; the pods to replace are known by UID
+	{"gate", (*pipeline).checkGate, (*pipeline).gate},       // new pods healthy at the balancer, old ones drained and gone
+}
+
+// Stages lists the names of the stages in order.
+func Stages() []string {
+	var names []string
+	for _, s := range stages {
+		names = append(names, s.name)
+	}
+	return names
+}
+
+// pipeline is one run in progress.
+type pipeline struct {
+	cfg      Config
+	clients  Clients
+	report   *Report
+	ecr      push.ECR // once built, like the next two
+	cluster  *Cluster
+	balancer gate.Balancer
+	behind   bool                // some workload stands behind a load balancer
+	reused   map[string]push.Ref // images whose commit tag is in the registry already
+}
+
+// Deploy runs the stages from cfg.From to cfg.To. The earlier ones' results
+// come in with prior, the report of the run that did them; an empty Report
+// otherwise. All selected stages are checked before the first one runs, so
+// that bad input is found before anything has changed. The report comes back
+// with the error, too.
+func Deploy(ctx context.Context, cfg Config, clients Clients, prior Report) (Report, error) {
+	selected, err := selectStages(cfg.From, cfg.To)
+	if err != nil {
+		return prior, err
+	}
+	report := prior
+	report.Schema, report.Run, report.Started = Schema, cfg.Run, time.Now()
+	report.Stages = slices.Clone(prior.Stages)
+	if len(report.Stages) == 0 {
+		for _, s := range stages {
+			report.Stages = append(report.Stages, StageRecord{Name: s.name, Result: Pending})
+		}
+	}
+	p := &pipeline{cfg: cfg, clients: clients, report: &report, reused: map[string]push.Ref{}}
+	err = p.deploy(ctx, selected)
+	report.Finished = time.Now()
+	switch {
+	case err == nil:
+		report.Result, report.Error = Passed, ""
+	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+		report.Result, report.Error = Interrupted, err.Error()
+	default:
+		report.Result, report.Error = Failed, err.Error()
+	}
+	return report, err
+}
+
+func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
+	for _, s := range selected {
+		if err := s.check(p, ctx); err != nil {
+			return &StageError{Stage: s.name, Preflight: true, Err: err}
+		}
+	}
+	for _, s := range selected {
+		if err := p.runStage(ctx, s); err != nil {
+			return &StageError{Stage: s.name, Err: err}
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) runStage(ctx context.Context, s stage) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	i := slices.IndexFunc(p.report.Stages, func(r StageRecord) bool { return r.Name == s.name })
+	started := time.Now()
+	p.cfg.Observe.Emit(event.Event{Time: started, Stage: s.name, Kind: event.Start})
+	note, err := s.run(p, ctx)
+	ended := event.Event{Time: time.Now(), Stage: s.name, Kind: event.End}
+	record := StageRecord{Name: s.name, Started: started, Seconds: time.Since(started).Seconds(), Result: Passed, Note: note}
+	switch {
+	case err != nil && ctx.Err() != nil:
+		record.Result, ended.Message = Interrupted, "interrupted"
+	case err != nil:
+		record.Result, ended.Message = Failed, err.Error()
+	}
+	p.report.Stages[i] = record
+	p.cfg.Observe.Emit(ended)
+	return err
+}
+
+// selectStages gives the part of the list from..to, ends included.
+func selectStages(from, to string) ([]stage, error) {
+	index := func(name string, unset int) (int, error) {
+		if name == "" {
+			return unset, nil
+		}
+		if i := slices.IndexFunc(stages, func(s stage) bool { return s.name == name }); i >= 0 {
+			return i, nil
+		}
+		return 0, fmt.Errorf("selecting stages: no stage is called %q; they are %v", name, Stages())
+	}
+	first, err := index(from, 0)
+	if err != nil {
+		return nil, err
+	}
+	last, err := index(to, len(stages)-1)
+	if err != nil {
+		return nil, err
+	}
+	if first > last {
+		return nil, fmt.Errorf("selecting stages: %s comes after %s", from, to)
+	}
+	return stages[first : last+1], nil
+}
+
+func (p *pipeline) note(stage, object, format string, args ...any) {
+	p.cfg.Observe.Emit(event.Event{Stage: stage, Kind: event.Note, Object: object, Message: fmt.Sprintf(format, args...)})
+}

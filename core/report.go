@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"time"
+
+	"github.com/outlast-ci/outlast/core/apply"
+	"github.com/outlast-ci/outlast/core/build"
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/render"
+)
+
+// Schema names the layout of a report. A reader refuses what it does not know.
+const Schema = "outlast.report/v1"
+
+// Report is what each stage left behind and what the next one reads. It
+// survives JSON, so that a CI can split the stages over jobs, and comes back
+// with the error too: a failed run explains itself.
+type Report struct {
+	Schema    string          `json:"schema"`
+	Run       Run             `json:"run"`
+	Started   time.Time       `json:"started"`
+	Finished  time.Time       `json:"finished"`
+	Result    Result          `json:"result"`
+	Reason    string          `json:"reason"` // one word of the documented list, "ok" when all passed
+	Error     string          `json:"error,omitempty"`
+	Stages    []StageRecord   `json:"stages"`
+	Images    []build.Image   `json:"images,omitempty"`
+	Refs      []push.Ref      `json:"refs,omitempty"`
+	Manifests *ManifestReport `json:"manifests,omitempty"`
+	Rollout   *apply.Rollout  `json:"rollout,omitempty"`
+	Gate      *gate.Result    `json:"gate,omitempty"`
+
+	yaml []byte // rendered manifests: may hold Secrets, so they never enter the JSON
+}
+
+// YAML is what was rendered and applied, byte for byte.
+func (r Report) YAML() []byte { return r.yaml }
+
+// Result is how a run or a stage ended.
+type Result string
+
+const (
+	Passed      Result = "passed"
+	Failed      Result = "failed"
+	Interrupted Result = "interrupted"
+	Skipped     Result = "skipped"
+	Pending     Result = "pending" // not reached
+)
+
+// StageRecord is one line of the report's table.
+type StageRecord struct {
+	Name    string    `json:"name"`
+	Started time.Time `json:"started,omitzero"`
+	Seconds float64   `json:"seconds"`
+	Result  Result    `json:"result"`
+	Note    string    `json:"note,omitempty"` // what it did, or why it was skipped, in a few words
+}
+
+// ManifestReport is what rendering decided, without the manifests themselves.
+type ManifestReport struct {
+	SHA256    string            `json:"sha256"` // of the YAML
+	Workloads []render.Workload `json:"workloads"`
+	Changes   []render.Change   `json:"changes,omitempty"`
+	Findings  []drain.Finding   `json:"findings,omitempty"`
+}

@@ -1,0 +1,302 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package core
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/outlast-ci/outlast/core/apply"
+	"github.com/outlast-ci/outlast/core/build"
+	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/render"
+)
+
+// --- build -------------------------------------------------------------
+
+func (p *pipeline) checkBuild(ctx context.Context) error {
+	for _, img := range p.cfg.Images {
+		if err := build.Check(ctx, p.cfg.World, img.Build); err != nil {
+			return err
+		}
+	}
+	if len(p.cfg.Images) == 0 {
+		return nil
+	}
+	_, err := build.Find(ctx, p.cfg.World, p.cfg.Builder)
+	return err
+}
+
+func (p *pipeline) build(ctx context.Context) (string, error) {
+	var builder *build.Builder
+	p.report.Images = nil
+	for _, img := range p.cfg.Images {
+		if ref, ok := p.reused[img.Build.Name]; ok {
+			p.note("build", "image "+img.Build.Name, "not built: %s is in the registry already as %s", ref.Tag, ref)
+			continue
+		}
+		if builder == nil {
+			b, err := build.Find(ctx, p.cfg.World, p.cfg.Builder)
+			if err != nil {
+				return "", err
+			}
+			builder = &b
+		}
+		img.Build.Observe = p.cfg.Observe
+		built, err := build.Build(ctx, p.cfg.World, *builder, img.Build)
+		if err != nil {
+			return "", err
+		}
+		p.report.Images = append(p.report.Images, built)
+	}
+	switch n := len(p.report.Images); {
+	case len(p.cfg.Images) == 0:
+		return "no images to build", nil
+	case n == 0:
+		return "nothing to build: every image of this commit is in the registry", nil
+	default:
+		return fmt.Sprintf("%d of %d images built by %s", n, len(p.cfg.Images), p.report.Images[0].Builder), nil
+	}
+}
+
+// --- push --------------------------------------------------------------
+
+func (p *pipeline) checkPush(ctx context.Context) error {
+	if len(p.cfg.Images) == 0 {
+		return nil
+	}
+	client, err := p.clients.ECR(ctx)
+	if err != nil {
+		return err
+	}
+	p.ecr = client
+	for _, img := range p.cfg.Images {
+		if err := push.Check(ctx, p.ecr, img.Push); err != nil {
+			return err
+		}
+		if !img.Push.Reuse {
+			continue
+		}
+		if ref, ok, err := push.Lookup(ctx, p.ecr, img.Push); err != nil {
+			return err
+		} else if ok {
+			p.reused[img.Push.Name] = ref
+		}
+	}
+	return nil
+}
+
+func (p *pipeline) push(ctx context.Context) (string, error) {
+	p.report.Refs = nil
+	pushed := 0
+	for _, img := range p.cfg.Images {
+		ref, ok := p.reused[img.Push.Name]
+		if !ok {
+			opt, err := p.pushOptions(img)
+			if err != nil {
+				return "", err
+			}
+			if ref, err = push.Push(ctx, p.ecr, opt); err != nil {
+				return "", err
+			}
+			pushed += ref.Pushed
+		}
+		p.report.Refs = append(p.report.Refs, ref)
+	}
+	return fmt.Sprintf("%d images, %d blobs uploaded", len(p.report.Refs), pushed), nil
+}
+
+// pushOptions joins what build left on disk with where the image goes. A tree
+// that differs from its commit is tagged by content, never by the commit.
+func (p *pipeline) pushOptions(img Image) (push.Options, error) {
+	i := slices.IndexFunc(p.report.Images, func(b build.Image) bool { return b.Name == img.Push.Name })
+	if i < 0 {
+		return push.Options{}, fmt.Errorf("pushing image %q: it was not built in this run nor in the report given with --report; run the build stage in the same job, since layouts stay on its disk", img.Push.Name)
+	}
+	built, opt := p.report.Images[i], img.Push
+	opt.Layout, opt.Archive, opt.Digest, opt.Observe = built.Layout, built.Archive, built.Digest, p.cfg.Observe
+	if opt.Tag == "" {
+		opt.Tag = contentTag(p.cfg.Run.Commit, built.Digest)
+	}
+	return opt, nil
+}
+
+func contentTag(commit, digest string) string {
+	_, sum, _ := strings.Cut(digest, ":")
+	sum = sum[:min(12, len(sum))]
+	if commit == "" {
+		return "content-" + sum
+	}
+	return commit[:min(12, len(commit))] + "-dirty-" + sum
+}
+
+// --- render ------------------------------------------------------------
+
+// checkRender renders with stand-in digests, so that a broken kustomization or
+// an unsafe manifest ends the run before anything is built.
+func (p *pipeline) checkRender(ctx context.Context) error {
+	opt := p.cfg.Render
+	opt.Images = slices.Clone(opt.Images)
+	for _, img := range p.cfg.Images {
+		opt.Images = append(opt.Images, render.Image{Name: img.Push.Name, Ref: "preflight.invalid/" + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
+	}
+	result, err := render.Render(ctx, opt)
+	if err != nil {
+		return err
+	}
+	p.report.yaml = result.YAML
+	p.behind = slices.ContainsFunc(result.Workloads, func(w render.Workload) bool { return w.Behind })
+	return nil
+}
+
+func (p *pipeline) render(ctx context.Context) (string, error) {
+	opt := p.cfg.Render
+	opt.Images = slices.Clone(opt.Images)
+	for _, img := range p.cfg.Images {
+		i := slices.IndexFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name })
+		if i < 0 {
+			p.cfg.Observe.Emit(event.Event{Stage: "render", Kind: event.Warn, Object: "image " + img.Push.Name,
+				Message: "not pinned by digest: nothing was pushed in this run and no --report of a push was given"})
+			continue
+		}
+		opt.Images = append(opt.Images, render.Image{Name: img.Push.Name, Ref: p.report.Refs[i].String()})
+	}
+	result, err := render.Render(ctx, opt)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(result.YAML)
+	p.report.yaml = result.YAML
+	p.report.Manifests = &ManifestReport{SHA256: hex.EncodeToString(sum[:]), Workloads: result.Workloads, Changes: result.Changes, Findings: result.Findings}
+	for _, f := range result.Findings {
+		p.cfg.Observe.Emit(event.Event{Stage: "render", Kind: event.Warn, Object: f.ID, Message: f.Message})
+	}
+	for _, w := range result.Workloads {
+		if w.Behind {
+			p.note("render", w.ID(), "%s", planWords(w))
+		}
+	}
+	return fmt.Sprintf("%d workloads, %d fields set", len(result.Workloads), len(result.Changes)), nil
+}
+
+func planWords(w render.Workload) string {
+	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s",
+		w.Plan.Mode, w.Plan.GracePeriod, w.Plan.PreStop, w.Plan.DeregistrationDelay)
+}
+
+// --- apply -------------------------------------------------------------
+
+func (p *pipeline) checkApply(ctx context.Context) error {
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	if p.report.yaml == nil { // render was not selected: its work is done again, from the digests in the report
+		if err := p.rerender(ctx); err != nil {
+			return err
+		}
+	}
+	return apply.Check(ctx, p.cluster.Apply, p.report.yaml)
+}
+
+// rerender makes the manifests of a run whose render stage ran in another job:
+// they may hold Secrets and are therefore never carried in a report.
+func (p *pipeline) rerender(ctx context.Context) error {
+	if p.report.Manifests == nil {
+		return errors.New("nothing to apply: the render stage neither ran here nor in the report given with --report")
+	}
+	want := p.report.Manifests.SHA256
+	if _, err := p.render(ctx); err != nil {
+		return fmt.Errorf("rendering again: %w", err)
+	}
+	if got := p.report.Manifests.SHA256; got != want {
+		return fmt.Errorf("rendering again gave other manifests (sha256 %s) than the report's (%s): the checkout, the inputs or the version of outlast differ between the jobs; start again at --from render", got, want)
+	}
+	return nil
+}
+
+// connect builds the cluster's client once and proves that it answers.
+func (p *pipeline) connect(ctx context.Context) error {
+	if p.cluster != nil {
+		return nil
+	}
+	cluster, err := p.clients.Cluster(ctx)
+	if err != nil {
+		return err
+	}
+	version, err := cluster.Ping(ctx)
+	if err != nil {
+		return err
+	}
+	p.note("apply", "", "Kubernetes %s answers", version)
+	p.cluster = &cluster
+	return nil
+}
+
+func (p *pipeline) apply(ctx context.Context) (string, error) {
+	routed := map[string][]string{}
+	for _, w := range p.report.Manifests.Workloads {
+		routed[w.ID()] = w.Services
+	}
+	rollout, err := apply.Apply(ctx, p.cluster.Apply, p.report.yaml, apply.Options{Routed: routed, Observe: p.cfg.Observe})
+	p.report.Rollout = &rollout
+	count := map[apply.Action]int{}
+	for _, c := range rollout.Changes {
+		count[c.Action]++
+	}
+	return fmt.Sprintf("%d created, %d configured, %d unchanged", count[apply.Created], count[apply.Configured], count[apply.Unchanged]), err
+}
+
+// --- gate --------------------------------------------------------------
+
+// checkGate proves that the balancer may be asked, where there will be one.
+func (p *pipeline) checkGate(ctx context.Context) error {
+	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	if m := p.report.Manifests; m != nil {
+		p.behind = p.behind || slices.ContainsFunc(m.Workloads, func(w render.Workload) bool { return w.Behind })
+	}
+	if !p.behind || p.balancer != nil {
+		return nil
+	}
+	balancer, err := p.clients.Balancer(ctx)
+	p.balancer = balancer
+	return err
+}
+
+func (p *pipeline) gate(ctx context.Context) (string, error) {
+	if p.report.Rollout == nil || p.report.Manifests == nil {
+		return "", errors.New("nothing to wait for: the apply stage neither ran here nor in the report given with --report")
+	}
+	opt := gate.Options{Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Observe: p.cfg.Observe}
+	for _, w := range p.report.Rollout.Workloads {
+		opt.Workloads = append(opt.Workloads, p.gateWorkload(w))
+	}
+	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
+	p.report.Gate = &result
+	return fmt.Sprintf("%s: %d workloads", round(result.Duration()), len(opt.Workloads)), err
+}
+
+// gateWorkload joins what apply wrote with what render planned for it.
+func (p *pipeline) gateWorkload(w apply.Workload) gate.Workload {
+	out := gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name, Generation: w.Generation}
+	for _, pod := range w.Replaced {
+		out.Replaced = append(out.Replaced, pod.UID)
+	}
+	for _, planned := range p.report.Manifests.Workloads {
+		if planned.ID() == w.ID() {
+			out.Behind, out.Plan = planned.Behind, planned.Plan
+		}
+	}
+	return out
+}
+
+func round(d time.Duration) time.Duration { return d.Round(time.Second) }
