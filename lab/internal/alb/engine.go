@@ -140,6 +140,7 @@ func (e *Engine) Register(arn string, ts []Target) error {
 		case r.draining():
 			e.draws++
 			r.record = r.register(now, e.draws)
+			r.halt() // its checks begin anew when the nodes know it
 		default:
 			continue
 		}
@@ -311,7 +312,7 @@ func (e *Engine) wake() {
 
 func (e *Engine) tendOne(g *group, r *entry) {
 	// Nodes that have not heard of a deregistration go on checking.
-	want := g.HealthCheck.Enabled && g.serves(r.Target) && e.ctx.Err() == nil && time.Now().Before(e.forgotten(g, r))
+	want := !r.draining() && g.HealthCheck.Enabled && g.serves(r.Target) && e.ctx.Err() == nil && time.Now().Before(e.forgotten(g, r))
 	if r.stop != nil && (!want || r.checks != g.HealthCheck) {
 		r.halt()
 	}

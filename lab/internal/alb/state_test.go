@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -60,7 +61,7 @@ func TestHealthCheckVerdicts(t *testing.T) {
 	}
 	tests := map[string]struct {
 		handle  http.HandlerFunc
-		silent  bool
+		silent  error
 		matcher string
 		port    string
 		path    string
@@ -71,9 +72,10 @@ func TestHealthCheckVerdicts(t *testing.T) {
 		"a code in a range":        {handle: status(302), matcher: "200-399", want: "healthy"},
 		"a code in a list":         {handle: status(204), matcher: "200, 204", want: "healthy"},
 		"nobody listens":           {want: "unhealthy/Target.FailedHealthChecks", detail: "Health checks failed"},
-		"an address without owner": {silent: true, want: "unhealthy/Target.Timeout", detail: "Request timed out"},
-		"a server that never says": {handle: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, want: "unhealthy/Target.Timeout", detail: "Request timed out"},
-		"a port where nobody is":   {handle: status(200), port: "81", want: "unhealthy/Target.FailedHealthChecks", detail: "Health checks failed"},
+		"an address without owner": {silent: errDropped, want: "unhealthy/Target.Timeout", detail: "Request timed out"},
+		"an address that only the lab's kernel denies": {silent: syscall.EHOSTUNREACH, want: "unhealthy/Target.Timeout", detail: "Request timed out"},
+		"a server that never says":                     {handle: func(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }, want: "unhealthy/Target.Timeout", detail: "Request timed out"},
+		"a port where nobody is":                       {handle: status(200), port: "81", want: "unhealthy/Target.FailedHealthChecks", detail: "Health checks failed"},
 		"the path and agent of ELB": {path: "/x?y=1", want: "healthy", handle: func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.RequestURI() != "/x?y=1" || r.UserAgent() != "ELB-HealthChecker/2.0" {
 				w.WriteHeader(400)
@@ -168,6 +170,63 @@ func TestPutBackWhileDraining(t *testing.T) {
 		time.Sleep(time.Minute)
 		if s := w.state(a); s != "healthy" {
 			t.Errorf("a minute later: %s, want healthy", s)
+		}
+	})
+}
+
+func TestPutBackStartsItsChecksAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, exact(Options{}))
+		w.serve(targetAt(1), say("v1"))
+		w.up([]string{"a"}, targetAt(1)) // checked at 2 s and 17 s; it is 3 s now
+		w.must(w.Deregister(groupARN, []Target{targetAt(1)}))
+		w.must(w.Register(groupARN, []Target{targetAt(1)}))
+		time.Sleep(1999 * time.Millisecond)
+		if s := w.state(targetAt(1)); s != "initial/Elb.RegistrationInProgress" {
+			t.Errorf("before the nodes know: %s", s)
+		}
+		time.Sleep(2 * time.Millisecond)
+		synctest.Wait()
+		if s := w.state(targetAt(1)); s != "healthy" {
+			t.Errorf("as soon as they do: %s, want healthy without waiting for the old turn", s)
+		}
+	})
+}
+
+// A node that has not heard of a deregistration goes on checking, too.
+func TestDrainingTargetsAreCheckedUntilNodesDropThem(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, exact(Options{Deregister: Delay{17 * time.Second, 17 * time.Second}}))
+		var ill atomic.Bool
+		var probes atomic.Int32
+		a := targetAt(1)
+		w.serve(a, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/healthz" {
+				probes.Add(1)
+				if ill.Load() {
+					w.WriteHeader(503)
+				}
+			}
+		})
+		w.serve(targetAt(2), say("other"))
+		g := groupOf(groupARN)
+		g.HealthCheck.Interval = 5 * time.Second
+		w.up([]string{"a"}, a, targetAt(2))
+		w.must(w.PutTargetGroup(g)) // the checks begin anew now: 3 s, 8 s, ...
+		time.Sleep(time.Second)
+		w.must(w.Deregister(groupARN, []Target{a}))
+		ill.Store(true)
+		time.Sleep(10 * time.Second) // two checks failed
+		for range 4 {
+			if got := w.get(0, "/"); got.body != "other" {
+				t.Error("a draining target that fails its checks still gets requests")
+			}
+		}
+		time.Sleep(8 * time.Second)
+		before := probes.Load()
+		time.Sleep(time.Minute)
+		if n := probes.Load() - before; n != 0 {
+			t.Errorf("checked %d times after all nodes dropped it", n)
 		}
 	})
 }

@@ -4,6 +4,7 @@ package alb
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -21,6 +22,8 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
+var errDropped = errors.New("dropped")
+
 const (
 	groupARN = "tg/web"
 	lbARN    = "lb/web"
@@ -33,14 +36,14 @@ type world struct {
 	*Engine
 	mu     sync.Mutex
 	socks  map[string]*sock
-	silent map[string]bool // hosts that answer nothing, like an address without an owner
+	silent map[string]error // hosts that do not answer: errDropped, or what the kernel says after 3 s
 	ports  int
 	log    []Event
 }
 
 func newWorld(t *testing.T, o Options) *world {
 	t.Helper()
-	w := &world{T: t, socks: map[string]*sock{}, silent: map[string]bool{}}
+	w := &world{T: t, socks: map[string]*sock{}, silent: map[string]error{}}
 	o.Dialer, o.Listen = w.dial, w.listen
 	o.Observe = func(e Event) { w.mu.Lock(); w.log = append(w.log, e); w.mu.Unlock() }
 	w.Engine = New(o)
@@ -62,7 +65,13 @@ func (w *world) dial(ctx context.Context, _, addr string) (net.Conn, error) {
 	w.ports++
 	from := netip.AddrPortFrom(netip.MustParseAddr("10.9.9.9"), uint16(1024+w.ports%60000))
 	w.mu.Unlock()
-	if silent {
+	if silent != nil {
+		if silent != errDropped {
+			ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
+			defer cancel()
+			<-ctx.Done()
+			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", silent)}
+		}
 		<-ctx.Done()
 		return nil, ctx.Err()
 	}
