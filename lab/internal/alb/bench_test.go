@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alb
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+)
+
+// BenchmarkProxy asks a target directly and through the balancer, with two
+// checked targets, ten rules and an observer. The difference of the medians is
+// what the balancer adds.
+func BenchmarkProxy(b *testing.B) {
+	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "v1 hello") })
+	var targets []Target
+	for range 2 {
+		srv := httptest.NewServer(h)
+		defer srv.Close()
+		at := netip.MustParseAddrPort(srv.Listener.Addr().String())
+		targets = append(targets, Target{ID: at.Addr().String(), Port: int(at.Port())})
+	}
+	e := New(Options{Registration: Delay{0, time.Millisecond}, Observe: func(Event) {}})
+	defer func() { _ = e.Close() }()
+	lb := balancerOf("a")
+	lb.Listeners[0].Port = 18081
+	for i := range 10 {
+		lb.Listeners[0].Rules = append(lb.Listeners[0].Rules, Rule{Priority: i + 1, Actions: forwardTo(groupARN),
+			Conditions: []Condition{{Field: "host-header", Values: []string{"*.example.com"}}, {Field: "path-pattern", Values: []string{"/api/*"}}}})
+	}
+	for _, err := range []error{e.PutTargetGroup(groupOf(groupARN)), e.PutLoadBalancer(lb), e.Register(groupARN, targets)} {
+		if err != nil {
+			b.Fatal(err)
+		}
+	}
+	time.Sleep(200 * time.Millisecond)
+	for name, addr := range map[string]string{"direct": targets[0].addr(), "balanced": net.JoinHostPort(e.Addresses(lbARN)[0].String(), "18081")} {
+		b.Run(name, func(b *testing.B) {
+			rt := &http.Transport{}
+			defer rt.CloseIdleConnections()
+			ask(b, rt, addr)
+			var took []time.Duration
+			for b.Loop() {
+				begin := time.Now()
+				ask(b, rt, addr)
+				took = append(took, time.Since(begin))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+		b.Run(name+" 32 at once", func(b *testing.B) {
+			rt := &http.Transport{MaxIdleConnsPerHost: 64}
+			defer rt.CloseIdleConnections()
+			b.SetParallelism(16)
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					ask(b, rt, addr)
+				}
+			})
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "requests/s")
+		})
+	}
+}
+
+func ask(b *testing.B, rt *http.Transport, addr string) {
+	ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+	defer cancel()
+	req, _ := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+addr+"/", nil)
+	resp, err := rt.RoundTrip(req)
+	if err != nil {
+		b.Error(err)
+		return
+	}
+	_, _ = io.Copy(io.Discard, resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		b.Errorf("got %d", resp.StatusCode)
+	}
+}
