@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"net/http"
+	"strings"
+)
+
+// Protocol is how a service writes answers and errors.
+type Protocol int
+
+// The protocols of the services that the lab imitates.
+const (
+	Query Protocol = iota // ELBv2, STS
+	EC2                   // EC2's dialect of query
+	JSON                  // ECR: JSON 1.1, operation in X-Amz-Target
+	REST                  // EKS: JSON, operation in method and path
+)
+
+// ProtocolOf returns the protocol of a service named as in a signature scope.
+func ProtocolOf(service string) Protocol {
+	switch service {
+	case "ec2":
+		return EC2
+	case "ecr":
+		return JSON
+	case "eks":
+		return REST
+	}
+	return Query
+}
+
+// EncodeEC2 writes the answer of an EC2 operation; out is a struct that is
+// encoded by its xml tags, nil the plain "it is done".
+func EncodeEC2(operation, requestID string, out any) ([]byte, error) {
+	body := []byte("<return>true</return>")
+	if out != nil {
+		// EC2 has no result element around the fields: cut ours off.
+		var inner bytes.Buffer
+		root := xml.StartElement{Name: xml.Name{Local: "result"}}
+		if err := xml.NewEncoder(&inner).EncodeElement(out, root); err != nil {
+			return nil, err
+		}
+		body = bytes.TrimSuffix(bytes.TrimPrefix(inner.Bytes(), []byte("<result>")), []byte("</result>"))
+	}
+	var b bytes.Buffer
+	b.WriteString(xml.Header)
+	b.WriteString("<" + operation + `Response xmlns="http://ec2.amazonaws.com/doc/2016-11-15/"><requestId>` + requestID + "</requestId>")
+	b.Write(body)
+	b.WriteString("</" + operation + "Response>")
+	return b.Bytes(), nil
+}
+
+// WriteXML sends an encoded answer.
+func WriteXML(w http.ResponseWriter, status int, requestID string, body []byte) {
+	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	w.Header().Set("X-Amzn-RequestId", requestID)
+	w.WriteHeader(status)
+	_, _ = w.Write(body)
+}
+
+// WriteJSON sends out as JSON.
+func WriteJSON(w http.ResponseWriter, p Protocol, status int, requestID string, out any) {
+	kind := "application/json"
+	if p == JSON {
+		kind = "application/x-amz-json-1.1"
+	}
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("X-Amzn-RequestId", requestID)
+	w.WriteHeader(status)
+	_ = json.NewEncoder(w).Encode(out)
+}
+
+// WriteError sends e as the protocol spells errors.
+func WriteError(w http.ResponseWriter, p Protocol, requestID string, e *Error) {
+	if p == JSON || p == REST {
+		w.Header().Set("X-Amzn-ErrorType", e.Code)
+		WriteJSON(w, p, e.status(), requestID, map[string]string{"__type": e.Code, "message": e.Message})
+		return
+	}
+	var b strings.Builder
+	b.WriteString(xml.Header)
+	if p == EC2 {
+		b.WriteString("<Response><Errors><Error><Code>")
+	} else {
+		b.WriteString("<ErrorResponse><Error><Type>Sender</Type><Code>")
+	}
+	_ = xml.EscapeText(&b, []byte(e.Code))
+	b.WriteString("</Code><Message>")
+	_ = xml.EscapeText(&b, []byte(e.Message))
+	b.WriteString("</Message></Error>")
+	if p == EC2 {
+		b.WriteString("</Errors><RequestID>" + requestID + "</RequestID></Response>")
+	} else {
+		b.WriteString("<RequestId>" + requestID + "</RequestId></ErrorResponse>")
+	}
+	WriteXML(w, e.status(), requestID, []byte(b.String()))
+}
