@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package labstate is what a running lab tells others about itself: one JSON
+// file in the lab's folder, readable by its owner only, since keys are in it.
+package labstate
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// State is the content of lab.json.
+type State struct {
+	Dir         string            `json:"dir"`
+	Region      string            `json:"region"`
+	Account     string            `json:"account"`
+	Cluster     string            `json:"cluster"`
+	Propagation string            `json:"propagation"` // MIN-MAX of a deregistration, e.g. 10s-12s
+	HostIP      string            `json:"hostIP"`      // of the link between host and node
+	NodeIP      string            `json:"nodeIP"`
+	Ports       map[string]int    `json:"ports"` // api, registry, hook, kube, etcd, webhook, metrics, health
+	Users       map[string]User   `json:"users"`
+	Tools       map[string]string `json:"tools"`   // programs by name
+	Started     bool              `json:"started"` // the last up went through
+}
+
+// User is an AWS key of the lab.
+type User struct {
+	AccessKeyID     string `json:"accessKeyId"`
+	SecretAccessKey string `json:"secretAccessKey"`
+}
+
+// ErrNone says that no lab was made in a folder yet.
+var ErrNone = errors.New("no lab was made here yet; run: lab up")
+
+// DefaultDir is $OUTLAST_LAB_DIR, else a folder of the user's cache.
+func DefaultDir(getenv func(string) string) (string, error) {
+	if dir := getenv("OUTLAST_LAB_DIR"); dir != "" {
+		return filepath.Abs(dir)
+	}
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return "", fmt.Errorf("finding a folder for the lab: %w; set OUTLAST_LAB_DIR", err)
+	}
+	return filepath.Join(cache, "outlast-lab", "run"), nil
+}
+
+// Load reads the state of the lab in dir.
+func Load(dir string) (State, error) {
+	text, err := os.ReadFile(filepath.Join(dir, "lab.json"))
+	if errors.Is(err, os.ErrNotExist) {
+		return State{}, ErrNone
+	}
+	if err != nil {
+		return State{}, fmt.Errorf("reading the lab's state: %w", err)
+	}
+	var s State
+	if err := json.Unmarshal(text, &s); err != nil {
+		return State{}, fmt.Errorf("reading the lab's state in %s: %w", dir, err)
+	}
+	return s, nil
+}
+
+// Save writes the state.
+func (s State) Save() error {
+	text, err := json.MarshalIndent(s, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(s.Dir, "lab.json.new")
+	if err := os.WriteFile(tmp, append(text, '\n'), 0o600); err != nil {
+		return fmt.Errorf("writing the lab's state: %w", err)
+	}
+	return os.Rename(tmp, filepath.Join(s.Dir, "lab.json"))
+}
+
+// Path joins names below the lab's folder.
+func (s State) Path(names ...string) string {
+	return filepath.Join(append([]string{s.Dir}, names...)...)
+}
+
+// API is the address of the imitated AWS, as the host reaches it.
+func (s State) API() string { return fmt.Sprintf("http://127.0.0.1:%d", s.Ports["api"]) }
+
+// Registry is host:port of the registry, as host and node reach it.
+func (s State) Registry() string { return fmt.Sprintf("%s:%d", s.HostIP, s.Ports["registry"]) }
+
+// Kube is the address of the API server.
+func (s State) Kube() string { return fmt.Sprintf("https://%s:%d", s.HostIP, s.Ports["kube"]) }
+
+// Kubeconfig is the file with the administrator's access.
+func (s State) Kubeconfig() string { return s.Path("pki", "admin.kubeconfig") }
+
+// Env lists the variables under which outlast works in the lab as a user,
+// each NAME=value: the SDK's own variables, BuildKit's and the tools' PATH.
+func (s State) Env(user string) []string {
+	u := s.Users[user]
+	return []string{
+		"AWS_REGION=" + s.Region,
+		"AWS_ACCESS_KEY_ID=" + u.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY=" + u.SecretAccessKey,
+		"AWS_EC2_METADATA_DISABLED=true",
+		"AWS_ENDPOINT_URL_ECR=" + s.API(),
+		"AWS_ENDPOINT_URL_EKS=" + s.API(),
+		"AWS_ENDPOINT_URL_STS=" + s.API(),
+		"AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2=" + s.API(),
+		"BUILDKIT_HOST=unix://" + s.Path("buildkit", "buildkitd.sock"),
+		"LAB_REGISTRY=" + s.Registry(),
+	}
+}
