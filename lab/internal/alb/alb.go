@@ -12,7 +12,8 @@
 //
 // Not imitated: Lambda and instance targets, gRPC and HTTP/2 towards targets,
 // authentication, WAF and request rewriting; those are refused, not ignored.
-// Accepted without effect: slow start, DNS failover, group stickiness.
+// Accepted without effect: DNS failover, group and application stickiness,
+// weighted_random (it is served as round robin).
 package alb
 
 import (
@@ -76,7 +77,7 @@ type HealthCheck struct {
 }
 
 // TargetGroup without its targets. Attributes that matter here:
-// deregistration_delay.timeout_seconds, load_balancing.algorithm.type,
+// deregistration_delay.timeout_seconds, slow_start.duration_seconds, load_balancing.algorithm.type,
 // load_balancing.cross_zone.enabled, stickiness.* of type lb_cookie, and
 // target_group_health.unhealthy_state_routing.minimum_healthy_targets.*.
 type TargetGroup struct {

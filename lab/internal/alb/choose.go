@@ -55,7 +55,7 @@ func (e *Engine) choose(n *node, ws []WeightedTargetGroup, r *http.Request, idle
 	if len(list) == 0 {
 		return c, false
 	}
-	r2 := n.next(g, list)
+	r2 := n.next(g, list, now)
 	if g.sticky() {
 		r2 = stuck(g, list, r, r2)
 		c.cookie = stickyCookie(g, r2, now)
@@ -112,22 +112,29 @@ func (e *Engine) view(n *node, g *group, now time.Time) []*entry {
 	return out
 }
 
-// next picks by the group's algorithm: round robin, or the target with the
-// fewest requests in flight.
-func (n *node) next(g *group, list []*entry) *entry {
+// next picks by the group's algorithm: round robin, in which a target in slow
+// start is passed over in part, or the target with the fewest requests in flight.
+func (n *node) next(g *group, list []*entry, now time.Time) *entry {
 	turn := n.turns[g.ARN]
 	n.turns[g.ARN]++
 	first := list[turn%uint64(len(list))]
-	if g.Attributes["load_balancing.algorithm.type"] != "least_outstanding_requests" {
-		return first
+	if g.Attributes["load_balancing.algorithm.type"] == "least_outstanding_requests" {
+		best := first
+		for _, r := range list {
+			if len(r.flights) < len(best.flights) {
+				best = r
+			}
+		}
+		return best
 	}
-	best := first
-	for _, r := range list {
-		if len(r.flights) < len(best.flights) {
-			best = r
+	slow := g.slowStart()
+	for i := range list {
+		r := list[(turn+uint64(i))%uint64(len(list))]
+		if w := r.warmth(now, slow); w >= 1 || n.engine.rand.Float64() < w {
+			return r
 		}
 	}
-	return best
+	return first
 }
 
 func (g *group) minimum(unit string) int {

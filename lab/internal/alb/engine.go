@@ -16,11 +16,12 @@ import (
 
 // Engine holds every load balancer and target group of the lab.
 type Engine struct {
-	opt    Options
-	ctx    context.Context
-	cancel context.CancelFunc
-	wg     sync.WaitGroup
-	poke   chan struct{} // wakes the sweeper when something became due earlier
+	opt     Options
+	ctx     context.Context
+	cancel  context.CancelFunc
+	wg      sync.WaitGroup
+	buffers *bufferPool
+	poke    chan struct{} // wakes the sweeper when something became due earlier
 
 	mu        sync.Mutex
 	groups    map[string]*group
@@ -56,7 +57,7 @@ func New(o Options) *Engine {
 		opt: o.withDefaults(), ctx: ctx, cancel: cancel, poke: make(chan struct{}, 1),
 		groups: map[string]*group{}, balancers: map[string]*balancer{},
 		addresses: map[string]netip.Addr{}, pools: map[string]*pool{},
-		rand: rand.New(rand.NewPCG(o.Seed, 0)),
+		buffers: newBufferPool(), rand: rand.New(rand.NewPCG(o.Seed, 0)),
 	}
 	e.wg.Go(e.sweepLoop)
 	return e
@@ -312,7 +313,7 @@ func (e *Engine) wake() {
 
 func (e *Engine) tendOne(g *group, r *entry) {
 	// Nodes that have not heard of a deregistration go on checking.
-	want := !r.draining() && g.HealthCheck.Enabled && g.serves(r.Target) && e.ctx.Err() == nil && time.Now().Before(e.forgotten(g, r))
+	want := g.HealthCheck.Enabled && g.serves(r.Target) && e.ctx.Err() == nil && time.Now().Before(e.forgotten(g, r))
 	if r.stop != nil && (!want || r.checks != g.HealthCheck) {
 		r.halt()
 	}

@@ -10,6 +10,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -56,11 +57,29 @@ func (e *Engine) apply(arn string, t Target, got result, hc HealthCheck) {
 	if r == nil || time.Now().Before(r.known(e.eachLag(g, r))) {
 		return
 	}
-	before := r.Health
+	before, now := r.Health, time.Now()
 	r.record = r.checked(got, hc)
-	if r.Health != before && !r.draining() {
-		e.report(g, r, time.Now())
+	if r.Health == stateHealthy && before != stateHealthy {
+		r.Warming = time.Time{}
+		if g.slowStart() > 0 && g.someWarm(r, now) {
+			r.Warming = now
+		}
 	}
+	if r.Health != before && !r.draining() {
+		e.report(g, r, now)
+	}
+}
+
+// someWarm says whether another target, not registered in the same call, takes
+// its full share: without one, slow start does not begin.
+func (g *group) someWarm(than *entry, now time.Time) bool {
+	return slices.ContainsFunc(g.records, func(r *entry) bool {
+		return r != than && !r.last().From.Equal(than.last().From) && !r.draining() && r.Health == stateHealthy && r.warmth(now, g.slowStart()) >= 1
+	})
+}
+
+func (g *group) slowStart() time.Duration {
+	return seconds(g.Attributes, "slow_start.duration_seconds", 0)
 }
 
 // probe asks a target once, on a connection of its own.

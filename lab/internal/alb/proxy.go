@@ -134,7 +134,7 @@ func (x *exchange) forward(r *http.Request, groups []WeightedTargetGroup) {
 	proxy := &httputil.ReverseProxy{
 		Transport:      c.rt,
 		FlushInterval:  -1,
-		BufferPool:     buffers,
+		BufferPool:     e.buffers,
 		ErrorLog:       log.New(io.Discard, "", 0),
 		Rewrite:        func(p *httputil.ProxyRequest) { x.rewrite(p, c) },
 		ModifyResponse: func(resp *http.Response) error { return x.answered(resp, c) },
@@ -368,10 +368,12 @@ func (t *touchedBoth) Write(p []byte) (int, error) {
 	return t.w.Write(p)
 }
 
-// buffers is shared by all proxies; it holds no state but spare memory.
-var buffers = &bufferPool{sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}}
-
+// bufferPool keeps the memory through which bodies are copied.
 type bufferPool struct{ pool sync.Pool }
+
+func newBufferPool() *bufferPool {
+	return &bufferPool{sync.Pool{New: func() any { b := make([]byte, 32<<10); return &b }}}
+}
 
 func (b *bufferPool) Get() []byte  { return *b.pool.Get().(*[]byte) }
 func (b *bufferPool) Put(p []byte) { b.pool.Put(&p) }

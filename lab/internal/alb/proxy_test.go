@@ -529,3 +529,58 @@ func TestLeastOutstandingRequests(t *testing.T) {
 		time.Sleep(11 * time.Second)
 	})
 }
+
+func TestSlowStartRaisesTheShareEvenly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, exact(Options{}))
+		w.serve(targetAt(1), say("1"))
+		w.serve(targetAt(2), say("2"))
+		w.up([]string{"a"}, targetAt(1))
+		w.must(w.PutTargetGroup(groupOf(groupARN, "slow_start.duration_seconds", "100")))
+		w.must(w.Register(groupARN, []Target{targetAt(2)}))
+		time.Sleep(2 * time.Second)
+		rt := w.client()
+		// Of two targets the new one's full share is a half, of which it gets
+		// 0 to 0.25 in the first quarter of the time, and so on.
+		for quarter, want := range []int{63, 188, 313, 438} {
+			n := 0
+			for range 1000 {
+				if w.do(rt, 0, "GET", "http://web.test/").body == "2" {
+					n++
+				}
+				time.Sleep(25 * time.Millisecond)
+			}
+			if n < want-50 || n > want+50 {
+				t.Errorf("quarter %d: %d of 1000 requests, want about %d", quarter, n, want)
+			}
+		}
+		n := 0
+		for range 100 {
+			if w.do(rt, 0, "GET", "http://web.test/").body == "2" {
+				n++
+			}
+		}
+		if n != 50 {
+			t.Errorf("after slow start: %d of 100, want 50", n)
+		}
+	})
+}
+
+func TestSlowStartIsSkippedWhenNobodyIsWarm(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, exact(Options{}))
+		w.serve(targetAt(1), say("1"))
+		w.serve(targetAt(2), say("2"))
+		w.must(w.PutTargetGroup(groupOf(groupARN, "slow_start.duration_seconds", "100")))
+		w.must(w.PutLoadBalancer(balancerOf("a")))
+		w.must(w.Register(groupARN, []Target{targetAt(1), targetAt(2)}))
+		time.Sleep(3 * time.Second)
+		w.Engine.mu.Lock()
+		defer w.Engine.mu.Unlock()
+		for _, r := range w.groups[groupARN].records {
+			if !r.Warming.IsZero() {
+				t.Errorf("target %s warms alone", r.Target.addr())
+			}
+		}
+	})
+}

@@ -51,6 +51,8 @@ type record struct {
 	Detail string
 	Passed int // checks passed in a row
 	Failed int // checks failed in a row
+	// Warming is when slow start began; zero: it is off, or this target is exempt.
+	Warming time.Time
 }
 
 func (t Target) addr() string { return net.JoinHostPort(t.ID, strconv.Itoa(t.Port)) }
@@ -60,6 +62,15 @@ func newRecord(t Target, now time.Time, n int) record {
 }
 
 func (r record) last() span { return r.Spans[len(r.Spans)-1] }
+
+// warmth is the part of its full share, 0 to 1, that a target in slow start
+// gets: it grows evenly over the duration.
+func (r record) warmth(now time.Time, duration time.Duration) float64 {
+	if r.Warming.IsZero() || r.Health != stateHealthy || duration <= 0 {
+		return 1
+	}
+	return min(1, float64(now.Sub(r.Warming))/float64(duration))
+}
 
 func (r record) draining() bool { return !r.last().Until.IsZero() }
 

@@ -219,7 +219,7 @@ func TestDrainingTargetsAreCheckedUntilNodesDropThem(t *testing.T) {
 		time.Sleep(10 * time.Second) // two checks failed
 		for range 4 {
 			if got := w.get(0, "/"); got.body != "other" {
-				t.Error("a draining target that fails its checks still gets requests")
+				t.Errorf("a draining target that fails its checks still gets requests: %+v", got)
 			}
 		}
 		time.Sleep(8 * time.Second)
