@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package alb
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"net/netip"
+	"testing"
+	"time"
+)
+
+// The kernel's own refusals and resets, which an in-memory network cannot give.
+func TestRealRefusalsAndResets(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := netip.MustParseAddrPort(l.Addr().String())
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Read(make([]byte, 4096))
+			_ = c.(*net.TCPConn).SetLinger(0) // close with a reset
+			_ = c.Close()
+		}
+	}()
+	logs := make(chan RequestLog, 10)
+	e := New(Options{Registration: Delay{0, time.Millisecond}, Observe: func(v Event) {
+		if v.Request != nil {
+			logs <- *v.Request
+		}
+	}})
+	defer func() { _ = e.Close() }()
+	g, b := groupOf(groupARN), balancerOf("a")
+	g.HealthCheck.Enabled = false
+	b.Listeners[0].Port = 18082
+	for _, err := range []error{e.PutTargetGroup(g), e.PutLoadBalancer(b), e.Register(groupARN, []Target{{ID: at.Addr().String(), Port: int(at.Port())}})} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	time.Sleep(20 * time.Millisecond)
+	ask := func(want Cause) {
+		t.Helper()
+		rt := &http.Transport{DisableKeepAlives: true}
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		req, _ := http.NewRequestWithContext(ctx, "GET", "http://"+e.Addresses(lbARN)[0].String()+":18082/", nil)
+		resp, err := rt.RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if l := <-logs; resp.StatusCode != 502 || l.Cause != want || (l.RequestTime >= 0) != (want == CauseTargetClosed) {
+			t.Errorf("got %d, logged %q after sending %v, want 502 %q", resp.StatusCode, l.Cause, l.RequestTime, want)
+		}
+	}
+	ask(CauseTargetClosed)
+	_ = l.Close()
+	ask(CauseConnectRefused)
+}
