@@ -285,6 +285,8 @@ func TestRulesListenersAndTags(t *testing.T) {
 	if got, want := order(), "1/b/*/b/*(1) 2/a/*/a/*(1) default(1) "; got != want {
 		t.Errorf("after SetRulePriorities: got %q, want %q", got, want)
 	}
+	_, err := c.SetRulePriorities(ctx, &elbv2.SetRulePrioritiesInput{RulePriorities: []types.RulePriorityPair{{RuleArn: &arns[0], Priority: aws.Int32(2)}}})
+	wantCode(t, err, "PriorityInUse")
 	must(c.AddTags(ctx, &elbv2.AddTagsInput{ResourceArns: []string{w.tg, arns[0]}, Tags: []types.Tag{{Key: aws.String("a<b"), Value: aws.String("c&d")}}}))(t)
 	tags := must(c.DescribeTags(ctx, &elbv2.DescribeTagsInput{ResourceArns: []string{arns[0], w.lb}}))(t)
 	if x := tags.TagDescriptions; *x[0].Tags[0].Key != "a<b" || *x[0].Tags[0].Value != "c&d" || *x[1].Tags[0].Key != "elbv2.k8s.aws/cluster" {
@@ -292,7 +294,7 @@ func TestRulesListenersAndTags(t *testing.T) {
 	}
 	must(c.RemoveTags(ctx, &elbv2.RemoveTagsInput{ResourceArns: []string{arns[0]}, TagKeys: []string{"a<b"}}))(t)
 	must(c.DeleteLoadBalancer(ctx, &elbv2.DeleteLoadBalancerInput{LoadBalancerArn: &w.lb}))(t)
-	_, err := c.DescribeRules(ctx, &elbv2.DescribeRulesInput{ListenerArn: &w.listener})
+	_, err = c.DescribeRules(ctx, &elbv2.DescribeRulesInput{ListenerArn: &w.listener})
 	wantCode(t, err, "ListenerNotFound")
 	must(c.DeleteTargetGroup(ctx, &elbv2.DeleteTargetGroupInput{TargetGroupArn: &w.tg}))(t)
 	must(c.DeleteLoadBalancer(ctx, &elbv2.DeleteLoadBalancerInput{LoadBalancerArn: &w.lb}))(t) // a second time succeeds

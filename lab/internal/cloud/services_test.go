@@ -53,14 +53,15 @@ func TestEC2AnswersWhatTheControllerReads(t *testing.T) {
 	if !strings.HasPrefix(*tables[0].Routes[1].GatewayId, "igw-") || !*tables[0].Associations[0].Main {
 		t.Errorf("got route tables %+v", tables)
 	}
-	for range 2 { // pages
+	{
 		p := ec2.NewDescribeSubnetsPaginator(c, &ec2.DescribeSubnetsInput{MaxResults: aws.Int32(1), Filters: []ec2types.Filter{{Name: aws.String("tag-key"), Values: []string{"kubernetes.io/cluster/*"}}}})
-		n := 0
+		n, pages := 0, 0
 		for p.HasMorePages() {
 			n += len(must(p.NextPage(ctx))(t).Subnets)
+			pages++
 		}
-		if n != 2 {
-			t.Errorf("got %d subnets on pages of one", n)
+		if n != 2 || pages != 2 {
+			t.Errorf("got %d subnets on %d pages of one", n, pages)
 		}
 	}
 }

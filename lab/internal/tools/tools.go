@@ -40,6 +40,7 @@ func All() []Tool {
 		{"aws-load-balancer-controller", "lbc", "sigs.k8s.io/aws-load-balancer-controller", "", "2 minutes"},
 		{"buildkitd", "buildkit", "github.com/moby/buildkit/cmd/buildkitd", "", "1 minute"},
 		{"buildctl", "buildkit", "github.com/moby/buildkit/cmd/buildctl", "", "seconds"},
+		{"pause", ".", "./cmd/pause", "", "seconds"},
 	}
 }
 
@@ -105,7 +106,11 @@ func (b Builder) hash(ctx context.Context, t Tool) (string, error) {
 	}
 	h := sha256.New()
 	fmt.Fprintln(h, t.Package, t.LDFlags, strings.TrimSpace(string(version)), runtime.GOARCH)
-	entries, err := os.ReadDir(filepath.Join(b.Source, t.Module))
+	dir := filepath.Join(b.Source, t.Module)
+	if strings.HasPrefix(t.Package, "./") { // one of the lab's own programs
+		dir = filepath.Join(dir, t.Package)
+	}
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +118,7 @@ func (b Builder) hash(ctx context.Context, t Tool) (string, error) {
 		if e.IsDir() || !slices.Contains([]string{".go", ".mod", ".sum"}, filepath.Ext(e.Name())) {
 			continue
 		}
-		f, err := os.Open(filepath.Join(b.Source, t.Module, e.Name()))
+		f, err := os.Open(filepath.Join(dir, e.Name()))
 		if err != nil {
 			return "", err
 		}

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"encoding/xml"
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -57,7 +58,14 @@ func EncodeEC2(operation, requestID string, out any) ([]byte, error) {
 
 // WriteXML sends an encoded answer.
 func WriteXML(w http.ResponseWriter, status int, requestID string, body []byte) {
-	w.Header().Set("Content-Type", "text/xml;charset=UTF-8")
+	send(w, "text/xml;charset=UTF-8", status, requestID, body)
+}
+
+// send gives the length, as AWS does: the SDK at times reads a chunked answer
+// of many kilobytes from a connection that its transport has closed already.
+func send(w http.ResponseWriter, kind string, status int, requestID string, body []byte) {
+	w.Header().Set("Content-Type", kind)
+	w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 	w.Header().Set("X-Amzn-RequestId", requestID)
 	w.WriteHeader(status)
 	_, _ = w.Write(body)
@@ -69,10 +77,11 @@ func WriteJSON(w http.ResponseWriter, p Protocol, status int, requestID string, 
 	if p == JSON {
 		kind = "application/x-amz-json-1.1"
 	}
-	w.Header().Set("Content-Type", kind)
-	w.Header().Set("X-Amzn-RequestId", requestID)
-	w.WriteHeader(status)
-	_ = json.NewEncoder(w).Encode(out)
+	body, err := json.Marshal(out)
+	if err != nil {
+		status, body = http.StatusInternalServerError, []byte(`{"__type":"InternalFailure"}`)
+	}
+	send(w, kind, status, requestID, body)
 }
 
 // WriteError sends e as the protocol spells errors.

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb"
+	"github.com/outlast-ci/outlast/lab/internal/cloud"
+	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/labstate"
+	"github.com/outlast-ci/outlast/lab/internal/node"
+)
+
+// runCloud is the imitated AWS: its API, the registry, the token authenticator
+// and the load balancers, until a signal ends it.
+func runCloud(ctx context.Context, _ string, args []string) error {
+	fs := flag.NewFlagSet("lab cloud", flag.ContinueOnError)
+	dir := fs.String("dir", "", "the lab's folder")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	s, err := labstate.Load(*dir)
+	if err != nil {
+		return err
+	}
+	least, most, err := parseRange(s.Propagation)
+	if err != nil {
+		return err
+	}
+	engine := alb.New(alb.Options{Deregister: alb.Delay{Min: least, Max: most}, Seed: uint64(time.Now().UnixNano())})
+	defer engine.Close()
+	c, err := newCloud(s, engine)
+	if err != nil {
+		return err
+	}
+	for name, immutable := range map[string]bool{"web": true, "mirror/golang": false, "mirror/static": false} {
+		if err := c.CreateRepository(s.Region, name, immutable); err != nil {
+			return err
+		}
+	}
+	for name, text := range map[string]string{"vpc-id": c.VPCID(), "provider-id": c.ProviderID()} {
+		if err := os.WriteFile(s.Path("cloud", name), []byte(text+"\n"), 0o644); err != nil {
+			return err
+		}
+	}
+	err = serve(ctx, map[string]http.Handler{
+		fmt.Sprintf("127.0.0.1:%d", s.Ports["api"]):    c.API(),
+		fmt.Sprintf("%s:%d", s.HostIP, s.Ports["api"]): c.API(),
+		s.Registry(): c.Registry(),
+		fmt.Sprintf("127.0.0.1:%d", s.Ports["hook"]): c.TokenReview(),
+	})
+	return errors.Join(err, c.Close())
+}
+
+func newCloud(s labstate.State, engine *alb.Engine) (*cloud.Cloud, error) {
+	ca, err := os.ReadFile(s.Path("pki", "ca.crt"))
+	if err != nil {
+		return nil, err
+	}
+	var users []cloud.User
+	for name, u := range s.Users {
+		user := cloud.User{Name: name, AccessKeyID: u.AccessKeyID, SecretAccessKey: u.SecretAccessKey}
+		if name == "deployer" {
+			user.KubernetesUser, user.KubernetesGroups = "deployer", []string{"outlast:deployers"}
+		}
+		users = append(users, user)
+	}
+	return cloud.New(cloud.Config{
+		Dir: s.Path("cloud"), Account: s.Account, Region: s.Region, Users: users, Engine: engine,
+		Cluster:     cloud.Cluster{Name: s.Cluster, Endpoint: s.Kube(), CAData: string(ca), Version: "1.37"},
+		RegistryURL: "http://" + s.Registry(), PublicURL: s.API(),
+		VPC: cloud.VPC{CIDR: node.VPCCIDR, PodCIDR: node.PodCIDR, NodeIP: s.NodeIP, NodeName: cluster.NodeName},
+		Log: func(text string) { fmt.Println(time.Now().UTC().Format(time.RFC3339), text) },
+	})
+}
+
+// serve serves each handler on its address until ctx ends.
+func serve(ctx context.Context, handlers map[string]http.Handler) error {
+	failed := make(chan error, len(handlers))
+	var servers []*http.Server
+	for address, h := range handlers {
+		l, err := net.Listen("tcp", address)
+		if err != nil {
+			return err
+		}
+		srv := &http.Server{Handler: h, ReadHeaderTimeout: 30 * time.Second}
+		servers = append(servers, srv)
+		go func() { failed <- srv.Serve(l) }()
+	}
+	var err error
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+	}
+	for _, srv := range servers {
+		err = errors.Join(err, srv.Close())
+	}
+	return err
+}
+
+// credentialsCommand speaks the kubelet's credential provider protocol: a
+// request on stdin, a login on stdout. The real provider for ECR does the same
+// call; it only knows ECR's public host names.
+func credentialsCommand(ctx context.Context, _ string, args []string) error {
+	fs := flag.NewFlagSet("lab credentials", flag.ContinueOnError)
+	dir := fs.String("dir", "", "the lab's folder")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	var request struct {
+		APIVersion, Kind, Image string
+	}
+	if err := json.NewDecoder(os.Stdin).Decode(&request); err != nil {
+		return fmt.Errorf("reading the kubelet's request: %w", err)
+	}
+	s, err := labstate.Load(*dir)
+	if err != nil {
+		return err
+	}
+	user, password, err := cluster.Login(ctx, s, "node")
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]any{
+		"apiVersion": "credentialprovider.kubelet.k8s.io/v1", "kind": "CredentialProviderResponse",
+		"cacheKeyType": "Registry", "cacheDuration": "1h",
+		"auth": map[string]any{s.Registry(): map[string]string{"username": user, "password": password}},
+	})
+}

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/labstate"
+	"github.com/outlast-ci/outlast/lab/internal/proc"
+)
+
+// say prints progress; results go to stdout, this goes to stderr.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n", args...) }
+
+func up(ctx context.Context, dir string, args []string) error {
+	fs := flag.NewFlagSet("lab up", flag.ContinueOnError)
+	region := fs.String("region", "", "region of the cluster (default: that of the lab that is there, or cn-northwest-1)")
+	propagation := fs.String("propagation", "", "MIN-MAX: how long a balancer's nodes go on sending to a deregistered target (default 10s-12s; measured on the real one: 10s-17s)")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	src, err := source()
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	before, err := labstate.Load(dir)
+	if err != nil { // none yet
+		if *region == "" {
+			*region = "cn-northwest-1"
+		}
+		if *propagation == "" {
+			*propagation = "10s-12s"
+		}
+	}
+	if before.Started && *propagation != "" && *propagation != before.Propagation {
+		return fmt.Errorf("the lab is up with a propagation of %s; take it down first", before.Propagation)
+	}
+	if _, _, err := parseRange(*propagation); err != nil && *propagation != "" {
+		return err
+	}
+	started := time.Now()
+	if before.Started && allUp(dir) {
+		say("is up already (%s, %s)", before.Region, before.Kube())
+		return nil
+	}
+	s, err := cluster.Up(ctx, cluster.Options{Dir: dir, Source: src, Self: self, Region: *region, Propagation: *propagation, Log: say})
+	if err != nil {
+		return err
+	}
+	say("up in %s: cluster %s in %s at %s, propagation %s", time.Since(started).Round(100*time.Millisecond), s.Cluster, s.Region, s.Kube(), s.Propagation)
+	return nil
+}
+
+func allUp(dir string) bool {
+	for _, name := range cluster.Programs {
+		if _, running := proc.Find(dir, name); !running {
+			return false
+		}
+	}
+	return true
+}
+
+func down(ctx context.Context, dir string, args []string) error {
+	fs := flag.NewFlagSet("lab down", flag.ContinueOnError)
+	purge := fs.Bool("purge", false, "forget the lab's state, too")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	return cluster.Down(ctx, dir, *purge, say)
+}
+
+func status(ctx context.Context, dir string, _ []string) error {
+	s, err := labstate.Load(dir)
+	if err != nil {
+		return err
+	}
+	w := tabwriter.NewWriter(os.Stdout, 0, 4, 2, ' ', 0)
+	fmt.Fprintf(w, "PROGRAM\tPID\tUP\tMIB\tADDRESS\n")
+	address := map[string]string{"cloud": s.API() + " and " + s.Registry(), "kube": s.Kube(), "kubelet": s.NodeIP, "buildkitd": "unix://" + s.Path("buildkit", "buildkitd.sock"), "controller": fmt.Sprintf("%s:%d", s.HostIP, s.Ports["webhook"])}
+	for _, name := range cluster.Programs {
+		p, running := proc.Find(dir, name)
+		if !running {
+			fmt.Fprintf(w, "%s\t-\tdown\t\t\n", name)
+			continue
+		}
+		fmt.Fprintf(w, "%s\t%d\t%s\t%d\t%s\n", name, p.PID, time.Since(p.Since).Round(time.Second), p.RSS(), address[name])
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	fmt.Printf("region %s, account %s, cluster %s, propagation %s, logs in %s\n", s.Region, s.Account, s.Cluster, s.Propagation, s.Path("logs"))
+	return nil
+}
+
+func env(_ context.Context, dir string, _ []string) error {
+	s, err := labstate.Load(dir)
+	if err != nil {
+		return err
+	}
+	for _, pair := range s.Env("deployer") {
+		name, value, _ := strings.Cut(pair, "=")
+		fmt.Printf("export %s='%s'\n", name, value)
+	}
+	fmt.Printf("export PATH='%s':\"$PATH\"\n", s.Path("bin"))
+	return nil
+}
+
+func kubectl(ctx context.Context, dir string, args []string) error {
+	s, err := labstate.Load(dir)
+	if err != nil {
+		return err
+	}
+	out, err := cluster.Kubectl(ctx, s, nil, args...)
+	fmt.Print(out)
+	return err
+}
+
+// parseRange reads MIN-MAX.
+func parseRange(text string) (least, most time.Duration, err error) {
+	a, b, ok := strings.Cut(text, "-")
+	if !ok {
+		return 0, 0, fmt.Errorf("reading the propagation %q: want MIN-MAX, e.g. 10s-17s", text)
+	}
+	if least, err = time.ParseDuration(a); err == nil {
+		most, err = time.ParseDuration(b)
+	}
+	if err != nil || least < 0 || most < least {
+		return 0, 0, fmt.Errorf("reading the propagation %q: want MIN-MAX, e.g. 10s-17s", text)
+	}
+	return least, most, nil
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package node makes the network namespace that the lab's node lives in, and
+// takes away what a node leaves behind: pods get real addresses there, and the
+// host reaches them by a route.
+package node
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// The lab's names and addresses. Pods get addresses of PodCIDR, the part of
+// the imitated VPC that the node's network plugin hands out.
+const (
+	Namespace = "outlast-lab"
+	HostLink  = "olab0"
+	HostIP    = "10.77.0.1"
+	NodeIP    = "10.77.0.2"
+	LinkCIDR  = "10.77.0.0/24"
+	VPCCIDR   = "10.244.0.0/16"
+	PodCIDR   = "10.244.0.0/24"
+)
+
+func run(ctx context.Context, args ...string) error {
+	out, err := exec.CommandContext(ctx, args[0], args[1:]...).CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("running %s: %w: %s", strings.Join(args, " "), err, strings.TrimSpace(string(out)))
+	}
+	return nil
+}
+
+// Inside puts a command into the namespace. nsenter and not `ip netns exec`,
+// which remounts /sys and hides the cgroups.
+func Inside(args ...string) []string {
+	return append([]string{"nsenter", "--net=" + nsPath()}, args...)
+}
+
+func nsPath() string { return filepath.Join("/run/netns", Namespace) }
+
+// Up makes the namespace, the link and the route, where they are not there.
+func Up(ctx context.Context) error {
+	if _, err := os.Stat(nsPath()); err == nil {
+		return nil
+	}
+	if err := conflicts(); err != nil {
+		return err
+	}
+	inside := func(args ...string) []string { return Inside(args...) }
+	for _, cmd := range [][]string{
+		{"ip", "netns", "add", Namespace},
+		inside("ip", "link", "set", "lo", "up"),
+		{"ip", "link", "add", HostLink, "type", "veth", "peer", "name", "node0", "netns", Namespace},
+		{"ip", "addr", "add", HostIP + "/24", "dev", HostLink},
+		{"ip", "link", "set", HostLink, "up"},
+		inside("ip", "addr", "add", NodeIP+"/24", "dev", "node0"),
+		inside("ip", "link", "set", "node0", "up"),
+		inside("ip", "route", "add", "default", "via", HostIP),
+		{"ip", "route", "add", PodCIDR, "via", NodeIP},
+		inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables || true"),
+	} {
+		if err := run(ctx, cmd...); err != nil {
+			return errors.Join(fmt.Errorf("making the node's network: %w", err), Down(ctx))
+		}
+	}
+	return nil
+}
+
+// conflicts refuses to take addresses that the machine uses already.
+func conflicts() error {
+	addrs, err := net.InterfaceAddrs()
+	if err != nil {
+		return fmt.Errorf("reading the machine's addresses: %w", err)
+	}
+	for _, ours := range []string{LinkCIDR, VPCCIDR} {
+		_, mine, err := net.ParseCIDR(ours)
+		if err != nil {
+			return err
+		}
+		for _, a := range addrs {
+			_, theirs, err := net.ParseCIDR(a.String())
+			if err == nil && (mine.Contains(theirs.IP) || theirs.Contains(mine.IP)) {
+				return fmt.Errorf("the lab needs the addresses %s, and this machine uses %s already: is another lab or cluster running here?", ours, theirs)
+			}
+		}
+	}
+	return nil
+}
+
+// Down removes the namespace, the link and the route by name.
+func Down(ctx context.Context) error {
+	var errs []error
+	if _, err := os.Stat(nsPath()); err == nil {
+		errs = append(errs, run(ctx, "ip", "netns", "del", Namespace))
+	}
+	if _, err := net.InterfaceByName(HostLink); err == nil { // goes with its peer, but not at once
+		if err := run(ctx, "ip", "link", "del", HostLink); err != nil && interfaceExists(HostLink) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func interfaceExists(name string) bool {
+	_, err := net.InterfaceByName(name)
+	return err == nil
+}
+
+// Sweep ends what containerd's pods leave behind below dir: their shims, their
+// processes' mounts, and the cgroups of pods.
+func Sweep(dir string) error {
+	ours := shims(dir)
+	for _, pid := range append(children(ours), ours...) {
+		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("ending a container (pid %d): %w", pid, err)
+		}
+	}
+	for try := 0; ; try++ {
+		left := mounts(dir)
+		for _, m := range left {
+			syscall.Unmount(m, syscall.MNT_DETACH) //nolint:errcheck // seen in the next round
+		}
+		if len(left) == 0 {
+			break
+		}
+		if try == 20 {
+			return fmt.Errorf("unmounting %d mounts below %s: they stay", len(left), dir)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	removeCgroups()
+	return nil
+}
+
+// shims lists the container shims whose containerd has its state below dir.
+func shims(dir string) (pids []int) {
+	each(func(pid int, cmdline string) {
+		if strings.Contains(cmdline, "containerd-shim") && strings.Contains(cmdline, dir) {
+			pids = append(pids, pid)
+		}
+	})
+	return pids
+}
+
+// children lists the processes whose parent is one of pids: the first process
+// of each container, which takes its namespace's others with it.
+func children(pids []int) (found []int) {
+	each(func(pid int, _ string) {
+		text, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		if err != nil {
+			return
+		}
+		_, rest, _ := strings.Cut(string(text), ") ")
+		fields := strings.Fields(rest)
+		if len(fields) < 2 {
+			return
+		}
+		if parent, err := strconv.Atoi(fields[1]); err == nil && slices.Contains(pids, parent) {
+			found = append(found, pid)
+		}
+	})
+	return found
+}
+
+func each(do func(pid int, cmdline string)) {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		pid, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		if text, err := os.ReadFile(filepath.Join("/proc", e.Name(), "cmdline")); err == nil {
+			do(pid, strings.ReplaceAll(string(text), "\x00", " "))
+		}
+	}
+}
+
+// mounts lists the mount points below dir, the deepest first.
+func mounts(dir string) (points []string) {
+	f, err := os.Open("/proc/mounts")
+	if err != nil {
+		return nil
+	}
+	defer f.Close()
+	lines := bufio.NewScanner(f)
+	for lines.Scan() {
+		fields := strings.Fields(lines.Text())
+		if len(fields) > 1 && strings.HasPrefix(fields[1], dir+"/") {
+			points = append([]string{fields[1]}, points...)
+		}
+	}
+	return points
+}
+
+// removeCgroups takes the empty groups of the node's pods away, the deepest
+// first: cgroup v1 has a tree a controller, v2 one.
+func removeCgroups() {
+	for _, root := range []string{"/sys/fs/cgroup/*/kubepods", "/sys/fs/cgroup/kubepods"} {
+		tops, err := filepath.Glob(root)
+		if err != nil {
+			continue
+		}
+		for _, top := range tops {
+			var dirs []string
+			filepath.WalkDir(top, func(path string, d os.DirEntry, err error) error { //nolint:errcheck // groups vanish while we look
+				if err == nil && d.IsDir() {
+					dirs = append([]string{path}, dirs...)
+				}
+				return nil
+			})
+			for _, d := range dirs {
+				os.Remove(d) //nolint:errcheck // one that is not empty is in use
+			}
+		}
+	}
+}
