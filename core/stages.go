@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/build"
@@ -63,7 +62,7 @@ func (p *pipeline) build(ctx context.Context) (string, error) {
 	case n == 0:
 		return "nothing to build: every image of this commit is in the registry", nil
 	default:
-		return fmt.Sprintf("%d of %d images built by %s", n, len(p.cfg.Images), p.report.Images[0].Builder), nil
+		return fmt.Sprintf("%d of %s built by %s", n, count(len(p.cfg.Images), "image"), p.report.Images[0].Builder), nil
 	}
 }
 
@@ -111,7 +110,7 @@ func (p *pipeline) push(ctx context.Context) (string, error) {
 		}
 		p.report.Refs = append(p.report.Refs, ref)
 	}
-	return fmt.Sprintf("%d images, %d blobs uploaded", len(p.report.Refs), pushed), nil
+	return fmt.Sprintf("%s, %s uploaded", count(len(p.report.Refs), "image"), count(pushed, "blob")), nil
 }
 
 // pushOptions joins what build left on disk with where the image goes. A tree
@@ -184,7 +183,7 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 			p.note("render", w.ID(), "%s", planWords(w))
 		}
 	}
-	return fmt.Sprintf("%d workloads, %d fields set", len(result.Workloads), len(result.Changes)), nil
+	return fmt.Sprintf("%s, %s set", count(len(result.Workloads), "workload"), count(len(result.Changes), "field")), nil
 }
 
 func planWords(w render.Workload) string {
@@ -247,11 +246,11 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	}
 	rollout, err := apply.Apply(ctx, p.cluster.Apply, p.report.yaml, apply.Options{Routed: routed, Observe: p.cfg.Observe})
 	p.report.Rollout = &rollout
-	count := map[apply.Action]int{}
+	did := map[apply.Action]int{}
 	for _, c := range rollout.Changes {
-		count[c.Action]++
+		did[c.Action]++
 	}
-	return fmt.Sprintf("%d created, %d configured, %d unchanged", count[apply.Created], count[apply.Configured], count[apply.Unchanged]), err
+	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[apply.Created], did[apply.Configured], did[apply.Unchanged]), err
 }
 
 // --- gate --------------------------------------------------------------
@@ -282,7 +281,7 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
 	p.report.Gate = &result
-	return fmt.Sprintf("%s: %d workloads", round(result.Duration()), len(opt.Workloads)), err
+	return fmt.Sprintf("%s watched with %s", count(len(opt.Workloads), "workload"), count(result.Polls, "poll")), err
 }
 
 // gateWorkload joins what apply wrote with what render planned for it.
@@ -299,4 +298,10 @@ func (p *pipeline) gateWorkload(w apply.Workload) gate.Workload {
 	return out
 }
 
-func round(d time.Duration) time.Duration { return d.Round(time.Second) }
+// count says how many, in words: 1 image, 2 images.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

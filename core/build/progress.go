@@ -149,7 +149,7 @@ func (s step) words() string {
 	case !s.end.IsZero():
 		return "done in " + s.end.Sub(s.started).Round(100*time.Millisecond).String()
 	case !s.started.IsZero():
-		return "running"
+		return event.Running
 	}
 	return "waiting"
 }

@@ -24,6 +24,10 @@ const (
 	End   Kind = "end"
 )
 
+// Running is the message of a Progress event that says no more than that its
+// object has begun: a live table shows it, plain lines wait for the outcome.
+const Running = "running"
+
 // Event is one thing that happened.
 type Event struct {
 	Time    time.Time         `json:"time"`              // zero: stamped by the receiver

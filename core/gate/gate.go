@@ -9,6 +9,7 @@
 package gate
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -75,9 +76,6 @@ type Result struct {
 	Evidence  []Evidence       `json:"evidence,omitempty"` // why it failed: logs and events of the pods concerned
 }
 
-// Duration is how long the gate took.
-func (r Result) Duration() time.Duration { return r.Finished.Sub(r.Started) }
-
 // WorkloadResult is one workload's part of the result.
 type WorkloadResult struct {
 	Object     string        `json:"object"`
@@ -107,7 +105,7 @@ type PodTimeline struct {
 	Proof      Proof     `json:"proof,omitempty"`     // of the drain, for old pods behind a balancer
 	Margin     float64   `json:"marginSeconds,omitempty"`
 
-	listed, serving time.Time // last seen in a group, and there not draining
+	listed, serving, alive time.Time // last seen in a group, there not draining, and running
 }
 
 // Proof says whether a pod was seen to outlast its target.
@@ -160,8 +158,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("the rollout did not pass (%s): %s", e.Reason, strings.Join(e.Problems, "; "))
 }
 
-// confirm is the pause before the second of two good polls.
-const confirm = 2 * time.Second
+const (
+	confirm = 2 * time.Second // before the second of two good polls
+	closely = time.Second     // while a pod is about to outlast its target, or not
+)
 
 // Wait polls until the verdict is clear or the time is over.
 func Wait(ctx context.Context, cluster Cluster, balancer Balancer, opt Options) (Result, error) {
@@ -183,20 +183,13 @@ func Wait(ctx context.Context, cluster Cluster, balancer Balancer, opt Options) 
 var errTimeout = errors.New("the gate's time is over")
 
 func (opt Options) defaults() Options {
-	if opt.Interval == 0 {
-		opt.Interval = 5 * time.Second
-	}
-	if opt.Heartbeat == 0 {
-		opt.Heartbeat = 15 * time.Second
-	}
+	var longest time.Duration
 	for _, w := range opt.Workloads {
-		if t := w.Plan.GateTimeout.Duration(); opt.Timeout == 0 || t > opt.Timeout {
-			opt.Timeout = max(opt.Timeout, t)
-		}
+		longest = max(longest, w.Plan.GateTimeout.Duration())
 	}
-	if opt.Timeout == 0 { // nothing stands behind a balancer
-		opt.Timeout = 10 * time.Minute
-	}
+	opt.Timeout = cmp.Or(opt.Timeout, longest, 10*time.Minute) // the last when nothing stands behind a balancer
+	opt.Interval = cmp.Or(opt.Interval, 5*time.Second)
+	opt.Heartbeat = cmp.Or(opt.Heartbeat, 15*time.Second)
 	return opt
 }
 
@@ -248,6 +241,8 @@ func (w *waiting) loop(ctx context.Context) error {
 		pause := w.opt.Interval
 		if good == 1 {
 			pause = min(pause, confirm)
+		} else if slices.ContainsFunc(w.tracks, func(t *track) bool { return t.closing(pause) }) {
+			pause = min(pause, closely)
 		}
 		select {
 		case <-ctx.Done():
@@ -296,13 +291,4 @@ func (w *waiting) result(passed bool) Result {
 		r.Evidence = append(r.Evidence, t.evidence...)
 	}
 	return r
-}
-
-func sortedKeys[V any](m map[string]V) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

@@ -4,6 +4,7 @@ package gate
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -89,6 +90,9 @@ func (t *track) takePod(s Snapshot, p Pod) {
 	first(&line.Ready, s.At, p.Ready)
 	first(&line.Deleted, p.Deleted, !p.Deleted.IsZero())
 	first(&line.Ended, p.Ended, !p.Ended.IsZero())
+	if p.Ended.IsZero() {
+		line.alive = s.At
+	}
 	line.Killed = line.Killed || p.Killed
 	for key := range t.sick {
 		if strings.HasPrefix(key, p.UID+" ") && key != p.UID+" "+p.Waiting {
@@ -190,6 +194,17 @@ func (t *track) reused(line *PodTimeline) bool {
 	return false
 }
 
+// closing tells whether before the next poll some pod's target may leave, or
+// the pod end: what is seen then is the proof of the drain.
+func (t *track) closing(pause time.Duration) bool {
+	for _, p := range t.pods {
+		if p.Gone.IsZero() && !p.Draining.IsZero() && t.last.At.Add(pause).After(p.Deleted.Add(t.workload.Plan.DeregistrationDelay.Duration())) {
+			return true
+		}
+	}
+	return false
+}
+
 // judge decides on what was seen; it makes no call and changes no history.
 func (t *track) judge(s Snapshot) Verdict {
 	id := t.workload.ID()
@@ -239,7 +254,7 @@ func (t *track) newPod(s Snapshot, p Pod) (problems []string) {
 		}
 		problems = append(problems, name+" "+what)
 	}
-	for _, gate := range sortedKeys(p.Gates) {
+	for _, gate := range slices.Sorted(maps.Keys(p.Gates)) {
 		if p.Gates[gate] != "True" {
 			problems = append(problems, fmt.Sprintf("%s: readiness gate %s is %q", name, gate, p.Gates[gate]))
 		}

@@ -95,7 +95,11 @@ func (w *waiting) look(ctx context.Context, t *track) Snapshot {
 		s.Missing = true
 		return s
 	}
-	s.Desired, s.Complete, s.Stalled = progress(obj, wl.Generation)
+	if want := max(wl.Generation, obj.GetGeneration()); num(obj.Object, "status", "observedGeneration") < want {
+		s.Desired, s.Complete = 1, fmt.Sprintf("its controller has not seen generation %d yet", want) // nor is it known which pods are new
+		return s
+	}
+	s.Desired, s.Complete, s.Stalled = progress(obj)
 	match, _, _ := unstructured.NestedStringMap(obj.Object, "spec", "selector", "matchLabels")
 	selector := labels.SelectorFromSet(match).String()
 	current, owners, err := w.newest(ctx, obj, selector)
@@ -167,7 +171,7 @@ func owned(obj *unstructured.Unstructured, owners map[string]bool) bool {
 }
 
 // progress reads how far a rollout is: what it lacks, in words.
-func progress(obj *unstructured.Unstructured, generation int64) (desired int, lacks, stalled string) {
+func progress(obj *unstructured.Unstructured) (desired int, lacks, stalled string) {
 	o := obj.Object
 	want := int64(1)
 	if n, found, _ := unstructured.NestedInt64(o, "spec", "replicas"); found {
@@ -178,10 +182,6 @@ func progress(obj *unstructured.Unstructured, generation int64) (desired int, la
 	if obj.GetKind() == "DaemonSet" {
 		want, updated = num(o, "status", "desiredNumberScheduled"), num(o, "status", "updatedNumberScheduled")
 		ready, available, total = num(o, "status", "numberReady"), num(o, "status", "numberAvailable"), num(o, "status", "currentNumberScheduled")
-	}
-	observed := num(o, "status", "observedGeneration")
-	if observed < max(generation, obj.GetGeneration()) {
-		return int(want), fmt.Sprintf("its controller has not seen generation %d yet", max(generation, obj.GetGeneration())), ""
 	}
 	for _, c := range list(o, "status", "conditions") {
 		if str(c, "type") == "Progressing" && str(c, "reason") == "ProgressDeadlineExceeded" {

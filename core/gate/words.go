@@ -113,15 +113,15 @@ func (t *track) result() WorkloadResult {
 	return r
 }
 
-// proof says whether the pod was seen to outlast its target. Strict: the
-// target was gone before the first container ended. Fast: no container ended
-// before the balancer must have stopped sending, and none was killed. The
-// times of targets are those of polls, so where the truth may lie between two
-// polls on either side of the end, nothing was observed.
+// proof says whether the pod was seen to outlast its target. Strict: it ran
+// when the target was gone. Fast: it ran until the balancer must have stopped
+// sending, and was not killed. The times of targets are those of polls, so
+// where the truth may lie between two polls, nothing was observed. The margin
+// is what was seen at least, in seconds.
 func proof(plan drain.Plan, p PodTimeline) (Proof, float64) {
 	ended := p.Ended
 	if ended.IsZero() { // it vanished between two polls
-		ended = p.Gone
+		ended = p.alive
 	}
 	until, before := p.Drained, p.listed
 	if plan.Mode == drain.Fast {
@@ -135,8 +135,8 @@ func proof(plan drain.Plan, p PodTimeline) (Proof, float64) {
 	case p.Registered.IsZero() || (plan.Mode == drain.Fast && p.Draining.IsZero()):
 		return NotObserved, 0
 	case plan.Mode != drain.Fast && p.Drained.IsZero(): // gone, but its target was still listed at the end
-		return Broken, ended.Sub(before).Seconds()
-	case margin >= 0 && !p.Ended.IsZero():
+		return Broken, p.Gone.Sub(before).Seconds()
+	case margin >= 0 && (!p.Ended.IsZero() || margin > 0): // in one poll the pod is read before its target
 		return Proven, margin
 	case !p.Ended.IsZero() && ended.Before(before):
 		return Broken, margin

@@ -38,7 +38,7 @@ func (c *call) config() (core.Config, error) {
 		World: build.World{Environ: env.Environ, UID: env.UID, CacheDir: cacheDir(env.Getenv)},
 		Gate:  core.Gate{Timeout: s.duration("gate-timeout"), Interval: s.duration("gate-interval")},
 		Run: core.Run{Version: env.Version, App: firstOf(s.values["app"], filepath.Base(s.dir)), Environment: s.env.Name, Commit: c.facts.Commit, Branch: c.facts.Branch,
-			RunURL: c.facts.RunURL, Actor: c.facts.Actor, Region: s.values["region"], Cluster: s.values["cluster-name"]},
+			RunURL: c.facts.RunURL, Actor: c.facts.Actor, Region: firstOf(s.values["region"], env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.values["cluster-name"]},
 	}
 	if c.facts.PullRequest != "" && c.command == "deploy" {
 		cfg.From, cfg.To = "render", "render"

@@ -36,7 +36,7 @@ func ignored(name string) bool {
 			return true
 		}
 	}
-	return name == "OUTLAST_PORT" || name == "OUTLAST_LAB_DIR"
+	return name == "OUTLAST_PORT"
 }
 
 // readInputs takes flags and variables; the file comes in later.
@@ -53,12 +53,8 @@ func readInputs(flags map[string][]string, environ []string) (*settings, error) 
 		known = append(known, in.variable())
 		fromEnv := env[in.variable()]
 		delete(env, in.variable())
-		if in.kind == list {
-			items := nonEmpty(flags[in.name])
-			if len(items) == 0 {
-				items = nonEmpty(strings.Split(fromEnv, "\n"))
-			}
-			s.lists[in.name] = items
+		if in.kind == list { // items are added up; of two for the same name the later one, the flag's, wins
+			s.lists[in.name] = nonEmpty(append(strings.Split(fromEnv, "\n"), flags[in.name]...))
 			continue
 		}
 		if given := flags[in.name]; len(given) > 0 && given[len(given)-1] != "" {

@@ -134,7 +134,7 @@ func junit(r core.Report) []byte {
 	}
 	if r.Gate != nil {
 		for _, w := range r.Gate.Workloads {
-			c := testCase{Class: "outlast.gate", Name: w.Object, Time: fmt.Sprintf("%.3f", r.Gate.Duration().Seconds())}
+			c := testCase{Class: "outlast.gate", Name: w.Object, Time: fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())}
 			if len(w.Problems) > 0 {
 				c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
 			}

@@ -136,7 +136,9 @@ func (d *Display) Observe(e event.Event) {
 		text = d.state.ended(e.Stage)
 	}
 	if !d.opt.Live {
-		d.line(e.Time, e.Stage, text)
+		if e.Kind != event.Progress || e.Message != event.Running {
+			d.line(e.Time, e.Stage, text)
+		}
 		return
 	}
 	if e.Kind == event.Note || e.Kind == event.Warn {

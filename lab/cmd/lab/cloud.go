@@ -136,3 +136,20 @@ func credentialsCommand(ctx context.Context, _ string, args []string) error {
 		"auth": map[string]any{s.Registry(): map[string]string{"username": user, "password": password}},
 	})
 }
+
+// dockerCredential speaks the protocol of Docker's credential helpers, as the
+// helper for ECR does: `get` with a registry on stdin.
+func dockerCredential(ctx context.Context, dir string, args []string) error {
+	if len(args) != 1 || args[0] != "get" {
+		return fmt.Errorf("want the command get, not %q", args)
+	}
+	s, err := labstate.Load(dir)
+	if err != nil {
+		return err
+	}
+	user, password, err := cluster.Login(ctx, s, "deployer")
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(map[string]string{"ServerURL": s.Registry(), "Username": user, "Secret": password})
+}

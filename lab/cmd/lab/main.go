@@ -34,6 +34,7 @@ func commands() []command {
 		{"kubectl", "run kubectl as the cluster's administrator", false, kubectl},
 		{"cloud", "be the imitated AWS", true, runCloud},
 		{"credentials", "be the kubelet's credential provider", true, credentialsCommand},
+		{"docker-credential", "be a Docker credential helper", true, dockerCredential},
 	}
 }
 
@@ -47,6 +48,9 @@ func main() {
 }
 
 func dispatch(ctx context.Context, args []string) error {
+	if filepath.Base(os.Args[0]) == "docker-credential-outlast-lab" {
+		args = append([]string{"docker-credential"}, args...)
+	}
 	if len(args) == 0 || args[0] == "help" || args[0] == "-h" || args[0] == "--help" {
 		fmt.Println("lab: a loopback EKS with an imitated AWS around it")
 		for _, c := range commands() {

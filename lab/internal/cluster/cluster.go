@@ -196,8 +196,11 @@ func (l *lab) programs(ctx context.Context) error {
 		}
 	}
 	// the kubelet looks its credential provider up by name in one folder
-	if err := link("ecr-credential-provider", l.opt.Self); err != nil {
-		return err
+	// and Docker's clients their credential helper
+	for _, name := range []string{"ecr-credential-provider", "docker-credential-outlast-lab"} {
+		if err := link(name, l.opt.Self); err != nil {
+			return err
+		}
 	}
 	return l.state.Save()
 }
@@ -230,7 +233,7 @@ func (l *lab) configure(context.Context) error {
 	}
 	for name, to := range map[string]string{
 		"containerd.toml": "node/containerd.toml", "hosts.toml": "node/certs.d/" + s.Registry() + "/hosts.toml", "cni.conflist": "node/cni/10-bridge.conflist",
-		"credentials.yaml": "node/credentials.yaml", "buildkitd.toml": "buildkit/buildkitd.toml", "token-webhook.yaml": "token-webhook.yaml",
+		"credentials.yaml": "node/credentials.yaml", "buildkitd.toml": "buildkit/buildkitd.toml", "token-webhook.yaml": "token-webhook.yaml", "docker.json": "docker/config.json",
 	} {
 		if err := l.file(name, s.Path(to)); err != nil {
 			return err

@@ -200,7 +200,7 @@ func (l *lab) baseImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(append(busybox, version+runtime.GOARCH+"recipe 1"...))
+	sum := sha256.Sum256(append(busybox, version+runtime.GOARCH+"recipe 2"...))
 	mark := "made-" + hex.EncodeToString(sum[:8])
 	tmp, err := os.MkdirTemp(l.opt.Dir, "images-")
 	if err != nil {
@@ -212,7 +212,7 @@ func (l *lab) baseImages(ctx context.Context) error {
 		make func() (v1.Image, error)
 	}{
 		"mirror/static": {"latest", func() (v1.Image, error) { return images.Static(tmp) }},
-		"mirror/golang": {strings.TrimPrefix(version, "go"), func() (v1.Image, error) { return images.Golang(tmp, root) }},
+		"mirror/golang": {"latest", func() (v1.Image, error) { return images.Golang(tmp, root) }},
 	} {
 		full, err := name.NewRepository(l.state.Registry()+"/"+repo, name.Insecure)
 		if err != nil {

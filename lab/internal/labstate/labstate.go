@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // State is the content of lab.json.
@@ -36,14 +37,14 @@ type User struct {
 // ErrNone says that no lab was made in a folder yet.
 var ErrNone = errors.New("no lab was made here yet; run: lab up")
 
-// DefaultDir is $OUTLAST_LAB_DIR, else a folder of the user's cache.
+// DefaultDir is $LAB_DIR, else a folder of the user's cache.
 func DefaultDir(getenv func(string) string) (string, error) {
-	if dir := getenv("OUTLAST_LAB_DIR"); dir != "" {
+	if dir := getenv("LAB_DIR"); dir != "" {
 		return filepath.Abs(dir)
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		return "", fmt.Errorf("finding a folder for the lab: %w; set OUTLAST_LAB_DIR", err)
+		return "", fmt.Errorf("finding a folder for the lab: %w; set LAB_DIR", err)
 	}
 	return filepath.Join(cache, "outlast-lab", "run"), nil
 }
@@ -108,6 +109,17 @@ func (s State) Env(user string) []string {
 		"AWS_ENDPOINT_URL_STS=" + s.API(),
 		"AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2=" + s.API(),
 		"BUILDKIT_HOST=unix://" + s.Path("buildkit", "buildkitd.sock"),
-		"LAB_REGISTRY=" + s.Registry(),
+		"DOCKER_CONFIG=" + s.Path("docker"),
+		"OUTLAST_CLUSTER_NAME=" + s.Cluster,
+		"OUTLAST_BUILD_ARG=GO_IMAGE=" + s.Registry() + "/mirror/golang:latest\nBASE_IMAGE=" + s.Registry() + "/mirror/static:latest",
+		"OUTLAST_SET=" + strings.Join(s.Planning(), "\n"),
 	}
+}
+
+// Planning lists the planning values of the drain formulas that fit the lab,
+// whose load balancers are quicker than AWS's: SYMBOL=VALUE each. Outlast's
+// own defaults are for the real ones.
+func (s State) Planning() []string {
+	_, most, _ := strings.Cut(s.Propagation, "-")
+	return []string{"P=" + most, "L=2s", "M=2s", "J=3s", "Q=3s", "T_reg=5s", "B=10s"}
 }
