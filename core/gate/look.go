@@ -5,7 +5,6 @@ package gate
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -303,7 +302,7 @@ func targetPort(ports []map[string]any, binding map[string]any) string {
 		if want != fmt.Sprint(p["port"]) && want != str(p, "name") {
 			continue
 		}
-		if target := fmt.Sprint(p["targetPort"]); p["targetPort"] != nil && target != "0" && strings.TrimSpace(target) != "" {
+		if target := fmt.Sprint(p["targetPort"]); p["targetPort"] != nil && target != "0" && target != "" {
 			return target
 		}
 		return fmt.Sprint(p["port"])
