@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 )
 
 // Env is the world of one call.
@@ -94,6 +95,10 @@ func (a *app) command() *cobra.Command {
 		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
 	}
 	root.AddCommand(&cobra.Command{
+		Use: "inputs", Short: "explain every flag, its variable and its key of outlast.yaml", Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return inputs.Describe(cmd.OutOrStdout()) },
+	})
+	root.AddCommand(&cobra.Command{
 		Use: "version", Short: "print the version", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_, err := fmt.Fprintln(cmd.OutOrStdout(), a.env.Version)
@@ -119,19 +124,26 @@ func suggest(cmd *cobra.Command, word string) string {
 
 // stageCommand runs a fixed part of the list; deploy's part is told by flags.
 func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
-	cmd := &cobra.Command{Use: name + " [flags]", Short: short}
+	cmd := &cobra.Command{Use: name, Short: short}
 	flags := map[string]*[]string{}
-	for _, in := range inputs {
-		if from != "" && (in.name == "from" || in.name == "to") || !readBy(in, name) {
+	for _, in := range inputs.All() {
+		if !in.ReadBy(name) {
 			continue
 		}
-		value := &flagValue{kind: in.kind}
-		flags[in.name] = &value.items
-		flag := cmd.Flags().VarPF(value, in.name, "", flagUsage(in))
-		if in.kind == boolean {
+		value := &flagValue{kind: in.Kind}
+		flags[in.Name] = &value.items
+		flag := cmd.Flags().VarPF(value, in.Name, "", in.Doc)
+		if in.Kind == inputs.Boolean {
 			flag.NoOptDefVal = "true"
 		}
 	}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		path := ""
+		if name == "render" {
+			path = " [MANIFESTS]"
+		}
+		fmt.Fprintf(cmd.OutOrStdout(), "outlast %s: %s\n\nusage: outlast %s%s [flags]; every flag is a variable, too (outlast inputs explains each)\n\n%s", name, short, name, path, inputs.Help(name))
+	})
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 || name == "render" && len(args) == 1 {
 			return nil
@@ -154,23 +166,9 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 	return cmd
 }
 
-// readBy tells whether a command's stages read an input.
-func readBy(in input, command string) bool {
-	return in.stages == "all" || command == "deploy" || strings.Contains(in.stages, command) ||
-		command == "push" && strings.Contains(in.stages, "build")
-}
-
-// flagUsage is the input's doc cut to a help line.
-func flagUsage(in input) string {
-	if len(in.choices) > 0 {
-		return strings.Join(in.choices, "|") + ": " + in.doc
-	}
-	return in.doc
-}
-
-// flagValue keeps what was given; checking is one place's work, settings.check.
+// flagValue keeps what was given; checking is one place's work, inputs.Settings.
 type flagValue struct {
-	kind  kind
+	kind  inputs.Kind
 	items []string
 }
 

@@ -22,23 +22,22 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/aws"
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
-func stageNames() []string { return core.Stages() }
-
 // config turns the settings into a run.
 func (c *call) config() (core.Config, error) {
 	s, env := c.settings, c.app.env
 	cfg := core.Config{
-		From: s.values["from"], To: s.values["to"], Builder: s.values["builder"],
+		From: s.Text("from"), To: s.Text("to"), Builder: s.Text("builder"),
 		World: build.World{Environ: env.Environ, UID: env.UID, CacheDir: cacheDir(env.Getenv)},
-		Gate:  core.Gate{Timeout: s.duration("gate-timeout"), Interval: s.duration("gate-interval")},
-		Run: core.Run{Version: env.Version, App: firstOf(s.values["app"], filepath.Base(s.dir)), Environment: s.env.Name, Commit: c.facts.Commit, Branch: c.facts.Branch,
-			RunURL: c.facts.RunURL, Actor: c.facts.Actor, Region: firstOf(s.values["region"], env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.values["cluster-name"]},
+		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
+		Run: core.Run{Version: env.Version, App: firstOf(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.facts.Commit, Branch: c.facts.Branch,
+			RunURL: c.facts.RunURL, Actor: c.facts.Actor, Region: firstOf(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
 	}
 	if c.facts.PullRequest != "" && c.command == "deploy" {
 		cfg.From, cfg.To = "render", "render"
@@ -53,13 +52,13 @@ func (c *call) config() (core.Config, error) {
 	if cfg.Render.Path, err = c.manifests(); err != nil {
 		return cfg, err
 	}
-	if cfg.Render.Root = s.path("root", env.Dir); cfg.Render.Root == "" {
-		cfg.Render.Root = firstOf(repositoryTop(s.dir), s.dir)
+	if cfg.Render.Root = s.Path("root", env.Dir); cfg.Render.Root == "" {
+		cfg.Render.Root = firstOf(inputs.RepositoryTop(s.Dir), s.Dir)
 		if rel, err := filepath.Rel(cfg.Render.Root, cfg.Render.Path); err != nil || strings.HasPrefix(rel, "..") {
 			cfg.Render.Root = "" // manifests elsewhere, named outright: their own checkout
 		}
 	}
-	cfg.Render.Policy = render.Policy(s.values["drain-policy"])
+	cfg.Render.Policy = render.Policy(s.Text("drain-policy"))
 	cfg.Render.Drain, err = c.drain()
 	return cfg, err
 }
@@ -77,22 +76,22 @@ func cacheDir(getenv func(string) string) string {
 // images lists what to build, and what was made elsewhere.
 func (c *call) images(app string) (made []core.Image, given []render.Image, err error) {
 	s := c.settings
-	for _, item := range s.lists["image"] {
+	for _, item := range s.List("image") {
 		name, ref, ok := strings.Cut(item, "=")
 		if !ok || !strings.Contains(ref, "@sha256:") {
 			return nil, nil, fmt.Errorf("reading --image %q: want NAME=REPOSITORY@sha256:DIGEST", item)
 		}
 		given = append(given, render.Image{Name: name, Ref: ref})
 	}
-	list := slices.Clone(s.file.Images)
-	if len(list) == 0 && (s.file.Path == "" || s.values["repository"] != "") && c.command != "render" {
+	list := slices.Clone(s.File.Images)
+	if len(list) == 0 && (s.File.Path == "" || s.Text("repository") != "") && c.command != "render" {
 		list = []config.Image{{Name: app}}
 	}
 	if len(list) == 1 {
-		list[0].Repository = firstOf(s.values["repository"], list[0].Repository)
-		list[0].Dockerfile = firstOf(s.values["dockerfile"], list[0].Dockerfile)
-		list[0].Context = firstOf(s.path("context", c.app.env.Dir), list[0].Context)
-	} else if extra := firstOf(s.source["repository"], s.source["dockerfile"], s.source["context"]); extra != "" && len(list) > 1 {
+		list[0].Repository = firstOf(s.Text("repository"), list[0].Repository)
+		list[0].Dockerfile = firstOf(s.Text("dockerfile"), list[0].Dockerfile)
+		list[0].Context = firstOf(s.Path("context", c.app.env.Dir), list[0].Context)
+	} else if extra := firstOf(s.Source("repository"), s.Source("dockerfile"), s.Source("context")); extra != "" && len(list) > 1 {
 		return nil, nil, fmt.Errorf("reading %s: outlast.yaml lists %d images; set it for each of them there", extra, len(list))
 	}
 	args, err := c.buildArgs()
@@ -112,7 +111,7 @@ func (c *call) image(img config.Image, args map[string]string) core.Image {
 	s := c.settings
 	dir := img.Context
 	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(s.dir, dir)
+		dir = filepath.Join(s.Dir, dir)
 	}
 	all := maps.Clone(img.Args)
 	if all == nil {
@@ -120,8 +119,8 @@ func (c *call) image(img config.Image, args map[string]string) core.Image {
 	}
 	maps.Copy(all, args)
 	out := core.Image{
-		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: firstOf(s.values["platform"], img.Platform), Args: all, NoCache: s.bool("no-cache")},
-		Push:  push.Options{Name: img.Name, Repository: firstOf(img.Repository, img.Name), Tag: s.values["tag"], UserAgent: "outlast/" + c.app.env.Version},
+		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: firstOf(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
+		Push:  push.Options{Name: img.Name, Repository: firstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.app.env.Version},
 	}
 	clean := !c.inGit || !c.git.Dirty
 	if out.Push.Tag == "" && c.facts.Commit != "" && clean {
@@ -136,7 +135,7 @@ func (c *call) image(img config.Image, args map[string]string) core.Image {
 // buildArgs reads NAME=VALUE, or NAME with the value from the environment.
 func (c *call) buildArgs() (map[string]string, error) {
 	args := map[string]string{}
-	for _, item := range c.settings.lists["build-arg"] {
+	for _, item := range c.settings.List("build-arg") {
 		name, value, ok := strings.Cut(item, "=")
 		if name == "" {
 			return nil, fmt.Errorf("reading --build-arg %q: want NAME=VALUE", item)
@@ -152,44 +151,44 @@ func (c *call) buildArgs() (map[string]string, error) {
 // manifests finds what to render.
 func (c *call) manifests() (string, error) {
 	s := c.settings
-	if path := s.path("manifests", c.app.env.Dir); path != "" {
+	if path := s.Path("manifests", c.app.env.Dir); path != "" {
 		return path, nil
 	}
 	places := []string{"kustomization.yaml", "deploy/kustomization.yaml"}
-	if e := s.env.Name; e != "" {
+	if e := s.Env.Name; e != "" {
 		for _, base := range []string{"deploy/overlays", "deploy", "k8s/overlays", "k8s", "overlays"} {
 			places = append([]string{filepath.Join(base, e, "kustomization.yaml")}, places...)
 		}
 	}
 	for _, p := range places {
-		if _, err := os.Stat(filepath.Join(s.dir, p)); err == nil {
-			return filepath.Dir(filepath.Join(s.dir, p)), nil
+		if _, err := os.Stat(filepath.Join(s.Dir, p)); err == nil {
+			return filepath.Dir(filepath.Join(s.Dir, p)), nil
 		}
 	}
-	return "", fmt.Errorf("finding the manifests: none of %s is in %s; set manifests in outlast.yaml, or --manifests", strings.Join(places, ", "), s.dir)
+	return "", fmt.Errorf("finding the manifests: none of %s is in %s; set manifests in outlast.yaml, or --manifests", strings.Join(places, ", "), s.Dir)
 }
 
 // drain fills in what the user knows about draining.
 func (c *call) drain() (drain.Inputs, error) {
 	s, in := c.settings, drain.Defaults()
-	for _, symbol := range slices.Sorted(maps.Keys(s.set)) {
-		if err := in.Set(symbol, s.set[symbol]); err != nil {
-			return in, fmt.Errorf("reading %s: drain.set: %w", s.file.Path, err)
+	for _, symbol := range slices.Sorted(maps.Keys(s.Set)) {
+		if err := in.Set(symbol, s.Set[symbol]); err != nil {
+			return in, fmt.Errorf("reading %s: drain.set: %w", s.File.Path, err)
 		}
 	}
-	if s.values["longest-request"] != "" {
-		in.Request = s.duration("longest-request")
+	if s.Text("longest-request") != "" {
+		in.Request = s.Duration("longest-request")
 	}
-	if s.values["shutdown"] != "" {
-		in.Shutdown = s.duration("shutdown")
+	if s.Text("shutdown") != "" {
+		in.Shutdown = s.Duration("shutdown")
 	}
-	if v := s.values["on-sigterm"]; v != "" {
+	if v := s.Text("on-sigterm"); v != "" {
 		in.App = drain.App(v)
 	}
-	if v := s.values["drain-mode"]; v != "" {
+	if v := s.Text("drain-mode"); v != "" {
 		in.Mode = drain.Mode(v)
 	}
-	for _, item := range s.lists["set"] {
+	for _, item := range s.List("set") {
 		symbol, value, ok := strings.Cut(item, "=")
 		if !ok {
 			return in, fmt.Errorf("reading --set %q: want SYMBOL=VALUE, e.g. P=30", item)
@@ -197,7 +196,7 @@ func (c *call) drain() (drain.Inputs, error) {
 		if err := in.Set(symbol, value); err != nil {
 			return in, fmt.Errorf("reading --set: %w", err)
 		}
-		s.set[symbol] = value
+		s.Set[symbol] = value
 	}
 	return in, nil
 }
@@ -223,7 +222,7 @@ func (c *call) clients(cfg core.Config) core.Clients {
 		if loaded != nil {
 			return *loaded, nil
 		}
-		sdk, err := aws.Load(ctx, aws.Options{Region: s.values["region"], Profile: s.values["profile"], RoleARN: s.values["role-arn"], ExternalID: s.values["external-id"], UserAgent: "outlast"})
+		sdk, err := aws.Load(ctx, aws.Options{Region: s.Text("region"), Profile: s.Text("profile"), RoleARN: s.Text("role-arn"), ExternalID: s.Text("external-id"), UserAgent: "outlast"})
 		if err != nil {
 			return sdk, err
 		}
@@ -239,8 +238,8 @@ func (c *call) clients(cfg core.Config) core.Clients {
 			return push.NewECR(sdk), err
 		},
 		Cluster: func(ctx context.Context) (core.Cluster, error) {
-			access := kube.Access{Kubeconfig: s.path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.values["kube-context"], UserAgent: "outlast/" + env.Version}
-			if name := s.values["cluster-name"]; name != "" {
+			access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version}
+			if name := s.Text("cluster-name"); name != "" {
 				sdk, err := login(ctx)
 				if err != nil {
 					return core.Cluster{}, err

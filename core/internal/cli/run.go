@@ -16,6 +16,7 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/ci"
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/internal/progress"
@@ -25,7 +26,7 @@ import (
 type call struct {
 	app      *app
 	command  string
-	settings *settings
+	settings *inputs.Settings
 	facts    ci.Facts
 	git      ci.Git // zero outside a checkout
 	inGit    bool
@@ -68,30 +69,30 @@ func (a *app) run(ctx context.Context, command string, flags map[string][]string
 // settle reads flags, variables, file, CI and git, and chooses the environment.
 func (c *call) settle(ctx context.Context, flags map[string][]string) (err error) {
 	env := c.app.env
-	if c.settings, err = readInputs(flags, env.Environ); err != nil {
+	if c.settings, err = inputs.Read(flags, env.Environ); err != nil {
 		return err
 	}
 	s := c.settings
-	if err := s.readFile(env.Dir); err != nil {
+	if err := s.ReadFile(env.Dir); err != nil {
 		return err
 	}
 	c.facts = ci.Detect(env.Getenv)
-	switch c.git, err = ci.ReadGit(ctx, s.dir, env.Environ); {
+	switch c.git, err = ci.ReadGit(ctx, s.Dir, env.Environ); {
 	case err == nil:
 		c.inGit = true
 	case !errors.Is(err, ci.ErrNoGit):
 		return err
 	}
-	c.facts.Commit = firstOf(s.values["commit"], c.facts.Commit, c.git.Commit)
-	c.facts.Branch = firstOf(s.values["branch"], c.facts.Branch, c.git.Branch)
-	c.facts.RunURL = firstOf(s.values["run-url"], c.facts.RunURL)
-	if err := s.choose(c.facts.Branch); err != nil {
+	c.facts.Commit = firstOf(s.Text("commit"), c.facts.Commit, c.git.Commit)
+	c.facts.Branch = firstOf(s.Text("branch"), c.facts.Branch, c.git.Branch)
+	c.facts.RunURL = firstOf(s.Text("run-url"), c.facts.RunURL)
+	if err := s.Choose(c.facts.Branch); err != nil {
 		return err
 	}
-	if c.outDir = s.path("output-dir", env.Dir); c.outDir == "" {
-		c.outDir = filepath.Join(s.dir, ".outlast")
+	if c.outDir = s.Path("output-dir", env.Dir); c.outDir == "" {
+		c.outDir = filepath.Join(s.Dir, ".outlast")
 	}
-	if c.report = s.path("report", env.Dir); c.report == "" {
+	if c.report = s.Path("report", env.Dir); c.report == "" {
 		c.report = filepath.Join(c.outDir, "report.json")
 	}
 	return nil
@@ -101,7 +102,7 @@ func (c *call) unmatched() string {
 	if c.settings == nil {
 		return ""
 	}
-	return firstOf(c.settings.values["unmatched"], c.settings.file.Values["unmatched"])
+	return firstOf(c.settings.Text("unmatched"), c.settings.File.Values["unmatched"])
 }
 
 func firstOf(values ...string) string {
@@ -115,7 +116,7 @@ func firstOf(values ...string) string {
 
 // prior reads the report of the job that ran the stages before from.
 func (c *call) prior(from string) (core.Report, error) {
-	if from == "" || from == "build" || from == "render" && c.settings.values["report"] == "" {
+	if from == "" || from == "build" || from == "render" && c.settings.Text("report") == "" {
 		return core.Report{}, nil
 	}
 	text, err := os.ReadFile(c.report)
@@ -137,7 +138,7 @@ func (c *call) prior(from string) (core.Report, error) {
 func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
 	env := c.app.env
 	mask := c.masker()
-	live := env.Live && c.facts.Host == "" && c.settings.values["progress"] != "plain" || c.settings.values["progress"] == "live"
+	live := env.Live && c.facts.Host == "" && c.settings.Text("progress") != "plain" || c.settings.Text("progress") == "live"
 	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask})
 	log, err := newEventLog(filepath.Join(c.outDir, "events.ndjson"), mask)
 	if err != nil {
@@ -174,10 +175,10 @@ func (c *call) greet(cfg core.Config) {
 	if c.facts.PullRequest != "" && cfg.To == "render" {
 		note(event.Warn, "this is a pull request (%s): the manifests are rendered, nothing is built, pushed or applied", c.facts.PullRequest)
 	}
-	if c.inGit && c.git.Dirty && len(cfg.Images) > 0 && c.settings.values["tag"] == "" {
+	if c.inGit && c.git.Dirty && len(cfg.Images) > 0 && c.settings.Text("tag") == "" {
 		note(event.Warn, "the checkout differs from commit %s: images are tagged by their content, not by the commit", c.git.Commit)
 	}
-	if text := planningValues(c.settings.set); text != "" {
+	if text := planningValues(c.settings.Set); text != "" {
 		note(event.Note, "drain formulas: %s instead of the planning values", text)
 	}
 	for _, img := range cfg.Images {

@@ -121,7 +121,7 @@ func New(cfg Config) (*Cloud, error) {
 
 func complete(cfg *Config) error {
 	if cfg.Dir == "" || len(cfg.Account) != 12 || cfg.Region == "" || cfg.Cluster.Name == "" || cfg.Engine == nil {
-		return fmt.Errorf("Dir, a 12-digit Account, Region, Cluster.Name and Engine are needed")
+		return fmt.Errorf("needed are Dir, a 12-digit Account, Region, Cluster.Name and Engine")
 	}
 	if cfg.Now == nil {
 		cfg.Now = time.Now

@@ -33,7 +33,7 @@ import (
 //go:embed files
 var files embed.FS
 
-// Names of the lab's programs, in the order in which they are started.
+// Programs are the names of what the lab runs, in the order in which it is started.
 var Programs = []string{"cloud", "kube", "containerd", "kubelet", "kube-proxy", "buildkitd", "controller"}
 
 // pauseTag is the sandbox image's name in containerd.

@@ -46,7 +46,9 @@ type claims struct {
 	Expires                 time.Time
 }
 
-// The reasons for which a token is refused.
+// The reasons for which a token is refused, in the words of AWS.
+//
+//lint:ignore ST1005 sentences of the service
 var (
 	errExpired = errors.New("Your authorization token has expired. Reauthenticate and try again.")
 	errForeign = errors.New("Your authorization token is invalid: it is not of this registry.")

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package inputs holds the one table of inputs, and reads them: from flags,
+// OUTLAST_ variables and outlast.yaml, in that order of precedence.
+package inputs
+
+import (
+	"strings"
+
+	"github.com/outlast-ci/outlast/core"
+)
+
+// Input is one row of the table: a flag, an OUTLAST_ variable and, when Key is
+// set, a key of outlast.yaml. An empty value means unset.
+type Input struct {
+	Name    string   // flag; the variable is OUTLAST_ and the name in capitals with _
+	Key     string   // in outlast.yaml, dots for nesting; empty: not there
+	Kind    Kind     //
+	Choices []string // allowed words of a choice
+	Stages  string   // stages that read it, or "all"
+	Doc     string   // one line
+	Unset   string   // what holds when it is unset
+	Rare    bool     // left out of `deploy --help`, which fits a screen
+}
+
+// Kind is the type of an input's value.
+type Kind string
+
+// The kinds. A list is given by repeating the flag, or by one item a line in
+// the variable.
+const (
+	Text     Kind = "text"
+	Choice   Kind = "choice"
+	Duration Kind = "duration"
+	Boolean  Kind = "boolean"
+	List     Kind = "list"
+)
+
+// Group is a part of the table under a heading.
+type Group struct {
+	Title  string
+	Inputs []Input
+}
+
+// Variable is the input's name in the environment.
+func (in Input) Variable() string {
+	return "OUTLAST_" + strings.ToUpper(strings.ReplaceAll(in.Name, "-", "_"))
+}
+
+// ReadBy tells whether a command's stages read the input.
+func (in Input) ReadBy(command string) bool {
+	switch {
+	case in.Name == "from" || in.Name == "to":
+		return command == "deploy"
+	case in.Stages == "all" || command == "deploy":
+		return true
+	case command == "push": // which builds first: layouts do not travel between jobs
+		return strings.Contains(in.Stages, "push") || strings.Contains(in.Stages, "build")
+	}
+	return strings.Contains(in.Stages, command)
+}
+
+// All lists the inputs of every group.
+func All() (all []Input) {
+	for _, g := range Table {
+		all = append(all, g.Inputs...)
+	}
+	return all
+}
+
+// Table is the one table.
+var Table = []Group{
+	{"What is shipped, and where to", []Input{
+		{Name: "environment", Kind: Text, Stages: "all", Doc: "environment of outlast.yaml to deploy to", Unset: "the one whose branches match"},
+		{Name: "config", Kind: Text, Stages: "all", Doc: "configuration file", Unset: "outlast.yaml here or in a parent folder up to the repository's top", Rare: true},
+		{Name: "app", Key: "app", Kind: Text, Stages: "all", Doc: "name of the application", Unset: "the name of the folder of outlast.yaml", Rare: true},
+		{Name: "commit", Kind: Text, Stages: "all", Doc: "commit that is shipped", Unset: "what the CI or git says", Rare: true},
+		{Name: "branch", Kind: Text, Stages: "all", Doc: "branch that is shipped", Unset: "what the CI or git says", Rare: true},
+		{Name: "run-url", Kind: Text, Stages: "all", Doc: "address of this CI run, for the report", Unset: "what the CI says", Rare: true},
+		{Name: "unmatched", Key: "unmatched", Kind: Choice, Choices: []string{"error", "skip"}, Stages: "all", Doc: "what a branch without an environment does", Unset: "error", Rare: true},
+	}},
+	{"AWS and the cluster", []Input{
+		{Name: "region", Key: "region", Kind: Text, Stages: "push apply gate", Doc: "AWS region", Unset: "what the AWS SDK finds (AWS_REGION, profile)"},
+		{Name: "cluster-name", Key: "clusterName", Kind: Text, Stages: "apply gate", Doc: "EKS cluster", Unset: "the kubeconfig, or the account of the pod"},
+		{Name: "role-arn", Key: "roleArn", Kind: Text, Stages: "push apply gate", Doc: "AWS role to assume on top of the credentials found", Unset: "none"},
+		{Name: "external-id", Key: "externalId", Kind: Text, Stages: "push apply gate", Doc: "external id for role-arn", Unset: "none", Rare: true},
+		{Name: "profile", Key: "profile", Kind: Text, Stages: "push apply gate", Doc: "AWS profile", Unset: "the SDK's default", Rare: true},
+		{Name: "kubeconfig", Key: "kubeconfig", Kind: Text, Stages: "apply gate", Doc: "kubeconfig file, when cluster-name is unset", Unset: "KUBECONFIG, then ~/.kube/config, then the pod's account", Rare: true},
+		{Name: "kube-context", Key: "kubeContext", Kind: Text, Stages: "apply gate", Doc: "context of the kubeconfig", Unset: "its current one", Rare: true},
+	}},
+	{"Images", []Input{
+		{Name: "repository", Key: "repository", Kind: Text, Stages: "push", Doc: "ECR repository, or registry/path of another registry", Unset: "the image's own"},
+		{Name: "build-arg", Kind: List, Stages: "build", Doc: "build argument NAME=VALUE for every image", Unset: "none"},
+		{Name: "tag", Kind: Text, Stages: "push", Doc: "tag to push besides the digest", Unset: "the commit, or commit-dirty-content when the tree differs from it"},
+		{Name: "image", Kind: List, Stages: "render", Doc: "NAME=REPOSITORY@DIGEST made elsewhere: pinned, not built", Unset: "none"},
+		{Name: "dockerfile", Key: "dockerfile", Kind: Text, Stages: "build", Doc: "Dockerfile of a project with one image, below its context", Unset: "Dockerfile", Rare: true},
+		{Name: "context", Key: "context", Kind: Text, Stages: "build", Doc: "build context of a project with one image", Unset: "the folder of outlast.yaml", Rare: true},
+		{Name: "platform", Key: "platform", Kind: Text, Stages: "build", Doc: "platform to build for, e.g. linux/arm64", Unset: "the builder's own", Rare: true},
+		{Name: "builder", Key: "builder", Kind: Choice, Choices: []string{"buildkit", "docker"}, Stages: "build", Doc: "builder to use", Unset: "the first that answers", Rare: true},
+		{Name: "no-cache", Kind: Boolean, Stages: "build", Doc: "build without cached steps", Unset: "false", Rare: true},
+	}},
+	{"Manifests and drain timings", []Input{
+		{Name: "manifests", Key: "manifests", Kind: Text, Stages: "render", Doc: "kustomization directory, YAML file or directory of YAML", Unset: "kustomization.yaml, deploy/ENVIRONMENT or deploy/overlays/ENVIRONMENT"},
+		{Name: "drain-policy", Key: "drain.policy", Kind: Choice, Choices: []string{"fix", "warn", "enforce", "off"}, Stages: "render", Doc: "what to do with unsafe drain timings", Unset: "fix"},
+		{Name: "drain-mode", Key: "drain.mode", Kind: Choice, Choices: []string{"auto", "strict", "fast"}, Stages: "render", Doc: "strict: grace > preStop > deregistration delay, as values", Unset: "auto: strict when its grace fits the cap, else fast, which proves the inequalities behind the order"},
+		{Name: "longest-request", Key: "drain.longestRequest", Kind: Duration, Stages: "render", Doc: "longest request to protect, R of the formulas", Unset: "30s"},
+		{Name: "on-sigterm", Key: "drain.onSigterm", Kind: Choice, Choices: []string{"graceful", "abrupt"}, Stages: "render", Doc: "graceful: the application finishes requests after SIGTERM", Unset: "abrupt, which is safe for both"},
+		{Name: "set", Kind: List, Stages: "render", Doc: "symbol of the drain formulas, e.g. P=30", Unset: "drain.set of outlast.yaml, then the planning values"},
+		{Name: "shutdown", Key: "drain.shutdown", Kind: Duration, Stages: "render", Doc: "time to end after SIGTERM when idle, S of the formulas", Unset: "5s", Rare: true},
+		{Name: "root", Key: "root", Kind: Text, Stages: "render", Doc: "folder that rendering may read", Unset: "the repository's top", Rare: true},
+	}},
+	{"The gate", []Input{
+		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas"},
+		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
+	}},
+	{"The run", []Input{
+		{Name: "from", Kind: Choice, Choices: core.Stages(), Stages: "all", Doc: "first stage to run", Unset: "build"},
+		{Name: "to", Kind: Choice, Choices: core.Stages(), Stages: "all", Doc: "last stage to run", Unset: "gate"},
+		{Name: "report", Kind: Text, Stages: "all", Doc: "report.json of the earlier stages' job, and of this one", Unset: "report.json of output-dir"},
+		{Name: "progress", Kind: Choice, Choices: []string{"auto", "live", "plain"}, Stages: "all", Doc: "live table or plain lines", Unset: "auto, live in a terminal outside CI"},
+		{Name: "output-dir", Kind: Text, Stages: "all", Doc: "folder for the report and its companions", Unset: ".outlast", Rare: true},
+	}},
+}
+
+// ScalarKeys are the plain keys of outlast.yaml.
+func ScalarKeys() (keys []string) {
+	for _, in := range All() {
+		if in.Key != "" {
+			keys = append(keys, in.Key)
+		}
+	}
+	return keys
+}
