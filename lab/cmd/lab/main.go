@@ -34,6 +34,7 @@ func commands() []command {
 		{"load", "send requests to the example and print what became of them", false, sendLoad},
 		{"demo", "deploy the example, then its next version under load", false, demo},
 		{"env", "print the environment for outlast: eval \"$(lab env)\"", false, env},
+		{"tools", "build the programs named and print a folder that holds them", false, programs},
 		{"kubectl", "run kubectl as the cluster's administrator", false, kubectl},
 		{"cloud", "be the imitated AWS", true, runCloud},
 		{"credentials", "be the kubelet's credential provider", true, credentialsCommand},

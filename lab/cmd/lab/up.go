@@ -4,9 +4,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
+	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -14,6 +17,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/proc"
+	"github.com/outlast-ci/outlast/lab/internal/tools"
 )
 
 // say prints progress; results go to stdout, this goes to stderr.
@@ -113,6 +117,37 @@ func env(_ context.Context, dir string, _ []string) error {
 		fmt.Printf("export %s='%s'\n", name, value)
 	}
 	fmt.Printf("export PATH='%s':\"$PATH\"\n", s.Path("bin"))
+	return nil
+}
+
+// programs builds some of the lab's programs and prints one folder for PATH.
+func programs(ctx context.Context, dir string, args []string) error {
+	src, err := source()
+	if err != nil {
+		return err
+	}
+	if err := tools.Packages(ctx, say); err != nil {
+		return err
+	}
+	bin := filepath.Join(filepath.Dir(dir), "path")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		return err
+	}
+	b := tools.Builder{Source: src, Cache: filepath.Join(filepath.Dir(dir), "bin"), Log: say}
+	for _, t := range tools.All() {
+		if !slices.Contains(args, t.Name) {
+			continue
+		}
+		built, err := b.Build(ctx, t)
+		if err != nil {
+			return err
+		}
+		tmp := filepath.Join(bin, t.Name+".new")
+		if err := errors.Join(os.RemoveAll(tmp), os.Symlink(built, tmp), os.Rename(tmp, filepath.Join(bin, t.Name))); err != nil {
+			return err
+		}
+	}
+	fmt.Println(bin)
 	return nil
 }
 

@@ -46,11 +46,11 @@ type claims struct {
 	Expires                 time.Time
 }
 
-// The reasons for which a token is refused, in the words of AWS.
-//
-//lint:ignore ST1005 sentences of the service
+// The reasons for which a token is refused.
 var (
+	//lint:ignore ST1005 the service's words
 	errExpired = errors.New("Your authorization token has expired. Reauthenticate and try again.")
+	//lint:ignore ST1005 the service's words
 	errForeign = errors.New("Your authorization token is invalid: it is not of this registry.")
 )
 

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+# What a newcomer runs: make demo, make test. Each target does its own set-up.
+
+SHELL := /bin/sh
+BIN := $(CURDIR)/bin
+LAB := $(BIN)/lab
+# No C compiler is needed, and what is built does not depend on one.
+export CGO_ENABLED := 0
+export GOWORK := off
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+.PHONY: help demo test e2e lint build bench lab down clean tools
+help: ## print this list
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: lab ## bring the lab up, deploy examples/web, then its next version under load
+	$(LAB) demo
+
+test: tools lab ## unit tests of the product, the lab and the example
+	@.ci/test core ./...
+	@.ci/test lab -C lab ./...
+	@.ci/test example -C examples/web ./...
+
+e2e: tools lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
+	@TEST_VERBOSE=1 .ci/test e2e -C lab -tags e2e -timeout 40m ./e2e
+
+lint: tools ## gofmt, go vet, staticcheck, go mod tidy and verify, govulncheck
+	@.ci/lint
+
+build: ## build bin/outlast
+	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/outlast ./core/cmd/outlast
+
+bench: ## benchmarks
+	go test -run '^$$' -bench . -benchmem ./core/...
+	go -C lab test -run '^$$' -bench . -benchmem ./...
+
+lab: ## build bin/lab; see bin/lab help
+	@go -C lab build -trimpath -o $(LAB) ./cmd/lab
+
+tools: ## build the linters and the test runner into bin/
+	@go -C .ci/tools build -trimpath -o $(BIN)/ tool
+
+down: lab ## take the lab down
+	$(LAB) down
+
+clean: down ## take the lab down and forget what it built
+	rm -rf $(BIN) "$${XDG_CACHE_HOME:-$$HOME/.cache}/outlast-lab"
