@@ -22,6 +22,7 @@ test: tools lab ## unit tests of the product, the lab and the example
 	@.ci/test example -C examples/web ./...
 
 e2e: tools lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
+	$(LAB) up
 	@TEST_VERBOSE=1 .ci/test e2e -C lab -tags e2e -timeout 40m ./e2e
 
 lint: tools ## gofmt, go vet, staticcheck, go mod tidy and verify, govulncheck
