@@ -83,6 +83,16 @@ func (o Options) dockerfile() string {
 	return filepath.Join(o.Context, name)
 }
 
+// output is the exporter of a layout. A checkout gives its files the time of
+// day, so with an epoch the exporter has to set their times, too.
+func (o Options) output(layout string) string {
+	words := "type=oci,tar=false,dest=" + layout
+	if !o.Epoch.IsZero() {
+		words += ",rewrite-timestamp=true"
+	}
+	return words
+}
+
 // Check looks whether there is something to build, without side effects.
 func Check(ctx context.Context, _ World, opt Options) error {
 	if err := ctx.Err(); err != nil {
@@ -99,7 +109,7 @@ func Check(ctx context.Context, _ World, opt Options) error {
 	if err != nil {
 		return fmt.Errorf("building image %q: reading its Dockerfile (set dockerfile and context in outlast.yaml): %w", opt.Name, err)
 	}
-	lines := bufio.NewScanner(bytes.NewReader(text))
+	lines := bufio.NewScanner(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xef\xbb\xbf")))) // BuildKit overlooks a byte order mark, too
 	for lines.Scan() {
 		if fields := strings.Fields(lines.Text()); len(fields) > 1 && strings.EqualFold(fields[0], "FROM") {
 			return nil
@@ -130,7 +140,7 @@ func Build(ctx context.Context, w World, b Builder, opt Options) (Image, error) 
 	case Child:
 		err = b.withChild(ctx, w, opt, func(address string) error { return b.buildctl(ctx, w, opt, address, img.Layout, p) })
 	case DockerContainer:
-		err = b.buildx(ctx, w, opt, []string{"--output", "type=oci,tar=false,dest=" + img.Layout}, p)
+		err = b.buildx(ctx, w, opt, []string{"--output", opt.output(img.Layout)}, p)
 	case DockerEngine:
 		err = b.engine(ctx, w, opt, &img, p)
 	default:
@@ -144,7 +154,7 @@ func Build(ctx context.Context, w World, b Builder, opt Options) (Image, error) 
 		if ctx.Err() != nil {
 			err = context.Cause(ctx)
 		}
-		return img, errors.Join(fmt.Errorf("building image %q: %w", opt.Name, err), os.RemoveAll(img.Layout))
+		return img, errors.Join(fmt.Errorf("building image %q: %w", opt.Name, err), os.RemoveAll(img.Layout), os.RemoveAll(img.Archive))
 	}
 	opt.Observe.Emit(event.Event{Stage: "build", Kind: event.Note, Object: "image " + opt.Name,
 		Message: fmt.Sprintf("%s (%d steps, %d from the cache)", img.Digest, img.Steps, img.Cached)})

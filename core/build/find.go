@@ -50,10 +50,12 @@ func Find(ctx context.Context, w World, want string) (Builder, error) {
 	if want != "docker" {
 		if host := w.getenv("BUILDKIT_HOST"); host != "" { // said outright: no silent way around it
 			b, failed := findDaemon(ctx, w, host)
-			if failed != "" {
-				return Builder{}, fmt.Errorf("finding a builder: %s", failed)
+			if failed == "" {
+				return b, nil
+			} else if ctx.Err() != nil {
+				return Builder{}, context.Cause(ctx)
 			}
-			return b, nil
+			return Builder{}, fmt.Errorf("finding a builder: %s", failed)
 		}
 		if b, ok := attempt(findChild); ok {
 			return b, nil
@@ -124,7 +126,8 @@ func findDocker(ctx context.Context, w World) (Builder, string) {
 	}
 	tools := map[string]string{"docker": docker}
 	driver := field(out, "Driver:")
-	if driver == "docker" && !strings.Contains(field(out, "Driver Type:")+out, "containerd.snapshotter") {
+	// The label by which buildx itself knows an engine with containerd's image store.
+	if driver == "docker" && field(out, "org.mobyproject.buildkit.worker.snapshotter:") == "" {
 		return Builder{Kind: DockerEngine, tools: tools,
 			Why: "Docker engine " + strings.TrimSpace(version) + " answers; its own driver exports no OCI layout, so a docker archive is saved"}, ""
 	}
@@ -161,10 +164,7 @@ func (w World) lookup(name string) (string, error) {
 func (w World) probe(ctx context.Context, program string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, probeTime)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = w.Environ
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	out, err := w.command(ctx, time.Second, program, args...).CombinedOutput()
 	return string(out), err
 }
 

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,6 +77,9 @@ func (p *progress) read(r io.Reader) {
 
 func (p *progress) line(line []byte) {
 	var s status
+	if bytes.HasPrefix(line, []byte("time=")) && bytes.Contains(line, []byte(" level=warning ")) {
+		return // buildctl's own log, e.g. that the disk has no fsverity
+	}
 	if line[0] != '{' || json.Unmarshal(line, &s) != nil {
 		p.text = append(p.text, string(line))
 		if len(p.text) > maxLogs {
@@ -173,18 +177,22 @@ func (p *progress) cached() (n int) {
 	return n
 }
 
-// failure makes an error of what the failing step said.
+// failure makes an error of what the step said that failed first.
 func (p *progress) failure(err error) error {
+	var first *step
 	for _, s := range p.steps {
-		if s.failed == "" || strings.Contains(s.failed, "context canceled") {
-			continue
+		if s.failed != "" && !strings.Contains(s.failed, "context canceled") && (first == nil || s.end.Before(first.end)) {
+			first = s
 		}
-		if len(s.partial) > 0 {
-			s.logs = append(s.logs, string(s.partial))
+	}
+	if first != nil {
+		logs := first.logs
+		if len(first.partial) > 0 {
+			logs = append(slices.Clone(logs), string(first.partial))
 		}
-		text := fmt.Sprintf("%s: %s", s.name, s.failed)
-		if len(s.logs) > 0 {
-			text += "\n  | " + strings.Join(s.logs, "\n  | ")
+		text := fmt.Sprintf("%s: %s", first.name, first.failed)
+		if len(logs) > 0 {
+			text += "\n  | " + strings.Join(logs, "\n  | ")
 		}
 		return errors.New(text)
 	}

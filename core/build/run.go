@@ -3,7 +3,6 @@
 package build
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -24,7 +23,7 @@ func (b Builder) buildctl(ctx context.Context, w World, opt Options, address, la
 	file := opt.dockerfile()
 	args := []string{"--addr", address, "build", "--progress", "rawjson", "--frontend", "dockerfile.v0",
 		"--local", "context=" + opt.Context, "--local", "dockerfile=" + filepath.Dir(file), "--opt", "filename=" + filepath.Base(file),
-		"--output", "type=oci,tar=false,dest=" + layout}
+		"--output", opt.output(layout)}
 	for _, a := range w.arguments(opt) {
 		args = append(args, "--opt", "build-arg:"+a)
 	}
@@ -79,8 +78,8 @@ func (b Builder) engine(ctx context.Context, w World, opt Options, img *Image, p
 		return fmt.Errorf("asking the engine for the image: %s", lastLine(out, err))
 	}
 	img.Archive, img.Layout = img.Layout+".tar", ""
-	if out, err := w.probe(ctx, b.tools["docker"], "save", "--output", img.Archive, tag); err != nil {
-		return fmt.Errorf("saving the image from the engine: %s", lastLine(out, err))
+	if err := w.run(ctx, p, b.tools["docker"], "save", "--output", img.Archive, tag); err != nil {
+		return fmt.Errorf("saving the image from the engine: %w", err)
 	}
 	img.Digest = strings.TrimSpace(out)
 	return nil
@@ -88,32 +87,35 @@ func (b Builder) engine(ctx context.Context, w World, opt Options, img *Image, p
 
 // run runs a client and follows its progress.
 func (w World) run(ctx context.Context, p *progress, program string, args ...string) error {
-	cmd := exec.CommandContext(ctx, program, args...)
-	cmd.Env = w.Environ
-	cmd.Cancel = func() error { return stop(cmd.Process) }
-	cmd.WaitDelay = 10 * time.Second
-	stderr, err := cmd.StderrPipe()
+	cmd := w.command(ctx, 10*time.Second, program, args...)
+	said, stderr := io.Pipe()
+	cmd.Stderr = stderr // no StderrPipe: what the client leaves behind may hold that open for ever
+	done := make(chan struct{})
+	go func() {
+		p.read(said)
+		close(done)
+	}()
+	err := cmd.Run()
+	stderr.Close()
+	<-done
+	if ctx.Err() != nil && cmd.Process != nil {
+		signal(cmd.Process, syscall.SIGKILL) //nolint:errcheck // most often nobody is left of the group
+	}
 	if err != nil {
-		return err
-	}
-	var stdout bytes.Buffer
-	cmd.Stdout = &stdout
-	if err := cmd.Start(); err != nil {
-		return fmt.Errorf("starting %s: %w", program, err)
-	}
-	p.read(stderr)
-	if err := cmd.Wait(); err != nil {
 		return p.failure(fmt.Errorf("%s: %w", filepath.Base(program), err))
 	}
 	return nil
 }
 
-// stop asks a process to end; where it cannot be asked, it is ended.
-func stop(p *os.Process) error {
-	if err := p.Signal(syscall.SIGTERM); err != nil {
-		return p.Kill()
-	}
-	return nil
+// command is a program that is asked to end with all that it started, and after
+// patience is killed: an older docker passes no signal on to its plugin buildx.
+func (w World) command(ctx context.Context, patience time.Duration, program string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, program, args...)
+	cmd.Env = w.Environ
+	cmd.SysProcAttr = ownGroup()
+	cmd.Cancel = func() error { return signal(cmd.Process, syscall.SIGTERM) }
+	cmd.WaitDelay = patience
+	return cmd
 }
 
 // withChild runs do while a buildkitd of our own runs.
@@ -183,11 +185,11 @@ func (b Builder) startChild(w World, state, address string, log io.Writer) (<-ch
 		return nil, nil, fmt.Errorf("starting buildkitd: %w", err)
 	}
 	return ended, func() {
-		stop(cmd.Process) //nolint:errcheck // it may have ended by itself
+		signal(cmd.Process, syscall.SIGTERM) //nolint:errcheck // it may have ended by itself
 		select {
 		case <-ended:
 		case <-time.After(10 * time.Second):
-			cmd.Process.Kill() //nolint:errcheck // nothing more can be done
+			signal(cmd.Process, syscall.SIGKILL) //nolint:errcheck // nothing more can be done
 			<-ended
 		}
 	}, nil

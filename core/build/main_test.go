@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package build
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/outlast-ci/outlast/core/event"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// bin is a folder that serves as a whole PATH: programs by name, their text
+// being shell. A text of "" makes a program that succeeds.
+func bin(t *testing.T, programs map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range programs {
+		write(t, filepath.Join(dir, name), "#!/bin/sh\n"+text+"\n", 0o755)
+	}
+	return dir
+}
+
+func write(t *testing.T, path, text string, mode os.FileMode) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// world is one whose children see nothing but PATH and what env adds.
+func world(t *testing.T, path string, env ...string) World {
+	t.Helper()
+	return World{Environ: append([]string{"PATH=" + path}, env...), TempDir: t.TempDir()}
+}
+
+// source is a build context with these files.
+func source(t *testing.T, files map[string]string) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, text := range files {
+		write(t, filepath.Join(dir, name), text, 0o644)
+	}
+	return dir
+}
+
+// recorder keeps events; a build may send them from several goroutines.
+type recorder struct {
+	sync.Mutex
+	events []event.Event
+}
+
+func (r *recorder) observe(e event.Event) {
+	r.Lock()
+	defer r.Unlock()
+	r.events = append(r.events, e)
+}
+
+// has tells whether an event of this kind holds both texts.
+func (r *recorder) has(kind event.Kind, object, message string) bool {
+	r.Lock()
+	defer r.Unlock()
+	for _, e := range r.events {
+		if e.Kind == kind && strings.Contains(e.Object, object) && strings.Contains(e.Message, message) {
+			return true
+		}
+	}
+	return false
+}
+
+// empty complains about what is left in a folder.
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		t.Errorf("%s is left in %s", e.Name(), dir)
+	}
+}
+
+// alive tells whether a process runs; a zombie has ended.
+func alive(pid string) bool {
+	text, err := os.ReadFile(filepath.Join("/proc", pid, "stat"))
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(text), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
