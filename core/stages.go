@@ -27,7 +27,15 @@ func (p *pipeline) checkBuild(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(p.cfg.Images) == 0 {
+	if p.cfg.To == "build" {
+		return p.checkBuilder(ctx)
+	}
+	return nil // checkPush asks for a builder, when it knows whether one is needed
+}
+
+// checkBuilder finds a builder for the images that no registry has yet.
+func (p *pipeline) checkBuilder(ctx context.Context) error {
+	if len(p.reused) == len(p.cfg.Images) {
 		return nil
 	}
 	_, err := build.Find(ctx, p.cfg.World, p.cfg.Builder)
@@ -72,11 +80,13 @@ func (p *pipeline) checkPush(ctx context.Context) error {
 	if len(p.cfg.Images) == 0 {
 		return nil
 	}
-	client, err := p.clients.ECR(ctx)
-	if err != nil {
-		return err
+	if slices.ContainsFunc(p.cfg.Images, func(img Image) bool { return push.NeedsECR(img.Push.Repository) }) {
+		client, err := p.clients.ECR(ctx)
+		if err != nil {
+			return err
+		}
+		p.ecr = client
 	}
-	p.ecr = client
 	for _, img := range p.cfg.Images {
 		if err := push.Check(ctx, p.ecr, img.Push); err != nil {
 			return err
@@ -90,7 +100,10 @@ func (p *pipeline) checkPush(ctx context.Context) error {
 			p.reused[img.Push.Name] = ref
 		}
 	}
-	return nil
+	if p.cfg.From == "push" {
+		return nil
+	}
+	return p.checkBuilder(ctx)
 }
 
 func (p *pipeline) push(ctx context.Context) (string, error) {

@@ -11,12 +11,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/outlast-ci/outlast/core/event"
 )
@@ -91,15 +92,16 @@ const concurrency = 16
 
 // Check looks whether Apply could work, without a write: the YAML is parsed,
 // the server knows the kinds, and it accepts each object whose namespace
-// exists as a dry run.
+// exists as a dry run. A kind or namespace that comes with the manifests
+// themselves need not be there yet.
 func Check(ctx context.Context, cluster Cluster, manifests []byte) error {
 	objects, err := parse(manifests)
 	if err != nil {
 		return err
 	}
 	var mu sync.Mutex
-	missing := map[string]bool{}
-	return eachPhase(ctx, objects, func(ctx context.Context, obj *unstructured.Unstructured) error {
+	missing, own := map[string]bool{}, defined(objects)
+	return eachPhase(ctx, objects, func(ctx, _ context.Context, obj *unstructured.Unstructured) error {
 		mu.Lock()
 		skip := missing[obj.GetNamespace()]
 		mu.Unlock()
@@ -113,10 +115,15 @@ func Check(ctx context.Context, cluster Cluster, manifests []byte) error {
 				missing[obj.GetName()] = true
 				mu.Unlock()
 			}
-			return err
+			if err != nil {
+				return err
+			}
 		}
 		_, err := cluster.Apply(ctx, obj, true)
-		return err
+		if meta.IsNoMatchError(err) && own[obj.GroupVersionKind().GroupKind()] {
+			return nil
+		}
+		return hush(obj, err)
 	})
 }
 
@@ -127,48 +134,70 @@ func Apply(ctx context.Context, cluster Cluster, manifests []byte, opt Options) 
 	if err != nil {
 		return Rollout{}, err
 	}
-	a := &applier{cluster: cluster, opt: opt, rollout: Rollout{Started: time.Now()}}
+	rollout := Rollout{Started: time.Now()}
+	a := &applier{cluster: cluster, opt: opt, own: defined(objects), changes: map[*unstructured.Unstructured]Change{}, workloads: map[*unstructured.Unstructured]Workload{}}
 	err = eachPhase(ctx, objects, a.object)
-	order := map[string]int{}
-	for i, obj := range objects {
-		order[id(obj)] = i
+	for _, obj := range objects { // in the order of the manifests, not in that of the answers
+		if c, ok := a.changes[obj]; ok {
+			rollout.Changes = append(rollout.Changes, c)
+		}
+		if w, ok := a.workloads[obj]; ok {
+			rollout.Workloads = append(rollout.Workloads, w)
+		}
 	}
-	slices.SortFunc(a.rollout.Changes, func(x, y Change) int { return order[x.Object] - order[y.Object] })
-	slices.SortFunc(a.rollout.Workloads, func(x, y Workload) int { return order[x.ID()] - order[y.ID()] })
 	if err != nil {
-		return a.rollout, fmt.Errorf("%w (%s; running again goes on from here)", err, a.rollout.summary())
+		return rollout, fmt.Errorf("%w (%s; running again goes on from here)", err, rollout.summary())
 	}
-	return a.rollout, nil
+	return rollout, nil
 }
 
 // eachPhase calls do for every object, phase after phase, concurrently within
-// one.
-func eachPhase(ctx context.Context, objects []*unstructured.Unstructured, do func(context.Context, *unstructured.Unstructured) error) error {
+// one. The first failure ends the waits but no request: a write cut short may
+// have been accepted without our knowing, and what else fails is told as well.
+func eachPhase(ctx context.Context, objects []*unstructured.Unstructured, do func(ctx, waits context.Context, obj *unstructured.Unstructured) error) error {
 	for phase := range phases {
-		group, groupCtx := errgroup.WithContext(ctx)
+		group, waits := errgroup.WithContext(ctx)
 		group.SetLimit(concurrency)
-		for _, obj := range objects {
-			if phaseOf(obj) == phase {
-				group.Go(func() error { return do(groupCtx, obj) })
+		errs := make([]error, len(objects))
+		for i, obj := range objects {
+			if phaseOf(obj) != phase {
+				continue
+			}
+			group.Go(func() error {
+				if errs[i] = context.Cause(ctx); errs[i] == nil {
+					errs[i] = do(ctx, waits, obj)
+				}
+				return errs[i]
+			})
+		}
+		if first := group.Wait(); first != nil && ctx.Err() != nil {
+			return first // the others were cut short too, and have no more to tell
+		}
+		var all error
+		for _, err := range errs {
+			if err != nil && !errors.Is(all, err) { // an ended wait gives the failure that ended it
+				all = errors.Join(all, err)
 			}
 		}
-		if err := group.Wait(); err != nil {
-			return err
+		if all != nil {
+			return all
 		}
 	}
 	return nil
 }
 
 type applier struct {
-	cluster Cluster
-	opt     Options
-	mu      sync.Mutex
-	rollout Rollout
+	cluster   Cluster
+	opt       Options
+	own       map[schema.GroupKind]bool // kinds that the manifests define
+	mu        sync.Mutex
+	changes   map[*unstructured.Unstructured]Change
+	workloads map[*unstructured.Unstructured]Workload
 }
 
 // object brings one object to what the manifests say.
-func (a *applier) object(ctx context.Context, obj *unstructured.Unstructured) error {
-	live, err := a.cluster.Get(ctx, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace(), obj.GetName())
+func (a *applier) object(ctx, waits context.Context, obj *unstructured.Unstructured) error {
+	live, err := a.find(ctx, waits, obj)
 	if err != nil {
 		return err
 	}
@@ -176,37 +205,54 @@ func (a *applier) object(ctx context.Context, obj *unstructured.Unstructured) er
 	if live != nil {
 		next, err := a.cluster.Apply(ctx, obj, true)
 		if err != nil {
-			return err
+			return hush(obj, err)
 		}
 		if same(live, next) {
-			a.done(live, Unchanged, nil)
+			a.done(obj, live, Unchanged, nil)
 			return nil
 		}
 		action = Configured
 		if runsPods(obj.GetKind()) && !sameTemplate(live, next) {
-			if replaced, err = podsOf(ctx, a.cluster, live); err != nil {
+			if replaced, err = podsOf(ctx, a.cluster, live, next); err != nil {
 				return err
 			}
 		}
-	} else if err := a.waitBound(ctx, obj); err != nil {
+	} else if err := a.waitBound(waits, obj); err != nil {
 		return err
 	}
 	written, err := a.cluster.Apply(ctx, obj, false)
 	if err != nil {
-		return err
+		return hush(obj, err)
 	}
-	a.done(written, action, replaced)
+	a.done(obj, written, action, replaced)
 	return nil
 }
 
-func (a *applier) done(obj *unstructured.Unstructured, action Action, replaced []Pod) {
+// find reads what there is of an object. A server needs a moment before it
+// serves a kind that it was just given.
+func (a *applier) find(ctx, waits context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	for tries := 30; ; tries-- {
+		live, err := a.cluster.Get(ctx, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace(), obj.GetName())
+		if !meta.IsNoMatchError(err) || !a.own[obj.GroupVersionKind().GroupKind()] || tries == 0 {
+			return live, err
+		}
+		select {
+		case <-waits.Done():
+			return nil, context.Cause(waits)
+		case <-time.After(time.Second):
+		}
+	}
+}
+
+// done takes down what became of an object, as the server gave it.
+func (a *applier) done(manifest, obj *unstructured.Unstructured, action Action, replaced []Pod) {
 	a.mu.Lock()
-	a.rollout.Changes = append(a.rollout.Changes, Change{id(obj), action})
+	a.changes[manifest] = Change{id(obj), action}
 	if runsPods(obj.GetKind()) {
-		a.rollout.Workloads = append(a.rollout.Workloads, Workload{
+		a.workloads[manifest] = Workload{
 			APIVersion: obj.GetAPIVersion(), Kind: obj.GetKind(), Namespace: obj.GetNamespace(), Name: obj.GetName(),
 			UID: string(obj.GetUID()), Generation: obj.GetGeneration(), Action: action, Replaced: replaced,
-		})
+		}
 	}
 	a.mu.Unlock()
 	message := string(action)
@@ -231,7 +277,7 @@ func (r Rollout) summary() string {
 // created after them, and without a gate a rollout does not wait for the
 // balancer; so this is a condition of the write, not of its effect.
 func (a *applier) waitBound(ctx context.Context, obj *unstructured.Unstructured) error {
-	services := a.opt.Routed[id(obj)]
+	services := a.opt.Routed[obj.GetKind()+"/"+obj.GetNamespace()+"/"+obj.GetName()]
 	if len(services) == 0 {
 		return nil
 	}
@@ -241,8 +287,9 @@ func (a *applier) waitBound(ctx context.Context, obj *unstructured.Unstructured)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, limit, errUnbound)
 	defer cancel()
+	missing := services
 	for {
-		missing, err := unbound(ctx, a.cluster, services)
+		seen, err := unbound(ctx, a.cluster, services)
 		if errors.Is(err, errNoBindings) {
 			a.opt.Observe.Emit(event.Event{Stage: "apply", Kind: event.Warn, Object: id(obj),
 				Message: "the cluster knows no TargetGroupBindings: is the AWS Load Balancer Controller installed? Its pods get no readiness gates"})
@@ -251,8 +298,11 @@ func (a *applier) waitBound(ctx context.Context, obj *unstructured.Unstructured)
 		if err != nil && ctx.Err() == nil {
 			return err
 		}
-		if err == nil && len(missing) == 0 {
+		if err == nil && len(seen) == 0 {
 			return nil
+		}
+		if err == nil { // else the limit cut the look short, and the last whole one counts
+			missing = seen
 		}
 		a.opt.Observe.Emit(event.Event{Stage: "apply", Kind: event.Progress, Object: id(obj),
 			Message: fmt.Sprintf("not created yet: the controller has bound no target group to Service %v", missing)})

@@ -48,10 +48,12 @@ func open(ctx context.Context, client ECR, opt Options) (repository, error) {
 		return r.openECR(ctx, client, opt.Name, "", path)
 	}
 	// A full address may be ECR's or any other's; ECR itself knows.
-	if ecrRepo, err := r.openECR(ctx, client, opt.Name, host, path); err == nil {
-		return ecrRepo, nil
-	} else if !errors.Is(err, errOtherRegistry) && looksLikeECR(host) {
-		return r, err
+	if client != nil {
+		if ecrRepo, err := r.openECR(ctx, client, opt.Name, host, path); err == nil {
+			return ecrRepo, nil
+		} else if !errors.Is(err, errOtherRegistry) && looksLikeECR(host) {
+			return r, err
+		}
 	}
 	full, err := name.NewRepository(opt.Repository, name.StrictValidation)
 	if err != nil {
@@ -63,6 +65,13 @@ func open(ctx context.Context, client ECR, opt Options) (repository, error) {
 	}
 	r.name, r.auth = full, stored{auth}
 	return r, nil
+}
+
+// NeedsECR tells whether a repository cannot do without ECR's client: it is
+// named without a registry, or by an address of ECR's. Others need no AWS login.
+func NeedsECR(repository string) bool {
+	host, _ := splitHost(repository)
+	return host == "" || looksLikeECR(host)
 }
 
 // splitHost takes the registry's host off a repository: its first part, when

@@ -76,6 +76,7 @@ func (a *app) command() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
 	})
@@ -142,7 +143,7 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		if name == "render" {
 			path = " [MANIFESTS]"
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "outlast %s: %s\n\nusage: outlast %s%s [flags]; every flag is a variable, too (outlast inputs explains each)\n\n%s", name, short, name, path, inputs.Help(name))
+		fmt.Fprintf(cmd.OutOrStdout(), "outlast %s: %s\n\nusage: outlast %s%s [flags]; flags are variables, too: see outlast inputs\n\n%s", name, short, name, path, inputs.Help(name))
 	})
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 || name == "render" && len(args) == 1 {

@@ -39,6 +39,9 @@ func (c *call) config() (core.Config, error) {
 		Run: core.Run{Version: env.Version, App: firstOf(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.facts.Commit, Branch: c.facts.Branch,
 			RunURL: c.facts.RunURL, Actor: c.facts.Actor, Region: firstOf(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
 	}
+	if all := core.Stages(); cfg.From != "" && cfg.To != "" && slices.Index(all, cfg.From) > slices.Index(all, cfg.To) {
+		return cfg, fmt.Errorf("reading %s and %s: %s comes after %s", s.Source("from"), s.Source("to"), cfg.From, cfg.To)
+	}
 	if c.facts.PullRequest != "" && c.command == "deploy" {
 		cfg.From, cfg.To = "render", "render"
 	}

@@ -19,7 +19,7 @@ type State struct {
 	Region      string            `json:"region"`
 	Account     string            `json:"account"`
 	Cluster     string            `json:"cluster"`
-	Propagation string            `json:"propagation"` // MIN-MAX of a deregistration, e.g. 10s-12s
+	Propagation string            `json:"propagation"` // MIN-MAX of a deregistration, e.g. 15s-17s
 	HostIP      string            `json:"hostIP"`      // of the link between host and node
 	NodeIP      string            `json:"nodeIP"`
 	Ports       map[string]int    `json:"ports"` // api, registry, hook, kube, etcd, webhook, metrics, health

@@ -54,7 +54,7 @@ func Read(flags map[string][]string, environ []string) (*Settings, error) {
 	s := &Settings{values: map[string]string{}, source: map[string]string{}, lists: map[string][]string{}}
 	env := map[string]string{}
 	for _, pair := range environ {
-		if name, value, ok := strings.Cut(pair, "="); ok && strings.HasPrefix(name, "OUTLAST_") && !ignored(name) {
+		if name, value, ok := strings.Cut(pair, "="); ok && value != "" && strings.HasPrefix(name, "OUTLAST_") && !ignored(name) {
 			env[name] = value
 		}
 	}
