@@ -65,6 +65,7 @@ func (w *world) environ() []string {
 		"REGISTRY=" + strings.TrimPrefix(w.registry.URL, "http://"),
 		"XDG_CACHE_HOME=" + filepath.Dir(w.writes), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
 		"GIT_AUTHOR_NAME=a", "GIT_AUTHOR_EMAIL=a@example.com", "GIT_COMMITTER_NAME=a", "GIT_COMMITTER_EMAIL=a@example.com",
+		"GIT_AUTHOR_DATE=2026-01-02T03:04:05Z", "GIT_COMMITTER_DATE=2026-01-02T03:04:05Z",
 	}
 }
 
