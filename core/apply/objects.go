@@ -5,6 +5,8 @@ package apply
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	rawjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -14,8 +16,11 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
 )
 
@@ -45,6 +50,20 @@ func runsPods(kind string) bool {
 	return slices.Contains([]string{"Deployment", "StatefulSet", "DaemonSet"}, kind)
 }
 
+// defined lists the kinds that the manifests' own CustomResourceDefinitions
+// bring.
+func defined(objects []*unstructured.Unstructured) map[schema.GroupKind]bool {
+	kinds := map[schema.GroupKind]bool{}
+	for _, obj := range objects {
+		if obj.GetKind() == "CustomResourceDefinition" {
+			group, _, _ := unstructured.NestedString(obj.Object, "spec", "group")
+			kind, _, _ := unstructured.NestedString(obj.Object, "spec", "names", "kind")
+			kinds[schema.GroupKind{Group: group, Kind: kind}] = true
+		}
+	}
+	return kinds
+}
+
 func id(obj *unstructured.Unstructured) string {
 	if ns := obj.GetNamespace(); ns != "" {
 		return obj.GetKind() + "/" + ns + "/" + obj.GetName()
@@ -58,10 +77,15 @@ func parse(manifests []byte) (objects []*unstructured.Unstructured, err error) {
 	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096)
 	seen := map[string]bool{}
 	for n := 1; ; n++ {
-		obj := &unstructured.Unstructured{}
-		if err := dec.Decode(&obj.Object); errors.Is(err, io.EOF) {
+		obj, raw := &unstructured.Unstructured{}, rawjson.RawMessage{}
+		err := dec.Decode(&raw)
+		if errors.Is(err, io.EOF) {
 			break
-		} else if err != nil {
+		}
+		if err == nil && len(raw) > 0 {
+			err = json.Unmarshal(raw, &obj.Object) // apimachinery's: a whole number stays one
+		}
+		if err != nil {
 			return nil, fmt.Errorf("reading object %d of the manifests: %w", n, err)
 		}
 		if len(obj.Object) == 0 {
@@ -106,14 +130,26 @@ func sameTemplate(live, next *unstructured.Unstructured) bool {
 	return reflect.DeepEqual(a, b)
 }
 
-// podsOf lists the pods that a workload runs now, by ownership: directly, or
-// through its ReplicaSets.
-func podsOf(ctx context.Context, cluster Cluster, workload *unstructured.Unstructured) ([]Pod, error) {
-	match, found, err := unstructured.NestedStringMap(workload.Object, "spec", "selector", "matchLabels")
-	if err != nil || !found {
-		return nil, fmt.Errorf("reading spec.selector.matchLabels of %s: it has none", id(workload))
+// podsOf lists the pods of a workload that its next template replaces, by
+// ownership: directly, or through its ReplicaSets. Pods of a set that has the
+// next template already stay: so it is when a rollout that hangs is undone.
+func podsOf(ctx context.Context, cluster Cluster, workload, next *unstructured.Unstructured) ([]Pod, error) {
+	var match metav1.LabelSelector
+	spec, _, err := unstructured.NestedMap(workload.Object, "spec", "selector")
+	if err == nil {
+		err = runtime.DefaultUnstructuredConverter.FromUnstructured(spec, &match)
 	}
-	selector := labels.SelectorFromSet(match).String()
+	if err != nil {
+		return nil, fmt.Errorf("reading spec.selector of %s: %w", id(workload), err)
+	}
+	parsed, err := metav1.LabelSelectorAsSelector(&match)
+	if err == nil && parsed.Empty() {
+		err = errors.New("it is empty, so it selects every pod")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading spec.selector of %s: %w", id(workload), err)
+	}
+	selector := parsed.String()
 	owners := map[string]bool{string(workload.GetUID()): true}
 	if workload.GetKind() == "Deployment" {
 		sets, err := cluster.List(ctx, "apps/v1", "ReplicaSet", workload.GetNamespace(), selector)
@@ -121,7 +157,8 @@ func podsOf(ctx context.Context, cluster Cluster, workload *unstructured.Unstruc
 			return nil, err
 		}
 		for _, set := range sets {
-			if ownedBy(&set, owners) {
+			unstructured.RemoveNestedField(set.Object, "spec", "template", "metadata", "labels", "pod-template-hash")
+			if ownedBy(&set, owners) && !sameTemplate(&set, next) {
 				owners[string(set.GetUID())] = true
 			}
 		}
@@ -141,6 +178,57 @@ func podsOf(ctx context.Context, cluster Cluster, workload *unstructured.Unstruc
 	}
 	return pods, nil
 }
+
+// hush keeps a Secret's values out of an error: API servers quote a value that
+// has the wrong type.
+func hush(obj *unstructured.Unstructured, err error) error {
+	if err == nil || obj.GetKind() != "Secret" {
+		return err
+	}
+	var values []string
+	for _, field := range []string{"data", "stringData"} {
+		values = append(values, leaves(obj.Object[field])...)
+	}
+	slices.SortFunc(values, func(a, b string) int { return len(b) - len(a) }) // one may be a part of another
+	text := err.Error()
+	for _, v := range values {
+		if len(v) >= 4 { // shorter ones are words of any message
+			text = strings.ReplaceAll(text, v, "(hidden)")
+		}
+	}
+	return &hushed{text, err}
+}
+
+// leaves lists the values below v, also as the text that they encode.
+func leaves(v any) (all []string) {
+	switch v := v.(type) {
+	case map[string]any:
+		for _, inner := range v {
+			all = append(all, leaves(inner)...)
+		}
+		return all
+	case []any:
+		for _, inner := range v {
+			all = append(all, leaves(inner)...)
+		}
+		return all
+	case nil:
+		return nil
+	case string:
+		if text, err := base64.StdEncoding.DecodeString(v); err == nil {
+			all = append(all, string(text))
+		}
+	}
+	return append(all, fmt.Sprint(v))
+}
+
+type hushed struct {
+	text string
+	err  error
+}
+
+func (h *hushed) Error() string { return h.text }
+func (h *hushed) Unwrap() error { return h.err }
 
 func ownedBy(obj *unstructured.Unstructured, owners map[string]bool) bool {
 	for _, ref := range obj.GetOwnerReferences() {
