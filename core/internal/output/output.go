@@ -52,7 +52,11 @@ func Write(dir, report string, r core.Report) error {
 func Env(r core.Report) string {
 	var b strings.Builder
 	put := func(name, value string) {
-		fmt.Fprintf(&b, "OUTLAST_OUT_%s=%s\n", name, word(value))
+		most := 300
+		if name == "IMAGES" {
+			most = 1500
+		}
+		fmt.Fprintf(&b, "OUTLAST_OUT_%s=%s\n", name, word(value[:min(len(value), most)]))
 	}
 	put("RESULT", string(r.Result))
 	put("REASON", r.Reason)
@@ -87,7 +91,7 @@ func word(s string) string {
 			return r
 		}
 		return '_'
-	}, s[:min(len(s), 1024)])
+	}, s)
 }
 
 // junit gives one test case a stage and one a workload.
