@@ -34,7 +34,7 @@ type Image struct {
 	Push  push.Options
 }
 
-// Gate holds the user's own limits of the wait. Zero: computed (drain.md F14).
+// Gate holds the user's own limits of the wait. Zero: computed from the plan.
 type Gate struct {
 	Timeout  time.Duration // whole wait; zero: the plan's gate timeout
 	Interval time.Duration // between polls of a target group; zero: 5 s, the ELB API's throttle in mind
