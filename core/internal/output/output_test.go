@@ -62,7 +62,7 @@ func passed() core.Report {
 func failed() core.Report {
 	r := passed()
 	r.Result, r.Reason, r.Error = core.Failed, "crash-loop", "gate: the rollout did not pass (crash-loop): pod web-new-1: <b>`exit 1` | $(reboot)\n\x1b[31mred"
-	r.Run.Environment = "dev; rm -rf / # \"'$HOME`id`\nEVIL=1"
+	r.Run.Environment = "dev; rm -rf <x> & # \"'$HOME`id`\nEVIL=1"
 	r.Stages[4].Result, r.Stages[4].Note = core.Failed, "a|b"
 	r.Refs[0].Tag = "x\ny"
 	w := &r.Gate.Workloads[0]
@@ -180,6 +180,17 @@ func TestOutputsOfAnyRunArePlainAndShort(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestTheLongestOutputsFit(t *testing.T) {
+	long := strings.Repeat("x", 9000)
+	r := passed()
+	r.Run = core.Run{App: long, Environment: long, Commit: long, Region: long, Cluster: long}
+	r.Reason, r.Manifests.SHA256 = long, long
+	r.Refs = []push.Ref{{Repository: long, Digest: long, Tag: long}, {Repository: long, Digest: long}}
+	if env := Env(r); len(env) > 5000 {
+		t.Errorf("%d bytes", len(env))
+	}
 }
 
 func TestSecretsLeaveOnlyAHash(t *testing.T) {
