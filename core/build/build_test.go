@@ -284,9 +284,9 @@ func TestChildWords(t *testing.T) {
 		uid   int
 		want  []string
 	}{
-		"root starts buildkitd itself":             {map[string]string{"buildkitd": "buildkitd"}, 0, []string{"--addr", "unix://S", "--root", "R"}},
-		"others start it through rootlesskit":      {map[string]string{"rootlesskit": "rootlesskit", "buildkitd": "buildkitd", "unshare": "unshare"}, 1000, []string{"buildkitd", "--addr", "unix://S", "--root", "R", "--rootless", "--oci-worker-no-process-sandbox"}},
-		"or in a namespace with a /run of its own": {map[string]string{"unshare": "unshare", "buildkitd": "buildkitd"}, 1000, []string{"--user", "--map-root-user", "--mount", "sh", "-c", `mount -t tmpfs tmpfs /run && exec "$@"`, "sh", "buildkitd", "--addr", "unix://S", "--root", "R", "--rootless", "--oci-worker-no-process-sandbox"}},
+		"root starts buildkitd itself":             {map[string]string{"buildkitd": "buildkitd"}, 0, []string{"--addr", "unix://S", "--root", "R", "--otel-socket-path", "S.otel"}},
+		"others start it through rootlesskit":      {map[string]string{"rootlesskit": "rootlesskit", "buildkitd": "buildkitd", "unshare": "unshare"}, 1000, []string{"buildkitd", "--addr", "unix://S", "--root", "R", "--otel-socket-path", "S.otel", "--rootless", "--oci-worker-no-process-sandbox"}},
+		"or in a namespace with a /run of its own": {map[string]string{"unshare": "unshare", "buildkitd": "buildkitd"}, 1000, []string{"--user", "--map-root-user", "--mount", "sh", "-c", `mount -t tmpfs tmpfs /run && exec "$@"`, "sh", "buildkitd", "--addr", "unix://S", "--root", "R", "--otel-socket-path", "S.otel", "--rootless", "--oci-worker-no-process-sandbox"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := bin(t, map[string]string{"buildkitd": client(""), "rootlesskit": client(""), "unshare": client("")})

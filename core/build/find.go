@@ -105,7 +105,11 @@ func findChild(_ context.Context, w World) (Builder, string) {
 			return Builder{}, "buildkitd is on PATH, but neither runc nor buildkit-runc, which it needs: install runc"
 		}
 	}
-	return Builder{Kind: Child, Why: "buildkitd is on PATH; it is started for this build and stopped after it", tools: tools}, ""
+	why := "buildkitd is on PATH; it is started for this build and stopped after it"
+	if tools["unshare"] != "" { // runc mounts /dev/pts for a group that this namespace does not know
+		why += "; without rootlesskit on PATH a RUN line fails"
+	}
+	return Builder{Kind: Child, Why: why, tools: tools}, ""
 }
 
 func findDocker(ctx context.Context, w World) (Builder, string) {

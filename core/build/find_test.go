@@ -89,9 +89,9 @@ func TestFind(t *testing.T) {
 		"buildctl alone starts nothing": {
 			programs: map[string]string{"buildctl": ""}, says: []string{"buildkitd is not on PATH"}},
 		"a user who is not root needs rootlesskit": {
-			programs: with(child, "rootlesskit", ""), uid: 1000, kind: Child},
+			programs: with(child, "rootlesskit", ""), uid: 1000, kind: Child, says: []string{"stopped after it"}},
 		"or unshare and mount": {
-			programs: with(with(child, "unshare", ""), "mount", ""), uid: 1000, kind: Child},
+			programs: with(with(child, "unshare", ""), "mount", ""), uid: 1000, kind: Child, says: []string{"without rootlesskit on PATH a RUN line fails"}},
 		"without either the first that is missing is named": {
 			programs: with(child, "mount", ""), uid: 1000, want: "buildkit", says: []string{"unshare is not on PATH", "as root or rootless"}},
 		"a Docker engine of its own store saves an archive": {

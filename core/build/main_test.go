@@ -4,6 +4,8 @@ package build
 
 import (
 	"flag"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -100,4 +102,39 @@ func alive(pid string) bool {
 	}
 	_, rest, _ := strings.Cut(string(text), ") ")
 	return !strings.HasPrefix(rest, "Z")
+}
+
+// stuck is the address of a file that never comes, and a channel that closes
+// when somebody waits for it: a build that ADDs it is surely at work.
+func stuck(t *testing.T) (address string, reached <-chan struct{}) {
+	t.Helper()
+	waiting := make(chan struct{})
+	var once sync.Once
+	server := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		once.Do(func() { close(waiting) })
+		<-r.Context().Done()
+	}))
+	t.Cleanup(func() {
+		server.CloseClientConnections()
+		server.Close()
+	})
+	return server.URL + "/file", waiting
+}
+
+// when calls do once a channel closes, unless the test is over first.
+func when(t *testing.T, c <-chan struct{}, do func()) {
+	t.Helper()
+	over, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		select {
+		case <-c:
+			do()
+		case <-over:
+		}
+	}()
+	t.Cleanup(func() {
+		close(over)
+		<-done
+	})
 }

@@ -157,7 +157,8 @@ func (b Builder) withChild(ctx context.Context, w World, opt Options, do func(ad
 // startChild starts buildkitd so that it dies with us, and gives a channel that
 // closes when it ends and a function that ends it.
 func (b Builder) startChild(w World, state, address string, log io.Writer) (<-chan struct{}, func(), error) {
-	words := []string{b.tools["buildkitd"], "--addr", address, "--root", state}
+	// Left to itself it would take, and in the end remove, the trace socket of a daemon that the machine runs.
+	words := []string{b.tools["buildkitd"], "--addr", address, "--root", state, "--otel-socket-path", strings.TrimPrefix(address, "unix://") + ".otel"}
 	if w.UID != 0 {
 		words = append(words, "--rootless", "--oci-worker-no-process-sandbox")
 		if kit := b.tools["rootlesskit"]; kit != "" {
