@@ -135,6 +135,54 @@ func TestWhatChanges(t *testing.T) {
 	}
 }
 
+// TestBusy: what controllers write between the look and the dry run is no
+// change of ours.
+func TestBusy(t *testing.T) {
+	s := running(t, web)
+	s.before = func(_ context.Context, verb, _, _ string) error {
+		if verb == "dry" {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			live := s.objects["apps/v1 Deployment dev/web"]
+			live.Object["status"] = map[string]any{"readyReplicas": int64(1)}
+			live.SetResourceVersion("1000")
+		}
+		return nil
+	}
+	got, err := Apply(t.Context(), s, []byte(web), Options{})
+	if err != nil || got.Changes[0].Action != Unchanged || len(s.writes) > 0 {
+		t.Errorf("got %v, %v with the writes %v", got.Changes, err, s.writes)
+	}
+}
+
+// TestAdopted: an object that kubectl has created just so is not written.
+func TestAdopted(t *testing.T) {
+	s := newServer(t, web)
+	defaults(s.objects["apps/v1 Deployment dev/web"])
+	got, err := Apply(t.Context(), s, []byte(web), Options{})
+	if err != nil || got.Changes[0].Action != Unchanged || len(s.writes) > 0 {
+		t.Errorf("got %v, %v with the writes %v", got.Changes, err, s.writes)
+	}
+}
+
+func TestSame(t *testing.T) {
+	for field, want := range map[string]bool{
+		"status": true, "metadata.resourceVersion": true, "metadata.generation": true, "metadata.managedFields": true,
+		"spec": false, "data": false, "immutable": false, "metadata.labels": false, "metadata.annotations": false, "metadata.ownerReferences": false, "metadata.finalizers": false,
+	} {
+		t.Run("a difference of "+field, func(t *testing.T) {
+			a := &unstructured.Unstructured{Object: map[string]any{"metadata": map[string]any{"name": "a"}}}
+			b := a.DeepCopy()
+			if err := unstructured.SetNestedField(b.Object, "x", strings.Split(field, ".")...); err != nil {
+				t.Fatal(err)
+			}
+			if got := same(a, b); got != want || !same(a, a) || !same(b, b.DeepCopy()) {
+				t.Errorf("the same: %t, want %t", got, want)
+			}
+		})
+	}
+}
+
 // TestUndone: version 2 hangs with one pod, so both pods of version 1 run on
 // when version 1 is applied again. A gate that waited for them to go would wait
 // forever.
@@ -165,8 +213,18 @@ func TestPodsOfOtherKinds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if want := []Pod{{UID: "pod-0", Name: "web-0"}}; len(got.Workloads) != 1 || !cmp.Equal(got.Workloads[0].Replaced, want) {
-				t.Errorf("workloads %v, want one that replaces %v", got.Workloads, want)
+			if len(got.Workloads) != 1 {
+				t.Fatalf("workloads %v, want one", got.Workloads)
+			}
+			if want := []Pod{{UID: "pod-0", Name: "web-0"}}; !cmp.Equal(got.Workloads[0].Replaced, want) {
+				t.Errorf("replaces %v, want %v", got.Workloads[0].Replaced, want)
+			}
+			got, err = Apply(t.Context(), s, []byte(strings.NewReplacer("sha256:1", "sha256:2", "spec:\n", "spec:\n  minReadySeconds: 4\n").Replace(manifest)), Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if w := got.Workloads[0]; w.Action != Configured || len(w.Replaced) > 0 {
+				t.Errorf("a change outside of the template gave %+v", w)
 			}
 		})
 	}

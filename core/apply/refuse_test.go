@@ -45,8 +45,8 @@ func TestCheck(t *testing.T) {
 			"", strings.Replace(web, "apps/v1", "apps/v1beta1", 1), []string{`no matches for kind "Deployment" in version "apps/v1beta1"`}, false,
 		},
 		"a kind that another definition of the manifests brings": {
-			"", "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: gadgets.example.com}\nspec: {group: example.com, names: {kind: Gadget}}\n---\n" +
-				"apiVersion: example.org/v1\nkind: Gadget\nmetadata: {name: w}\n", []string{`no matches for kind "Gadget" in version "example.org/v1"`}, false,
+			"", "apiVersion: apiextensions.k8s.io/v1\nkind: CustomResourceDefinition\nmetadata: {name: gadgets.example.org}\nspec: {group: example.org, names: {kind: Gadget}}\n---\n" +
+				"apiVersion: example.com/v1\nkind: Gadget\nmetadata: {name: w}\n", []string{`no matches for kind "Gadget" in version "example.com/v1"`}, false,
 		},
 		"a missing namespace":              {"", strings.ReplaceAll(web, "dev", "nowhere"), []string{`namespaces "nowhere" not found`}, false},
 		"a permission that lacks":          {"", secret, []string{`secrets "s" is forbidden`}, false},
@@ -287,6 +287,24 @@ func TestCancelled(t *testing.T) {
 	}
 }
 
+// TestCancelledOnce: every request that cancellation cuts short fails, but that
+// is one fact.
+func TestCancelledOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newServer(t, "")
+		s.before = func(ctx context.Context, _, _, name string) error {
+			<-ctx.Done()
+			return fmt.Errorf("reading %s: %w", name, ctx.Err())
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		_, err := Apply(ctx, s, []byte(configMap("a", "v")+"---\n"+configMap("b", "v")), Options{})
+		if !errors.Is(err, context.Canceled) || strings.Count(err.Error(), "reading ") != 1 {
+			t.Errorf("got %v", err)
+		}
+	})
+}
+
 // TestSecrets: no value of a Secret is in an error or an event, whatever the
 // server says. API servers do quote a value that has the wrong type.
 func TestSecrets(t *testing.T) {
@@ -296,7 +314,7 @@ func TestSecrets(t *testing.T) {
 		"a large number":                   {"stringData", `9007199254740993`, "9007199254740993"},
 		"a truth value":                    {"stringData", `true`, "true"},
 		"a text":                           {"stringData", `hunter22`, "hunter22"},
-		"a text that is a part of another": {"stringData", `hunt, l: hunter22`, "hunter22"},
+		"a text that is a part of another": {"stringData", `hunt, l: hunte, m: hunter, n: hunter2, o: hunter22`, "hunter22"},
 		"base64, quoted as it is":          {"data", `aHVudGVyMjI=`, "aHVudGVyMjI="},
 		"base64, quoted as what it says":   {"data", `aHVudGVyMjI=`, "hunter22"},
 		"a value within a mapping":         {"stringData", `{a: {b: hunter22}}`, "hunter22"},
@@ -315,7 +333,7 @@ func TestSecrets(t *testing.T) {
 			}
 			tell := func(verb string, err error) {
 				t.Helper()
-				if !errors.Is(err, cause) || strings.Contains(err.Error(), tc.quoted) || !strings.Contains(err.Error(), "Value:(hidden)") || !strings.Contains(err.Error(), "expected string") {
+				if !errors.Is(err, cause) || strings.Contains(err.Error(), tc.quoted) || !strings.Contains(err.Error(), "{Value:(hidden)}") || !strings.Contains(err.Error(), "expected string") {
 					t.Errorf("%s: %v", verb, err)
 				}
 			}

@@ -160,22 +160,27 @@ func TestWaitMeetsTrouble(t *testing.T) {
 			}
 		})
 	})
-	t.Run("a server that hangs at the limit still leaves the Service's name in the error", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s, started := setup(t), time.Now()
-			s.before = func(ctx context.Context, verb, kind, _ string) error {
-				if kind == "TargetGroupBinding" && time.Since(started) > time.Minute {
-					<-ctx.Done()
-					return ctx.Err()
+	for name, after := range map[string]time.Duration{
+		"a server that hangs at the limit still leaves the Service's name in the error": time.Minute,
+		"a server that hangs all along still leaves the Service's name in the error":    -1,
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, started := setup(t), time.Now()
+				s.before = func(ctx context.Context, verb, kind, _ string) error {
+					if kind == "TargetGroupBinding" && time.Since(started) > after {
+						<-ctx.Done()
+						return ctx.Err()
+					}
+					return nil
 				}
-				return nil
-			}
-			_, err := Apply(t.Context(), s, []byte(web), opt)
-			if err == nil || !strings.Contains(err.Error(), "after 3m0s the AWS Load Balancer Controller has bound no target group to Service dev/web,") {
-				t.Errorf("got %v", err)
-			}
+				_, err := Apply(t.Context(), s, []byte(web), opt)
+				if err == nil || !strings.Contains(err.Error(), "after 3m0s the AWS Load Balancer Controller has bound no target group to Service dev/web,") {
+					t.Errorf("got %v", err)
+				}
+			})
 		})
-	})
+	}
 	t.Run("events that cannot be read are told, too", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			s := setup(t)
