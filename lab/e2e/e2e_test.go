@@ -9,6 +9,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -46,6 +47,7 @@ func TestDeploys(t *testing.T) {
 		{"the next version replaces it under load, and no request fails", nextDeploy},
 		{"the same commit again changes nothing", sameCommit},
 		{"nor does it from a fresh clone with an empty BuildKit", freshClone},
+		{"bad input is refused before anything is changed", badInput},
 		{"with half the computed preStop the same rollout loses requests", halfPreStop},
 		{"an image that never becomes ready fails the gate, and the old version goes on", neverReady},
 		{"a deploy that is interrupted ends with 130 and is finished by the next one", interrupted},
@@ -259,17 +261,20 @@ func nextDeploy(t *testing.T, w *world) {
 	}
 }
 
+// state tells of every object of the application: a resourceVersion changes with
+// any write, the status included.
+func (w *world) state(t *testing.T) string {
+	t.Helper()
+	return w.kubectl(t, "get", "deployment,service,ingress,targetgroupbinding,replicaset,pod", "-n", namespace, "-o", `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{"\n"}{end}`) +
+		w.kubectl(t, "get", "namespace", namespace, "-o", "jsonpath={.metadata.resourceVersion}")
+}
+
 // unchanged wants a deploy to leave everything as it is.
 func (w *world) unchanged(t *testing.T) {
 	t.Helper()
-	state := func() string {
-		// resourceVersion changes with any write; of a Deployment with its status, too.
-		return w.kubectl(t, "get", "deployment,service,ingress,targetgroupbinding,replicaset,pod", "-n", namespace, "-o", `jsonpath={range .items[*]}{.kind}/{.metadata.name} {.metadata.uid} {.metadata.resourceVersion}{"\n"}{end}`) +
-			w.kubectl(t, "get", "namespace", namespace, "-o", "jsonpath={.metadata.resourceVersion}")
-	}
-	before := state()
+	before := w.state(t)
 	run := w.outlast(t, 0, deploy("v2"))
-	if after := state(); after != before {
+	if after := w.state(t); after != before {
 		t.Errorf("something was written; before:\n%s\nafter:\n%s", before, after)
 	}
 	if run.Took > 10*time.Second {
@@ -302,6 +307,62 @@ func freshClone(t *testing.T, w *world) {
 		t.Fatal(err)
 	}
 	(&world{Trial: clone, front: w.front}).unchanged(t)
+}
+
+func badInput(t *testing.T, w *world) {
+	for name, text := range map[string]string{
+		"typo.yaml":                 "app: web\nclustrName: lab\n",
+		"broken/kustomization.yaml": "resources: [absent.yaml]\n",
+		"other/kustomization.yaml":  "namespace: default\nresources: [../deploy/base]\n",
+		"dead.json":                 `{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":"https://127.0.0.1:1"}}],"users":[{"name":"u","user":{"token":"t"}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`,
+	} {
+		path := filepath.Join(w.Dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.commit(t, "Make a version that is never deployed")
+	cases := map[string]struct {
+		exit int
+		args []string
+		env  []string
+		said string
+	}{
+		"a missing Dockerfile":                       {4, []string{"--dockerfile", "absent"}, nil, "reading its Dockerfile"},
+		"a broken kustomization":                     {5, []string{"--manifests", "broken"}, nil, "absent.yaml"},
+		"an unknown key of outlast.yaml":             {2, []string{"--config", "typo.yaml"}, nil, `did you mean "clusterName"`},
+		"a cluster that does not answer":             {6, []string{"--kubeconfig", "dead.json"}, []string{"OUTLAST_CLUSTER_NAME="}, "127.0.0.1:1"},
+		"a cluster that EKS does not know":           {6, []string{"--cluster-name", "other"}, nil, "describing EKS cluster other in cn-northwest-1"},
+		"no credentials":                             {3, nil, []string{"AWS_ACCESS_KEY_ID=", "AWS_SECRET_ACCESS_KEY="}, "finding AWS credentials"},
+		"a key that AWS does not know":               {3, nil, []string{"AWS_ACCESS_KEY_ID=AKIAIOSFODNN7EXAMPLE"}, "AWS does not accept the credentials"},
+		"a secret that is not the key's":             {3, nil, []string{"AWS_SECRET_ACCESS_KEY=wrong"}, "AWS does not accept the credentials"},
+		"the wrong region":                           {4, []string{"--region", "cn-north-1"}, nil, `the ECR repository "web" does not exist in`},
+		"a missing repository":                       {4, []string{"--repository", "wbe"}, nil, `the ECR repository "wbe" does not exist in`},
+		"a branch without an environment":            {2, []string{"--branch", "topic"}, nil, "topic"},
+		"a namespace where the deployer may nothing": {3, []string{"--manifests", "other"}, nil, "before anything was changed"},
+	}
+	before := w.state(t)
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			d := deploy("v3", c.args...)
+			d.Env = c.env
+			run := w.outlast(t, c.exit, d)
+			if !strings.Contains(run.Stderr, c.said) {
+				t.Errorf("stderr has no %q:\n%s", c.said, run.Stderr)
+			}
+			for _, s := range run.Report.Stages {
+				if s.Result != "pending" {
+					t.Errorf("stage %s: %s", s.Name, s.Result)
+				}
+			}
+			if c.exit != 2 && run.Report.Result != "failed" {
+				t.Errorf("the report says %q", run.Report.Result)
+			}
+		})
+	}
+	if after := w.state(t); after != before {
+		t.Errorf("something was written; before:\n%s\nafter:\n%s", before, after)
+	}
 }
 
 var imageLine = regexp.MustCompile(`(?m)image: \S+@sha256:[0-9a-f]{64}$`)

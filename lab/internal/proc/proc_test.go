@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proc
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+func TestAProgramIsFoundAgainAndStopped(t *testing.T) {
+	dir := t.TempDir()
+	p, err := Start(dir, "sleeper", []string{"WORD=hello"}, "sh", "-c", `echo "$WORD"; exec sleep 60`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { Stop(dir, "sleeper", time.Second) })
+	found, running := Find(dir, "sleeper")
+	if !running || found.PID != p.PID || found.RSS() < 0 {
+		t.Fatalf("found %+v, running %t", found, running)
+	}
+	if _, running := Find(dir, "other"); running {
+		t.Error("a program that was never started runs")
+	}
+	for range 100 {
+		if log, _ := os.ReadFile(filepath.Join(dir, "logs", "sleeper.log")); strings.Contains(string(log), "hello") {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	if log, _ := os.ReadFile(filepath.Join(dir, "logs", "sleeper.log")); string(log) != "hello\n" {
+		t.Errorf("its log: %q", log)
+	}
+	if err := Stop(dir, "sleeper", 5*time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, running := Find(dir, "sleeper"); running {
+		t.Error("it runs after it was stopped")
+	}
+	if err := Stop(dir, "sleeper", time.Second); err != nil {
+		t.Errorf("stopping it again: %v", err)
+	}
+}
+
+func TestAProgramThatIgnoresSIGTERMIsKilled(t *testing.T) {
+	dir := t.TempDir()
+	p, err := Start(dir, "stubborn", nil, "sh", "-c", `trap "" TERM; echo ready; while :; do sleep 0.05; done`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { syscall.Kill(p.PID, syscall.SIGKILL) })
+	for range 200 {
+		if log, _ := os.ReadFile(filepath.Join(dir, "logs", "stubborn.log")); len(log) > 0 {
+			break
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	began := time.Now()
+	if err := Stop(dir, "stubborn", 200*time.Millisecond); err != nil {
+		t.Fatal(err)
+	}
+	if took := time.Since(began); took < 200*time.Millisecond {
+		t.Errorf("it got no patience: %s", took)
+	}
+	if p.alive() {
+		t.Error("it lives")
+	}
+}
+
+// A pid that the kernel has given to somebody else is not ours to end.
+func TestAPidOfSomebodyElseIsLeftAlone(t *testing.T) {
+	dir := t.TempDir()
+	other := exec.Command("sleep", "60")
+	if err := other.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { other.Process.Kill(); other.Wait() }() //nolint:errcheck // it was alive a moment ago
+	ticks, err := startTicks(other.Process.Pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := save(dir, Process{Name: "old", PID: other.Process.Pid, Ticks: ticks - 1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, running := Find(dir, "old"); running {
+		t.Error("another process counts as ours")
+	}
+	if err := Stop(dir, "old", time.Second); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := startTicks(other.Process.Pid); err != nil {
+		t.Error("the other process was ended")
+	}
+}
+
+func TestAProgramThatIsNotThereIsAnError(t *testing.T) {
+	if _, err := Start(t.TempDir(), "absent", nil, "/nonexistent/program"); err == nil || !strings.Contains(err.Error(), "starting absent") {
+		t.Errorf("error: %v", err)
+	}
+}
