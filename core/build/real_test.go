@@ -438,8 +438,10 @@ func cancelled(t *testing.T, w World, b Builder, opt Options, atWork <-chan stru
 	if _, err := Build(ctx, w, b, opt); !errors.Is(err, gone) {
 		t.Errorf("%v, want the cause of the cancellation", err)
 	}
-	if left := using(t, w.TempDir); len(left) > 0 {
-		t.Errorf("still at work: %q", left)
+	for _, dir := range []string{w.TempDir, opt.Context} {
+		if left := using(t, dir); len(left) > 0 {
+			t.Errorf("still at work: %q", left)
+		}
 	}
 	for _, dir := range []string{w.TempDir, w.CacheDir} {
 		if mounts, err := os.ReadFile("/proc/self/mountinfo"); err != nil || dir != "" && strings.Contains(string(mounts), dir) {
