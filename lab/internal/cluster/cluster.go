@@ -70,7 +70,7 @@ func Up(ctx context.Context, opt Options) (labstate.State, error) {
 		{"state", l.makeState},
 		{"programs", l.programs},
 		{"certificates and files", l.configure},
-		{"network", node.Up},
+		{"network", func(ctx context.Context) error { return node.Up(ctx, opt.Dir) }},
 		{"AWS", l.cloud},
 		{"control plane", l.controlPlane},
 		{"BuildKit", l.buildkit},

@@ -33,7 +33,8 @@ func Down(ctx context.Context, dir string, purge bool, log func(string, ...any))
 		}
 		errs = append(errs, proc.Stop(dir, name, 10*time.Second))
 	}
-	errs = append(errs, node.Sweep(dir), node.Down(ctx))
+	errs = append(errs, node.Sweep(dir), node.Down(ctx, dir))
+	node.RemoveCgroups()
 	// The cluster's own memory goes with its pods: a new control plane over an
 	// old etcd would look for pods that no node has.
 	for _, gone := range []string{"etcd", "node", "cloud/state.json", "cloud/targets.json"} {

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"os/exec"
@@ -49,13 +50,32 @@ func Inside(args ...string) []string {
 
 func nsPath() string { return filepath.Join("/run/netns", Namespace) }
 
-// Up makes the namespace, the link and the route, where they are not there.
-func Up(ctx context.Context) error {
+// ownerFile says whose network it is: there is one a machine.
+const ownerFile = "/run/" + Namespace + ".owner"
+
+// owner gives the folder of the lab that made the network; empty when nobody says so.
+func owner() string {
+	text, err := os.ReadFile(ownerFile)
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(text))
+}
+
+// Up makes the namespace, the link and the route for the lab in dir, where
+// they are not there.
+func Up(ctx context.Context, dir string) error {
 	if _, err := os.Stat(nsPath()); err == nil {
+		if other := owner(); other != "" && other != dir {
+			return fmt.Errorf("the lab in %s is using the network namespace %s; take it down first: LAB_DIR=%s lab down", other, Namespace, other)
+		}
 		return nil
 	}
 	if err := conflicts(); err != nil {
 		return err
+	}
+	if err := os.WriteFile(ownerFile, []byte(dir+"\n"), 0o644); err != nil {
+		return fmt.Errorf("making the node's network: %w", err)
 	}
 	inside := func(args ...string) []string { return Inside(args...) }
 	for _, cmd := range [][]string{
@@ -71,7 +91,7 @@ func Up(ctx context.Context) error {
 		inside("sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward; echo 1 > /proc/sys/net/bridge/bridge-nf-call-iptables || true"),
 	} {
 		if err := run(ctx, cmd...); err != nil {
-			return errors.Join(fmt.Errorf("making the node's network: %w", err), Down(ctx))
+			return errors.Join(fmt.Errorf("making the node's network: %w", err), Down(ctx, dir))
 		}
 	}
 	return nil
@@ -98,8 +118,12 @@ func conflicts() error {
 	return nil
 }
 
-// Down removes the namespace, the link and the route by name.
-func Down(ctx context.Context) error {
+// Down removes the namespace, the link and the route by name, unless they are
+// another lab's.
+func Down(ctx context.Context, dir string) error {
+	if other := owner(); other != "" && other != dir {
+		return nil
+	}
 	var errs []error
 	if _, err := os.Stat(nsPath()); err == nil {
 		errs = append(errs, run(ctx, "ip", "netns", "del", Namespace))
@@ -109,6 +133,9 @@ func Down(ctx context.Context) error {
 			errs = append(errs, err)
 		}
 	}
+	if err := os.Remove(ownerFile); err != nil && !errors.Is(err, os.ErrNotExist) {
+		errs = append(errs, err)
+	}
 	return errors.Join(errs...)
 }
 
@@ -117,8 +144,8 @@ func interfaceExists(name string) bool {
 	return err == nil
 }
 
-// Sweep ends what containerd's pods leave behind below dir: their shims, their
-// processes' mounts, and the cgroups of pods.
+// Sweep ends what containerd's pods leave behind below dir: their shims and
+// their processes, and their mounts.
 func Sweep(dir string) error {
 	ours := shims(dir)
 	for _, pid := range append(children(ours), ours...) {
@@ -139,7 +166,6 @@ func Sweep(dir string) error {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	removeCgroups()
 	return nil
 }
 
@@ -189,14 +215,18 @@ func each(do func(pid int, cmdline string)) {
 	}
 }
 
-// mounts lists the mount points below dir, the deepest first.
-func mounts(dir string) (points []string) {
+// mounts lists the mount points below dir, the last made first.
+func mounts(dir string) []string {
 	f, err := os.Open("/proc/mounts")
 	if err != nil {
 		return nil
 	}
 	defer f.Close()
-	lines := bufio.NewScanner(f)
+	return mountsIn(f, dir)
+}
+
+func mountsIn(table io.Reader, dir string) (points []string) {
+	lines := bufio.NewScanner(table)
 	for lines.Scan() {
 		fields := strings.Fields(lines.Text())
 		if len(fields) > 1 && strings.HasPrefix(fields[1], dir+"/") {
@@ -206,9 +236,9 @@ func mounts(dir string) (points []string) {
 	return points
 }
 
-// removeCgroups takes the empty groups of the node's pods away, the deepest
+// RemoveCgroups takes the empty groups of the node's pods away, the deepest
 // first: cgroup v1 has a tree a controller, v2 one.
-func removeCgroups() {
+func RemoveCgroups() {
 	for _, root := range []string{"/sys/fs/cgroup/*/kubepods", "/sys/fs/cgroup/kubepods"} {
 		tops, err := filepath.Glob(root)
 		if err != nil {

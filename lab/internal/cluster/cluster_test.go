@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cluster
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/proc"
+)
+
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	dir := t.TempDir()
+	l := &lab{opt: Options{Dir: dir, Self: "/bin/lab", Region: "cn-northwest-1", Propagation: "15s-17s", Log: t.Logf}}
+	if err := l.makeState(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+func TestTheStateIsChosenOnce(t *testing.T) {
+	l := newLab(t)
+	first := l.state
+	ports := map[int]bool{}
+	for name, p := range first.Ports {
+		if p == 0 || ports[p] {
+			t.Errorf("port %s: %d", name, p)
+		}
+		ports[p] = true
+	}
+	if first.Users["deployer"].SecretAccessKey == first.Users["controller"].SecretAccessKey || len(first.Users["deployer"].SecretAccessKey) < 40 {
+		t.Error("the users' keys are no secrets")
+	}
+	l.opt.Region, l.opt.Propagation = "", "1s-2s"
+	if err := l.makeState(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if l.state.Region != "cn-northwest-1" || l.state.Propagation != "1s-2s" || l.state.Ports["kube"] != first.Ports["kube"] || l.state.Users["node"] != first.Users["node"] {
+		t.Errorf("a second up changed the state: %+v", l.state)
+	}
+	l.opt.Region = "eu-west-1"
+	if err := l.makeState(t.Context()); err == nil || !strings.Contains(err.Error(), "lab down --purge") {
+		t.Errorf("another region: %v", err)
+	}
+}
+
+func TestEveryFileIsFilledIn(t *testing.T) {
+	l := newLab(t)
+	if err := l.configure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	entries, err := files.ReadDir("files")
+	if err != nil || len(entries) < 8 {
+		t.Fatalf("%d files: %v", len(entries), err)
+	}
+	for _, e := range entries {
+		text, err := l.render(e.Name())
+		if err != nil {
+			t.Errorf("%s: %v", e.Name(), err)
+		}
+		if len(text) == 0 || strings.Contains(string(text), "<no value>") || strings.Contains(string(text), "{{") {
+			t.Errorf("%s:\n%s", e.Name(), text)
+		}
+	}
+	hosts, err := os.ReadFile(l.state.Path("node", "certs.d", l.state.Registry(), "hosts.toml"))
+	if err != nil || !strings.Contains(string(hosts), "http://"+l.state.Registry()) {
+		t.Errorf("containerd would not find the registry: %s %v", hosts, err)
+	}
+}
+
+func TestAProgramThatEndsIsReportedWithItsLog(t *testing.T) {
+	l := newLab(t)
+	never := func(context.Context) error { return errors.New("no answer") }
+	err := l.start(t.Context(), "faulty", nil, never, "sh", "-c", "sleep 0.2; echo no such flag >&2; exit 1")
+	if err == nil || !strings.Contains(err.Error(), "faulty ended: no such flag") || !strings.Contains(err.Error(), filepath.Join("logs", "faulty.log")) {
+		t.Errorf("error: %v", err)
+	}
+}
+
+// A unit test must not touch the network of a lab that runs on this machine, so
+// taking down is tested without one.
+func TestWhereNoLabWasMadeDownDoesNothing(t *testing.T) {
+	if err := Down(t.Context(), t.TempDir(), true, func(string, ...any) { t.Error("it said something") }); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWaitingEndsWithItsTime(t *testing.T) {
+	l := newLab(t)
+	asked := 0
+	ready := func(context.Context) error {
+		if asked++; asked < 3 {
+			return errors.New("not yet")
+		}
+		return nil
+	}
+	if err := l.start(t.Context(), "good", nil, ready, "sleep", "5"); err != nil || asked != 3 {
+		t.Errorf("after %d questions: %v", asked, err)
+	}
+	if err := l.wait(t.Context(), "good", 50*time.Millisecond, func(context.Context) error { return fmt.Errorf("never") }); err == nil || !strings.Contains(err.Error(), "good is not ready after 50ms: never") {
+		t.Errorf("error: %v", err)
+	}
+	if err := proc.Stop(l.opt.Dir, "good", time.Second); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestAnAnswerOfAnotherStatusIsNone(t *testing.T) {
+	s := httptest.NewServer(http.NotFoundHandler())
+	defer s.Close()
+	if err := answers(t.Context(), s.URL, http.StatusNotFound); err != nil {
+		t.Error(err)
+	}
+	if err := answers(t.Context(), s.URL, http.StatusOK); err == nil || !strings.Contains(err.Error(), "404") {
+		t.Errorf("error: %v", err)
+	}
+}
