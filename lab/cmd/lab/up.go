@@ -126,7 +126,11 @@ func programs(ctx context.Context, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := tools.Packages(ctx, say); err != nil {
+	extra := map[string]string{}
+	if slices.Contains(args, "docker") {
+		extra = tools.Docker
+	}
+	if err := tools.Packages(ctx, extra, say); err != nil {
 		return err
 	}
 	bin := filepath.Join(filepath.Dir(dir), "path")

@@ -117,7 +117,7 @@ func (l *lab) machine(ctx context.Context) error {
 	if memory, err := memoryGiB(); err == nil && memory < 5 {
 		return fmt.Errorf("the machine has %d GiB of memory; building Kubernetes takes 6", memory)
 	}
-	return tools.Packages(ctx, l.opt.Log)
+	return tools.Packages(ctx, nil, l.opt.Log)
 }
 
 func memoryGiB() (uint64, error) {

@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -148,13 +149,19 @@ func (b Builder) Module(ctx context.Context, module, dependency string) (string,
 // that proves it is there.
 var packages = map[string]string{
 	"containerd": "/usr/bin/containerd", "runc": "/usr/sbin/runc", "containernetworking-plugins": "/usr/lib/cni/bridge", "nftables": "/usr/sbin/nft",
-	"iproute2": "/sbin/ip", "iptables": "/usr/sbin/iptables", "conntrack": "/usr/sbin/conntrack", "busybox-static": "/bin/busybox", "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
+	"iproute2": "/sbin/ip", "iptables": "/usr/sbin/iptables", "conntrack": "/usr/sbin/conntrack", "busybox-static": "/bin/busybox", "git": "/usr/bin/git", "ca-certificates": "/etc/ssl/certs/ca-certificates.crt",
 }
 
-// Packages installs what is missing with apt.
-func Packages(ctx context.Context, log func(string, ...any)) error {
+// Docker is needed by the tests of outlast's builders only.
+var Docker = map[string]string{"docker.io": "/usr/sbin/dockerd"}
+
+// Packages installs what of the lab's packages, and of extra ones, is missing
+// with apt.
+func Packages(ctx context.Context, extra map[string]string, log func(string, ...any)) error {
 	var missing []string
-	for name, path := range packages {
+	wanted := maps.Clone(packages)
+	maps.Copy(wanted, extra)
+	for name, path := range wanted {
 		if _, err := os.Stat(path); err != nil {
 			missing = append(missing, name)
 		}
