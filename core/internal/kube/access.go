@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
@@ -70,6 +71,25 @@ func DefaultFiles(kubeconfig, home string) []string {
 		return nil
 	}
 	return []string{filepath.Join(home, ".kube", "config")}
+}
+
+// homebound sends requests to the cluster's own address only. An API server
+// does not redirect, and whoever else does would be sent our credentials.
+type homebound struct {
+	next http.RoundTripper
+	base *url.URL
+}
+
+// RoundTrip sends a request that stays at home.
+func (h *homebound) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.URL.Scheme != h.base.Scheme || req.URL.Host != h.base.Host {
+		err := fmt.Errorf("the answer leads to %s://%s, which is not the cluster and gets no credentials; is a proxy or a login page in between?", req.URL.Scheme, req.URL.Host)
+		if req.Body != nil {
+			return nil, errors.Join(err, req.Body.Close())
+		}
+		return nil, err
+	}
+	return h.next.RoundTrip(req)
 }
 
 // bearer puts a token on each request, a new one two minutes before the old

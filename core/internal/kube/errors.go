@@ -39,10 +39,19 @@ func (c *Client) explain(err error, verb, object string) error {
 		return fmt.Errorf("%s at %s: its certificate is signed by an authority that the kubeconfig (or EKS) does not name; is the address right, or a proxy in between? %w", what, c.host, err)
 	case errors.As(err, &network):
 		return fmt.Errorf("%s at %s: the cluster cannot be reached from here; is its endpoint private, or a proxy needed? %w", what, c.host, err)
+	case strings.Contains(err.Error(), "Client.Timeout exceeded"), strings.Contains(err.Error(), "TLS handshake timeout"): // of types that net/http keeps to itself
+		return fmt.Errorf("%s at %s: no answer within %s; is its endpoint private, or a proxy needed? %w", what, c.host, requestTimeout, err)
+	case isMissingNamespace(err):
+		return fmt.Errorf("%s: its namespace does not exist; add the Namespace to the manifests or create it: %w", what, err)
 	case isFieldConflict(err):
 		return fmt.Errorf("%s: %w", what, conflict(err))
 	}
 	return fmt.Errorf("%s: %w", what, err)
+}
+
+func isMissingNamespace(err error) bool {
+	var status apierrors.APIStatus
+	return apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
 }
 
 func isFieldConflict(err error) bool {

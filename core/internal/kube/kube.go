@@ -9,6 +9,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"sync"
 	"time"
 
@@ -50,6 +51,11 @@ func New(access Access) (*Client, error) {
 	cfg.Timeout = requestTimeout
 	cfg.UserAgent = access.UserAgent
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
+	base, _, err := rest.DefaultServerUrlFor(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("reading the cluster's address %q: %w", cfg.Host, err)
+	}
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
 	c := &Client{host: cfg.Host}
 	if c.dyn, err = dynamic.NewForConfig(cfg); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
@@ -68,7 +74,7 @@ func New(access Access) (*Client, error) {
 // Ping asks for the server's version, which tells an unreachable server, a
 // wrong certificate and a refused login apart.
 func (c *Client) Ping(ctx context.Context) (string, error) {
-	text, err := c.rest.Get().AbsPath("/version").DoRaw(ctx)
+	text, err := read(ctx, c.rest.Get().AbsPath("/version"))
 	if err != nil {
 		return "", c.explain(err, "asking for its version", "")
 	}
@@ -83,17 +89,21 @@ func (c *Client) Ping(ctx context.Context) (string, error) {
 
 // resource finds where objects of a kind live on the server. An unknown kind
 // is looked up a second time, since the deploy itself may have created it.
-func (c *Client) resource(ctx context.Context, apiVersion, kind, namespace string) (dynamic.ResourceInterface, error) {
+// What is to be done there is for the error.
+func (c *Client) resource(ctx context.Context, what, apiVersion, kind, namespace string) (dynamic.ResourceInterface, error) {
 	gv, err := schema.ParseGroupVersion(apiVersion)
 	if err != nil {
-		return nil, fmt.Errorf("reading apiVersion %q: %w", apiVersion, err)
+		return nil, fmt.Errorf("%s: reading apiVersion %q: %w", what, apiVersion, err)
 	}
 	mapping, err := c.mapping(ctx, gv.WithKind(kind), false)
 	if meta.IsNoMatchError(err) {
 		mapping, err = c.mapping(ctx, gv.WithKind(kind), true)
 	}
+	if meta.IsNoMatchError(err) {
+		return nil, fmt.Errorf("%s: the cluster serves no such kind; is its CustomResourceDefinition installed, and the apiVersion right? %w", what, err)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
 	if mapping.Scope.Name() == meta.RESTScopeNameNamespace {
 		if namespace == "" {
@@ -111,7 +121,7 @@ func (c *Client) mapping(ctx context.Context, gvk schema.GroupVersionKind, again
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		groups, err := restmapper.GetAPIGroupResources(c.disco)
+		groups, err := restmapper.GetAPIGroupResourcesWithContext(ctx, c.disco)
 		if err != nil {
 			return nil, c.explain(err, "asking which kinds it serves", "")
 		}
@@ -122,7 +132,7 @@ func (c *Client) mapping(ctx context.Context, gvk schema.GroupVersionKind, again
 
 // Get reads one object; nil without an error means that it does not exist.
 func (c *Client) Get(ctx context.Context, apiVersion, kind, namespace, name string) (*unstructured.Unstructured, error) {
-	r, err := c.resource(ctx, apiVersion, kind, namespace)
+	r, err := c.resource(ctx, "reading "+id(kind, namespace, name), apiVersion, kind, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -139,7 +149,7 @@ func (c *Client) Get(ctx context.Context, apiVersion, kind, namespace, name stri
 // List reads the objects of a kind in a namespace that match a label
 // selector; an empty selector matches all.
 func (c *Client) List(ctx context.Context, apiVersion, kind, namespace, labels string) ([]unstructured.Unstructured, error) {
-	r, err := c.resource(ctx, apiVersion, kind, namespace)
+	r, err := c.resource(ctx, "listing "+id(kind, namespace, labels), apiVersion, kind, namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -160,7 +170,7 @@ func (c *Client) List(ctx context.Context, apiVersion, kind, namespace, labels s
 // Apply sends an object by server-side apply, or asks what that would give
 // (dryRun). It never takes a field from another manager.
 func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error) {
-	r, err := c.resource(ctx, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	r, err := c.resource(ctx, "applying "+id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
@@ -187,11 +197,20 @@ func (c *Client) Logs(ctx context.Context, namespace, pod, container string, lin
 	if previous {
 		req = req.Param("previous", "true")
 	}
-	text, err := req.DoRaw(ctx)
+	text, err := read(ctx, req)
 	if err != nil {
 		return "", c.explain(err, "reading the log of", id("Pod", namespace, pod))
 	}
 	return string(text), nil
+}
+
+// read gives an answer as it came; unlike DoRaw, it reads a refusal's reason.
+func read(ctx context.Context, req *rest.Request) ([]byte, error) {
+	res := req.Do(ctx)
+	if err := res.Error(); err != nil {
+		return nil, err
+	}
+	return res.Raw()
 }
 
 func id(kind, namespace, name string) string {
