@@ -31,6 +31,8 @@ func (c *Client) explain(err error, verb, object string) error {
 	switch {
 	case errors.As(err, &auth):
 		return fmt.Errorf("%s at %s: %w", what, c.host, err)
+	case strings.Contains(err.Error(), "getting credentials: "): // client-go's words when the kubeconfig's program fails
+		return &AuthError{fmt.Errorf("%s at %s: the kubeconfig's credential program gave no credentials; does it run by hand? %w", what, c.host, err)}
 	case apierrors.IsUnauthorized(err):
 		return &AuthError{fmt.Errorf("%s at %s: the cluster does not know this identity (401): on EKS, give the role an access entry or an aws-auth mapping; else renew the kubeconfig's credentials: %w", what, c.host, err)}
 	case apierrors.IsForbidden(err) && strings.Contains(err.Error(), "cannot "):

@@ -57,15 +57,19 @@ func New(access Access) (*Client, error) {
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
 	c := &Client{host: cfg.Host}
-	if c.dyn, err = dynamic.NewForConfig(cfg); err != nil {
+	one, err := rest.HTTPClientFor(cfg) // for all three, else each would make tokens of its own
+	if err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
 	}
-	if c.disco, err = discovery.NewDiscoveryClientForConfig(cfg); err != nil {
+	if c.dyn, err = dynamic.NewForConfigAndClient(cfg, one); err != nil {
+		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
+	}
+	if c.disco, err = discovery.NewDiscoveryClientForConfigAndClient(cfg, one); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
 	}
 	raw := rest.CopyConfig(cfg)
 	raw.GroupVersion, raw.APIPath, raw.NegotiatedSerializer = &schema.GroupVersion{Version: "v1"}, "/api", plainText{}
-	if c.rest, err = rest.RESTClientFor(raw); err != nil {
+	if c.rest, err = rest.RESTClientForConfigAndClient(raw, one); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
 	}
 	return c, nil
