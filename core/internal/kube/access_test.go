@@ -143,15 +143,22 @@ func TestTokenRefused(t *testing.T) {
 	})
 	t.Run("many requests that are refused at once share one new token", func(t *testing.T) {
 		s := newServer(t, tls)
+		var refused sync.WaitGroup
+		refused.Add(20)
 		s.answer = func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") == "Bearer token-1" {
+				refused.Done()
+				refused.Wait() // all are on their way with the old token before one is told
 				status(w, 401, "Unauthorized", "Unauthorized", nil)
 				return
 			}
 			write(w, 200, configMap("c"))
 		}
 		fetch, n := tokens(time.Hour)
-		c := client(t, s, fetch)
+		c := client(t, s, func(ctx context.Context) (string, time.Time, error) {
+			time.Sleep(20 * time.Millisecond) // as a login takes a while
+			return fetch(ctx)
+		})
 		var wg sync.WaitGroup
 		for range 20 {
 			wg.Go(func() {

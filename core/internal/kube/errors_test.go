@@ -54,6 +54,10 @@ func TestWords(t *testing.T) {
 		"a 404 of something else": {
 			refusal(404, "NotFound", `deployments "web" not found`, obj{"name": "web", "kind": "deployments"}), []string{"applying Deployment/dev/web: ", `deployments "web" not found`}, "namespace does not", false,
 		},
+		"a namespace that is there and refuses": {
+			refusal(403, "Forbidden", `namespaces "dev" is forbidden: it is being terminated`, obj{"name": "dev", "kind": "namespaces"}),
+			[]string{"applying Deployment/dev/web: ", "it is being terminated"}, "does not exist", false,
+		},
 		"a field that cannot change": {
 			refusal(422, "Invalid", `Deployment.apps "web" is invalid: spec.selector: Invalid value: field is immutable`, nil), []string{"applying Deployment/dev/web: ", "spec.selector", "field is immutable"}, "", false,
 		},

@@ -122,9 +122,6 @@ func (c *Client) mapping(ctx context.Context, gvk schema.GroupVersionKind, again
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.mapper == nil || again {
-		if err := ctx.Err(); err != nil {
-			return nil, err
-		}
 		groups, err := restmapper.GetAPIGroupResourcesWithContext(ctx, c.disco)
 		if err != nil {
 			return nil, c.explain(err, "asking which kinds it serves", "")
