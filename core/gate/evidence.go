@@ -19,8 +19,8 @@ const (
 	evidenceTime  = 20 * time.Second
 )
 
-// evidence gathers events and log ends of the new pods that are not ready, and
-// the workloads' own events, before anything is undone.
+// evidence gathers events and log ends of the new pods that lack something,
+// before anything is undone.
 func (w *waiting) evidence(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, evidenceTime)
 	defer cancel()
@@ -29,7 +29,7 @@ func (w *waiting) evidence(ctx context.Context) {
 			continue
 		}
 		events := w.events(ctx, t.workload.Namespace)
-		failing := slices.DeleteFunc(slices.Clone(t.last.Pods), func(p Pod) bool { return !p.New || p.Ready || !p.Deleted.IsZero() })
+		failing := slices.DeleteFunc(slices.Clone(t.last.Pods), func(p Pod) bool { return !p.New || !p.Deleted.IsZero() || len(t.newPod(t.last, p)) == 0 })
 		for _, p := range failing[:min(len(failing), evidencePods)] {
 			e := Evidence{Pod: t.workload.Namespace + "/" + p.Name, Events: events[p.Name]}
 			for _, c := range p.Containers {

@@ -258,7 +258,7 @@ func (w *waiting) loop(ctx context.Context) error {
 // timeoutReason names what was missing to the end, where one thing was.
 func (w *waiting) timeoutReason() Reason {
 	for _, t := range w.tracks {
-		if t.workload.Behind && len(t.groups) == 0 {
+		if t.workload.Behind && len(t.groups) == 0 && t.last.PodsKnown && len(t.last.Unknown) == 0 {
 			return NoTargetGroup
 		}
 	}

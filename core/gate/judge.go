@@ -83,7 +83,7 @@ func (t *track) takePod(s Snapshot, p Pod) {
 		t.pods[p.UID] = line
 		t.order = append(t.order, p.UID)
 	}
-	line.Name, line.New, line.Created = p.Name, p.New, p.Created
+	line.Name, line.New, line.Created, line.Gone = p.Name, p.New, p.Created, time.Time{} // a stale read may have missed it
 	if p.IP != "" {
 		line.IP = p.IP
 	}
@@ -152,7 +152,7 @@ func (t *track) takeTargets(s Snapshot) {
 			}
 		}
 		if listed > 0 {
-			line.listed = s.At
+			line.listed, line.Drained = s.At, time.Time{}
 		}
 		if listed > draining {
 			line.serving = s.At

@@ -1,0 +1,385 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/outlast-ci/outlast/core/event"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// stage is what the world looks like from a moment on.
+type stage struct {
+	from       int // seconds since the start
+	unseen     bool
+	stalled    string
+	pods       string // "old new": names; "-old": terminating, "new?": not ready, "new!": crash looping
+	targets    string // "old=healthy new=initial"
+	unbound    bool   // no target group is bound
+	noAnswer   bool   // the API server errors
+	noBalancer bool   // ELBv2 errors
+}
+
+// world is a cluster and a balancer that change with the time.
+type world struct {
+	began  time.Time
+	stages []stage
+
+	mu    sync.Mutex
+	asked []string
+}
+
+func (w *world) now() stage {
+	elapsed := int(time.Since(w.began).Seconds())
+	now := w.stages[0]
+	for _, s := range w.stages {
+		if s.from <= elapsed {
+			now = s
+		}
+	}
+	return now
+}
+
+func (w *world) note(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.asked = append(w.asked, what)
+}
+
+var ips = map[string]string{"old": oldIP, "new": newIP}
+
+func object(kind, name string, fields map[string]any) *unstructured.Unstructured {
+	o := map[string]any{"kind": kind, "metadata": map[string]any{"name": name, "namespace": "dev", "uid": kind + "-" + name}}
+	for k, v := range fields {
+		if k == "metadata" {
+			for mk, mv := range v.(map[string]any) {
+				o["metadata"].(map[string]any)[mk] = mv
+			}
+			continue
+		}
+		o[k] = v
+	}
+	return &unstructured.Unstructured{Object: o}
+}
+
+func (w *world) Get(_ context.Context, _, kind, _, name string) (*unstructured.Unstructured, error) {
+	s := w.now()
+	w.note("get " + kind)
+	if s.noAnswer {
+		return nil, errors.New("the API server does not answer")
+	}
+	if name == "absent" {
+		return nil, nil
+	}
+	fresh, all, ready := 0, 0, 0
+	for _, p := range strings.Fields(s.pods) {
+		if strings.HasPrefix(p, "-") {
+			continue
+		}
+		all++
+		if strings.HasPrefix(p, "new") {
+			fresh++
+			if p == "new" {
+				ready++
+			}
+		} else {
+			ready++
+		}
+	}
+	observed := int64(2)
+	if s.unseen {
+		observed = 1
+	}
+	conditions := []any{}
+	if s.stalled != "" {
+		conditions = append(conditions, map[string]any{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": s.stalled})
+	}
+	labels := map[string]any{"app": "web"}
+	return object("Deployment", "web", map[string]any{
+		"metadata": map[string]any{"generation": int64(2), "annotations": map[string]any{"deployment.kubernetes.io/revision": "2"}},
+		"spec":     map[string]any{"replicas": int64(1), "selector": map[string]any{"matchLabels": labels}, "template": map[string]any{"metadata": map[string]any{"labels": labels}}},
+		"status": map[string]any{"observedGeneration": observed, "replicas": int64(all), "updatedReplicas": int64(fresh), "readyReplicas": int64(ready), "availableReplicas": int64(ready),
+			"conditions": conditions},
+	}), nil
+}
+
+func (w *world) List(_ context.Context, version, kind, _, _ string) ([]unstructured.Unstructured, error) {
+	s := w.now()
+	w.note("list " + kind)
+	var items []unstructured.Unstructured
+	switch kind {
+	case "ReplicaSet":
+		for i, name := range []string{"old", "new"} {
+			items = append(items, *object(kind, name, map[string]any{"metadata": map[string]any{
+				"annotations": map[string]any{"deployment.kubernetes.io/revision": fmt.Sprint(i + 1)}, "labels": map[string]any{"pod-template-hash": name},
+				"ownerReferences": []any{map[string]any{"uid": "Deployment-web"}}}}))
+		}
+	case "Pod":
+		for _, p := range strings.Fields(s.pods) {
+			items = append(items, *w.pod(p))
+		}
+	case "Service":
+		items = append(items, *object(kind, "web", map[string]any{"spec": map[string]any{"selector": map[string]any{"app": "web"}, "ports": []any{map[string]any{"port": int64(80), "targetPort": "http"}}}}),
+			*object(kind, "other", map[string]any{"spec": map[string]any{"selector": map[string]any{"app": "other"}, "ports": []any{map[string]any{"port": int64(80)}}}}))
+	case "TargetGroupBinding":
+		if version == "eks.amazonaws.com/v1" { // not EKS Auto Mode
+			return nil, &meta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "eks.amazonaws.com", Kind: kind}}
+		}
+		if !s.unbound {
+			binding := func(service string) unstructured.Unstructured {
+				return *object(kind, service, map[string]any{"spec": map[string]any{"targetGroupARN": "arn:" + service, "targetType": "ip", "serviceRef": map[string]any{"name": service, "port": int64(80)}}})
+			}
+			items = append(items, binding("web"), binding("other"))
+		}
+	case "Event":
+		items = append(items, *object(kind, "e", map[string]any{"type": "Warning", "reason": "BackOff", "message": "restarting", "count": int64(4), "involvedObject": map[string]any{"name": "new"}}))
+	}
+	return items, nil
+}
+
+func (w *world) pod(word string) *unstructured.Unstructured {
+	name := strings.Trim(word, "-?!")
+	ready := "True"
+	status := map[string]any{"podIP": ips[name]}
+	if strings.HasSuffix(word, "?") || strings.HasSuffix(word, "!") {
+		ready = "False"
+	}
+	if strings.HasSuffix(word, "!") {
+		status["containerStatuses"] = []any{map[string]any{"name": "web", "restartCount": int64(3), "state": map[string]any{"waiting": map[string]any{"reason": "CrashLoopBackOff", "message": "back-off"}}}}
+	}
+	status["conditions"] = []any{map[string]any{"type": "Ready", "status": ready}}
+	about := map[string]any{"labels": map[string]any{"pod-template-hash": name}, "ownerReferences": []any{map[string]any{"uid": "ReplicaSet-" + name}}, "creationTimestamp": w.began.UTC().Format(time.RFC3339)}
+	if strings.HasPrefix(word, "-") {
+		first := slices.IndexFunc(w.stages, func(s stage) bool { return slices.Contains(strings.Fields(s.pods), word) })
+		about["deletionTimestamp"], about["deletionGracePeriodSeconds"] = w.began.Add(time.Duration(w.stages[first].from+100)*time.Second).UTC().Format(time.RFC3339), int64(100)
+	}
+	return object("Pod", name, map[string]any{"metadata": about, "status": status, "spec": map[string]any{"containers": []any{map[string]any{"name": "web", "ports": []any{map[string]any{"name": "http", "containerPort": int64(8080)}}}}}})
+}
+
+func (w *world) Logs(_ context.Context, _, pod, container string, _ int, previous bool) (string, error) {
+	if previous {
+		return "panic: no database\nexit status 2\n", nil
+	}
+	return "", errors.New("no log yet")
+}
+
+func (w *world) TargetHealth(_ context.Context, arn string) ([]Target, error) {
+	s := w.now()
+	w.note("targets " + arn)
+	if s.noBalancer {
+		return nil, errors.New("throttled")
+	}
+	var targets []Target
+	for _, word := range strings.Fields(s.targets) {
+		name, state, _ := strings.Cut(word, "=")
+		targets = append(targets, Target{ID: ips[name], Port: 8080, State: state})
+	}
+	return targets, nil
+}
+
+// rollout is one that goes well.
+var rollout = []stage{
+	{from: 0, unseen: true, pods: "old", targets: "old=healthy"},
+	{from: 3, pods: "old new?", targets: "old=healthy"},
+	{from: 12, pods: "old new", targets: "old=healthy new=initial"},
+	{from: 22, pods: "-old new", targets: "old=draining new=healthy"},
+	{from: 88, pods: "-old new", targets: "new=healthy"},
+	{from: 112, pods: "new", targets: "new=healthy"},
+}
+
+func TestTheWait(t *testing.T) {
+	change := func(from int, change func(*stage)) []stage {
+		stages := slices.Clone(rollout)
+		for i := range stages {
+			if stages[i].from >= from {
+				change(&stages[i])
+			}
+		}
+		return stages
+	}
+	cases := map[string]struct {
+		stages   []stage
+		opt      func(*Options)
+		reason   Reason // empty: passes
+		timedOut bool
+		between  [2]int // seconds that it takes
+		says     []string
+		not      []string
+	}{
+		"a rollout passes when its old pod is gone, after a second look": {rollout, nil, "", false, [2]int{114, 120}, []string{"rollout complete, old pods gone", "pod old: old, terminating, target draining", "pod old: old, gone, target drained"}, nil},
+		"a healthy target that vanishes in between starts the second look anew": {
+			append(slices.Clone(rollout), stage{from: 114, pods: "new", targets: ""}, stage{from: 130, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{132, 138}, nil, nil},
+		"a balancer that does not answer for a while holds it up, and no more": {
+			append(slices.Clone(rollout), stage{from: 112, pods: "new", noBalancer: true}, stage{from: 140, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{142, 150}, []string{"cannot tell: asking for the target health of web: throttled"}, nil},
+		"an API server that never answers is no success": {[]stage{{noAnswer: true}}, func(o *Options) { o.Timeout = 60 * time.Second }, TimedOut, true, [2]int{60, 60}, []string{"the API server does not answer"}, nil},
+		"nor is a balancer that never answers":           {change(0, func(s *stage) { s.noBalancer = true }), func(o *Options) { o.Timeout = 200 * time.Second }, TimedOut, true, [2]int{200, 200}, nil, nil},
+		"no target group to the end":                     {change(0, func(s *stage) { s.unbound = true }), func(o *Options) { o.Timeout = 200 * time.Second }, NoTargetGroup, true, [2]int{200, 200}, nil, nil},
+		"a target group that comes late is found":        {change(0, func(s *stage) { s.unbound = s.from < 22 }), nil, "", false, [2]int{114, 120}, nil, nil},
+		"an old target that never drains is waited for": {
+			change(88, func(s *stage) { s.targets = "old=draining new=healthy" }), func(o *Options) { o.Timeout = 300 * time.Second }, TimedOut, true, [2]int{300, 300}, nil, nil},
+		"a crash loop ends the wait, with the logs of the run before": {
+			[]stage{{pods: "old", targets: "old=healthy"}, {from: 30, pods: "old new!", targets: "old=healthy"}}, nil, CrashLoop, false, [2]int{30, 36},
+			[]string{"event: Warning BackOff: restarting (x4)", "panic: no database"}, nil},
+		"the progress deadline ends it": {
+			[]stage{{pods: "old new?", targets: "old=healthy"}, {from: 50, pods: "old new?", targets: "old=healthy", stalled: "ReplicaSet has timed out progressing"}}, nil, ProgressDeadline, false, [2]int{50, 56}, nil, nil},
+		"pods are not looked at before the controller saw the generation": {
+			[]stage{{unseen: true, pods: "new", targets: "new=healthy"}}, func(o *Options) { o.Timeout = 30 * time.Second }, TimedOut, true, [2]int{30, 30}, []string{"has not seen generation 2 yet"}, []string{"list Pod", "targets"}},
+		"only the groups of the workload's own Services are asked": {rollout, nil, "", false, [2]int{114, 120}, nil, []string{"arn:other"}},
+		"a workload that is not there ends it":                     {rollout, func(o *Options) { o.Workloads[0].Name = "absent" }, WorkloadGone, false, [2]int{0, 0}, nil, nil},
+		"nothing to wait for is no success":                        {rollout, func(o *Options) { o.Workloads = nil }, NothingToWaitFor, false, [2]int{0, 0}, nil, nil},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{began: time.Now(), stages: c.stages}
+				var told []string
+				var quiet time.Duration
+				spoke := time.Now()
+				workload := behind()
+				workload.Replaced, workload.Generation = []string{"Pod-old"}, 2
+				opt := Options{Workloads: []Workload{workload}, Observe: func(e event.Event) {
+					quiet, spoke = max(quiet, time.Since(spoke)), time.Now()
+					told = append(told, strings.TrimSpace(e.Object+": "+e.Message))
+				}}
+				if c.opt != nil {
+					c.opt(&opt)
+				}
+				result, err := Wait(t.Context(), w, w, opt)
+				took := int(time.Since(w.began).Seconds())
+				var failed *Error
+				errors.As(err, &failed)
+				switch {
+				case c.reason == "" && (err != nil || !result.Passed):
+					t.Fatalf("after %d s: %v, passed %t", took, err, result.Passed)
+				case c.reason != "" && (failed == nil || failed.Reason != c.reason || failed.TimedOut != c.timedOut || result.Passed):
+					t.Fatalf("after %d s: %v (passed %t), want %s, timed out %t", took, err, result.Passed, c.reason, c.timedOut)
+				case took < c.between[0] || took > c.between[1]:
+					t.Errorf("it took %d s, want %v", took, c.between)
+				}
+				if quiet > 20*time.Second {
+					t.Errorf("nothing was said for %s", quiet)
+				}
+				all := strings.Join(told, "\n")
+				for _, want := range c.says {
+					if !strings.Contains(all, want) {
+						t.Errorf("%q was not said:\n%s", want, all)
+					}
+				}
+				for _, not := range c.not {
+					if slices.ContainsFunc(w.asked, func(a string) bool { return strings.Contains(a, not) }) {
+						t.Errorf("%q was asked for", not)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestWhatTheResultTells(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{began: time.Now(), stages: rollout}
+		workload := behind()
+		workload.Replaced, workload.Generation = []string{"Pod-old"}, 2
+		result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{workload}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := result.Workloads[0]
+		if r.Object != "Deployment/dev/web" || r.Desired != 1 || r.MinHealthy != 1 || len(r.Groups) != 1 || r.Groups[0] != "arn:web" || len(r.Problems) > 0 || len(r.Pods) != 2 {
+			t.Fatalf("%+v", r)
+		}
+		seconds := func(at time.Time) int { return int(at.Sub(w.began).Seconds()) }
+		old, fresh := r.Pods[0], r.Pods[1]
+		// Deletion is the API server's word; drained and gone are seen by a poll: a second late at most, since a target is about to leave.
+		if old.New || old.Name != "old" || old.IP != oldIP || seconds(old.Draining) < 22 || seconds(old.Draining) > 27 || seconds(old.Drained) < 88 || seconds(old.Drained) > 89 || seconds(old.Gone) < 112 || seconds(old.Gone) > 113 {
+			t.Errorf("old pod: draining %d, drained %d, gone %d: %+v", seconds(old.Draining), seconds(old.Drained), seconds(old.Gone), old)
+		}
+		if old.Proof != Proven || old.Margin < 22 || old.Margin > 24 {
+			t.Errorf("proof: %s by %v s", old.Proof, old.Margin)
+		}
+		if !fresh.New || seconds(fresh.Healthy) < 22 || seconds(fresh.Healthy) > 27 || !fresh.Deleted.IsZero() || fresh.Proof != "" {
+			t.Errorf("new pod: %+v", fresh)
+		}
+		if seconds(result.Finished) < 114 || result.Polls < 20 {
+			t.Errorf("finished after %d s with %d polls", seconds(result.Finished), result.Polls)
+		}
+	})
+}
+
+// Being told to stop is neither success nor failure of the rollout, and the
+// caller's cause comes back.
+func TestACancelledWait(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{began: time.Now(), stages: rollout[:2]}
+		workload := behind()
+		workload.Generation = 2
+		stop := errors.New("terminated by SIGTERM")
+		ctx, cancel := context.WithCancelCause(t.Context())
+		go func() { time.Sleep(20 * time.Second); cancel(stop) }()
+		result, err := Wait(ctx, w, w, Options{Workloads: []Workload{workload}})
+		var failed *Error
+		if !errors.Is(err, stop) || errors.As(err, &failed) || result.Passed || len(result.Workloads) != 1 || len(result.Workloads[0].Problems) == 0 {
+			t.Errorf("%v, %+v", err, result)
+		}
+		if took := time.Since(w.began); took != 20*time.Second {
+			t.Errorf("it took %s", took)
+		}
+	})
+}
+
+func TestLimitsThatNobodySet(t *testing.T) {
+	long, short := behind(), behind()
+	long.Plan.GateTimeout, short.Plan.GateTimeout = 700, 500
+	if o := (Options{Workloads: []Workload{short, long}}).defaults(); o.Timeout != 700*time.Second || o.Interval != 5*time.Second || o.Heartbeat != 15*time.Second {
+		t.Errorf("%+v", o)
+	}
+	if o := (Options{Workloads: []Workload{{}}}).defaults(); o.Timeout != 10*time.Minute {
+		t.Errorf("without a balancer: %s", o.Timeout)
+	}
+	if o := (Options{Workloads: []Workload{long}, Timeout: time.Second, Interval: 2, Heartbeat: 3}).defaults(); o.Timeout != time.Second || o.Interval != 2 || o.Heartbeat != 3 {
+		t.Errorf("the user's own: %+v", o)
+	}
+}
+
+func TestTheNewestTemplateOfEachKind(t *testing.T) {
+	w := &waiting{cluster: &world{stages: rollout}}
+	cases := map[string]struct {
+		object *unstructured.Unstructured
+		mark   [2]string
+	}{
+		"Deployment": {object("Deployment", "web", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deployment.kubernetes.io/revision": "2"}}}), [2]string{"pod-template-hash", "new"}},
+		"a Deployment whose ReplicaSet is not there yet": {object("Deployment", "web", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deployment.kubernetes.io/revision": "3"}}}), [2]string{}},
+		"StatefulSet": {object("StatefulSet", "db", map[string]any{"status": map[string]any{"updateRevision": "db-5"}}), [2]string{"controller-revision-hash", "db-5"}},
+		"DaemonSet":   {object("DaemonSet", "log", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deprecated.daemonset.template.generation": "7"}}}), [2]string{"pod-template-generation", "7"}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			mark, _, err := w.newest(t.Context(), c.object, "")
+			if err != nil || mark != c.mark {
+				t.Errorf("%v, %v; want %v", mark, err, c.mark)
+			}
+		})
+	}
+}
+
+func TestTheProgressOfADaemonSet(t *testing.T) {
+	o := object("DaemonSet", "log", map[string]any{"status": map[string]any{"desiredNumberScheduled": int64(3), "updatedNumberScheduled": int64(3), "currentNumberScheduled": int64(3), "numberReady": int64(2), "numberAvailable": int64(2)}})
+	if desired, lacks, _ := progress(o); desired != 3 || lacks != "2 of 3 pods are ready" {
+		t.Errorf("%d, %q", desired, lacks)
+	}
+}
