@@ -213,6 +213,8 @@ func TestBuildFails(t *testing.T) {
 			want: `building image "web": starting buildkitd: it ended: line 2; line 3; line 4`},
 		"the daemon that we start is no program": {builder: Builder{Kind: Child, tools: map[string]string{"buildkitd": "/nowhere/buildkitd"}},
 			want: "starting buildkitd: fork/exec /nowhere/buildkitd: no such file"},
+		"half a layout is no layout": {builder: Builder{Kind: Daemon}, program: map[string]string{"buildctl": `for a in "$@"; do case "$a" in type=oci*) /bin/mkdir "${a##*dest=}";; esac; done; exit 1`},
+			want: "buildctl: exit status 1"},
 		"the engine's build fails": {builder: Builder{Kind: DockerEngine}, program: map[string]string{"docker": step + "exit 1"},
 			want: `building image "web": [1/1] RUN x: exit code: 3`, steps: 2},
 		"the engine does not know the image that it built": {builder: Builder{Kind: DockerEngine}, program: map[string]string{"docker": `test "$1" = buildx || { echo "No such image"; exit 1; }`},

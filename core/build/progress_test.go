@@ -137,6 +137,7 @@ func TestLines(t *testing.T) {
 		"a step that fails":                             {failed, "progress 100 one failed", "one: exit code: 1"},
 		"a cancelled step does not explain a failure":   {fmt.Sprintf(a, `,"error":"exit code: 137: context canceled"`) + "error: gone\n", "progress 0 one failed", "buildctl: exit status 1: error: gone"},
 		"a failed step outweighs the client's words":    {failed + "error: failed to solve\n", "progress 100 one failed", "one: exit code: 1"},
+		"JSON that is no object counts as words":        {"null\n", "", "buildctl: exit status 1: null"},
 		"a broken line of JSON counts as words":         {`{"vertexes":[{` + "\n", "", `buildctl: exit status 1: {"vertexes":[{`},
 		"JSON of another shape counts as words":         {`{"vertexes":"x"}` + "\n", "", `buildctl: exit status 1: {"vertexes":"x"}`},
 		"words without a newline at the end":            {"error: no such host", "", "buildctl: exit status 1: error: no such host"},

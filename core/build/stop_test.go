@@ -13,8 +13,10 @@ import (
 )
 
 // busy is shell that leaves a child running, tells its id in a file beside the
-// program, and waits for it.
-const busy = `/bin/sleep 60 & echo $! >"$0.new"; /bin/mv "$0.new" "$0.pid"; wait`
+// program, and waits for it. The child makes another file when it is asked to
+// end; that it ends proves little, since at last all are killed. The count is
+// the end of what a broken product leaves behind.
+const busy = `(trap 'echo >"$0.asked"; exit' TERM; for i in 1 2 3 4 5 6; do for j in 1 2 3 4 5 6 7 8 9 10; do /bin/sleep 5; done; done) & echo $! >"$0.new"; /bin/mv "$0.new" "$0.pid"; wait`
 
 // whenBusy cancels as soon as the program has told its child's id.
 func whenBusy(t *testing.T, program string, cancel func()) (child func() string) {
@@ -66,7 +68,7 @@ func TestCancel(t *testing.T) {
 		// Docker's own command up to 20.10 does this: it waits for buildx, which nobody told.
 		"a docker that passes no signal on to its plugin":      {DockerContainer, "docker", map[string]string{"docker": "trap : TERM; " + busy + "; wait"}},
 		"a client that is gone while its child holds the pipe": {DockerContainer, "docker", map[string]string{"docker": `trap 'exit 1' TERM; ` + busy}},
-		"an engine that is saving the image":                   {DockerEngine, "docker", map[string]string{"docker": `if test "$1" = save; then echo half >"$3"; ` + busy + `; fi`}},
+		"an engine that is saving the image":                   {DockerEngine, "docker", map[string]string{"docker": `case "$1" in rmi) echo >"$0.rmi";; save) echo half >"$3"; ` + busy + `;; esac`}},
 		"a buildkitd that never answers":                       {Child, "buildkitd", map[string]string{"buildctl": "exit 1", "buildkitd": busy}},
 		"buildctl at work with our own buildkitd": {Child, "buildctl", map[string]string{
 			"buildctl": `test "$3" = build || exit 0; ` + busy, "buildkitd": "exec /bin/sleep 60"}},
@@ -88,6 +90,12 @@ func TestCancel(t *testing.T) {
 			}
 			if pid == "" || !ended(pid) {
 				t.Errorf("process %q is still alive", pid)
+			}
+			if _, err := os.Stat(filepath.Join(dir, tc.busy+".asked")); err != nil {
+				t.Errorf("the child was not asked to end: %v", err)
+			}
+			if _, err := os.Stat(filepath.Join(dir, "docker.rmi")); tc.kind == DockerEngine && err != nil {
+				t.Errorf("the image stays in the engine: %v", err)
 			}
 			empty(t, w.TempDir)
 		})
