@@ -187,6 +187,7 @@ func TestLookup(t *testing.T) {
 	write(t, filepath.Join(first, "b"), "#!/bin/sh\n", 0o644)
 	write(t, filepath.Join(first, "c", "file"), "", 0o644)
 	write(t, filepath.Join(second, "d.exe"), "", 0o644)
+	t.Chdir(bin(t, map[string]string{"f": ""}))
 	w := world(t, strings.Join([]string{"", filepath.Join(first, "nowhere"), first, second}, string(filepath.ListSeparator)))
 	for name, tc := range map[string]struct{ program, want string }{
 		"the first of two wins":                 {"a", filepath.Join(first, "a")},
@@ -194,7 +195,7 @@ func TestLookup(t *testing.T) {
 		"a folder is no program":                {"c", ""},
 		"Windows needs no mode, but an ending":  {"d", filepath.Join(second, "d.exe")},
 		"what is nowhere is not found":          {"e", ""},
-		"an empty entry is not the work folder": {"find.go", ""},
+		"an empty entry is not the work folder": {"f", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := w.lookup(tc.program)
