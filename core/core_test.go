@@ -247,3 +247,22 @@ func TestAnInterruptedRunSaysSo(t *testing.T) {
 		t.Errorf("error %v, result %s, stages %+v", err, report.Result, report.Stages)
 	}
 }
+
+// The gate must know that a workload is behind a balancer, whoever wrote its
+// namespace.
+func TestTheGateGetsThePlanOfEachWorkload(t *testing.T) {
+	timings, err := drain.Solve(drain.Defaults())
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := &pipeline{report: &Report{Manifests: &ManifestReport{Workloads: []render.Workload{
+		{Kind: "Deployment", Name: "web", Behind: true, Plan: timings}, {Kind: "Deployment", Namespace: "dev", Name: "web"}, {Kind: "Deployment", Namespace: "dev", Name: "api", Behind: true, Plan: timings},
+	}}}}
+	for name, want := range map[string]bool{"default/web": true, "dev/web": false, "dev/api": true, "prod/api": false} {
+		namespace, workload, _ := strings.Cut(name, "/")
+		got := p.gateWorkload(apply.Workload{Kind: "Deployment", Namespace: namespace, Name: workload, Generation: 3, Replaced: []apply.Pod{{UID: "u"}}})
+		if got.Behind != want || (got.Plan.PreStop > 0) != want || got.Generation != 3 || len(got.Replaced) != 1 {
+			t.Errorf("%s: %+v", name, got)
+		}
+	}
+}

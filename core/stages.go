@@ -3,6 +3,7 @@
 package core
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -304,6 +305,7 @@ func (p *pipeline) gateWorkload(w apply.Workload) gate.Workload {
 		out.Replaced = append(out.Replaced, pod.UID)
 	}
 	for _, planned := range p.report.Manifests.Workloads {
+		planned.Namespace = cmp.Or(planned.Namespace, "default") // what names none is the default one's, as the server told apply
 		if planned.ID() == w.ID() {
 			out.Behind, out.Plan = planned.Behind, planned.Plan
 		}

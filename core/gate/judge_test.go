@@ -142,6 +142,13 @@ func TestTheJudge(t *testing.T) {
 			start(), seen(20, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy"), target(oldIP, "draining"))),
 			seen(55, pods(newOne()), group(target(newIP, "healthy"), target(oldIP, "draining")))}, false, "", "has not drained"},
 
+		"an old target that shows up again is not drained": {behind(), []Snapshot{
+			start(), seen(60, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy"))),
+			seen(61, pods(newOne()), group(target(newIP, "healthy"), target(oldIP, "draining")))}, false, "", "has not drained"},
+		"an older pod that has the address too does not take it over": {behind(), []Snapshot{
+			start(), seen(60, pods(newOne(), func() Pod { p := oldOne(deleted); p.UID, p.Name, p.Created = "older", "web-older", at(-500); return p }()), group(target(newIP, "healthy"), target(oldIP, "draining")))},
+			false, "", "old pod web-old: target 10.0.0.1 has not drained"},
+
 		"what cannot be read decides nothing, however good the rest looks": {behind(), []Snapshot{with(seen(0, pods(newOne()), group(target(newIP, "healthy"))), func(s *Snapshot) { s.Unknown = []string{"asking: throttled"} })}, false, "", "asking: throttled"},
 		"nor however bad":                                       {behind(), []Snapshot{with(seen(0, nil), func(s *Snapshot) { s.Unknown, s.Missing = []string{"reading: timeout"}, true })}, false, "", "reading: timeout"},
 		"the workload is gone":                                  {behind(), []Snapshot{{At: at(0), Missing: true}}, false, WorkloadGone, "does not exist"},
@@ -182,6 +189,30 @@ func TestTheJudge(t *testing.T) {
 				t.Errorf("done %t, failed %q, problems %q; want %t, %q, %q", v.Done, v.Failed, v.Problems, c.done, c.failed, c.problem)
 			}
 		})
+	}
+}
+
+func TestWhatTheHistoryKeeps(t *testing.T) {
+	tr := newTrack(behind())
+	second := func(state string) Group { return group(target(newIP, state)) }
+	tr.take(seen(0, pods(newOne(), oldOne()), group(target(newIP, "healthy"), target(oldIP, "healthy")), second("initial")))
+	if line := tr.pods["new"]; !line.Healthy.IsZero() || line.Registered != at(0) {
+		t.Errorf("healthy in one of two groups is not healthy: %+v", line)
+	}
+	tr.take(seen(5, pods(newOne(), oldOne()), group(target(newIP, "healthy"), target(oldIP, "healthy")), second("healthy")))
+	tr.take(seen(9, pods(newOne(), oldOne()), group(target(newIP, "unhealthy")), second("healthy")))
+	tr.take(seen(12, pods(newOne(), oldOne()), group(target(newIP, "healthy"), target(oldIP, "healthy")), second("healthy")))
+	if line := tr.pods["new"]; line.Healthy != at(5) {
+		t.Errorf("first healthy at %s", line.Healthy)
+	}
+	if tr.minimum != 0 {
+		t.Errorf("fewest healthy targets: %d", tr.minimum)
+	}
+	gap := seen(20, pods(newOne()), group(target(newIP, "healthy")))
+	gap.Groups[0].Known = false
+	tr.take(gap)
+	if !tr.pods["old"].Drained.IsZero() {
+		t.Error("a poll that did not read the group counts as drained")
 	}
 }
 

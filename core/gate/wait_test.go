@@ -135,7 +135,8 @@ func (w *world) List(_ context.Context, version, kind, _, _ string) ([]unstructu
 		}
 	case "Service":
 		items = append(items, *object(kind, "web", map[string]any{"spec": map[string]any{"selector": map[string]any{"app": "web"}, "ports": []any{map[string]any{"port": int64(80), "targetPort": "http"}}}}),
-			*object(kind, "other", map[string]any{"spec": map[string]any{"selector": map[string]any{"app": "other"}, "ports": []any{map[string]any{"port": int64(80)}}}}))
+			*object(kind, "other", map[string]any{"spec": map[string]any{"selector": map[string]any{"app": "other"}, "ports": []any{map[string]any{"port": int64(80)}}}}),
+			*object(kind, "headless", map[string]any{"spec": map[string]any{"selector": map[string]any{}, "ports": []any{map[string]any{"port": int64(80)}}}}))
 	case "TargetGroupBinding":
 		if version == "eks.amazonaws.com/v1" { // not EKS Auto Mode
 			return nil, &meta.NoKindMatchError{GroupKind: schema.GroupKind{Group: "eks.amazonaws.com", Kind: kind}}
@@ -144,7 +145,9 @@ func (w *world) List(_ context.Context, version, kind, _, _ string) ([]unstructu
 			binding := func(service string) unstructured.Unstructured {
 				return *object(kind, service, map[string]any{"spec": map[string]any{"targetGroupARN": "arn:" + service, "targetType": "ip", "serviceRef": map[string]any{"name": service, "port": int64(80)}}})
 			}
-			items = append(items, binding("web"), binding("other"))
+			unmade := binding("web") // the controller has not made its target group yet
+			unmade.Object["spec"].(map[string]any)["targetGroupARN"] = ""
+			items = append(items, binding("web"), binding("other"), binding("headless"), unmade)
 		}
 	case "Event":
 		items = append(items, *object(kind, "e", map[string]any{"type": "Warning", "reason": "BackOff", "message": "restarting", "count": int64(4), "involvedObject": map[string]any{"name": "new"}}))
@@ -235,11 +238,13 @@ func TestTheWait(t *testing.T) {
 		"a crash loop ends the wait, with the logs of the run before": {
 			[]stage{{pods: "old", targets: "old=healthy"}, {from: 30, pods: "old new!", targets: "old=healthy"}}, nil, CrashLoop, false, [2]int{30, 36},
 			[]string{"event: Warning BackOff: restarting (x4)", "panic: no database"}, nil},
+		"a ready pod that never gets healthy is asked for its logs, too": {
+			[]stage{{pods: "old new", targets: "old=healthy new=unhealthy"}}, nil, TargetUnhealthy, false, [2]int{136, 142}, []string{"panic: no database"}, nil},
 		"the progress deadline ends it": {
 			[]stage{{pods: "old new?", targets: "old=healthy"}, {from: 50, pods: "old new?", targets: "old=healthy", stalled: "ReplicaSet has timed out progressing"}}, nil, ProgressDeadline, false, [2]int{50, 56}, nil, nil},
 		"pods are not looked at before the controller saw the generation": {
 			[]stage{{unseen: true, pods: "new", targets: "new=healthy"}}, func(o *Options) { o.Timeout = 30 * time.Second }, TimedOut, true, [2]int{30, 30}, []string{"has not seen generation 2 yet"}, []string{"list Pod", "targets"}},
-		"only the groups of the workload's own Services are asked": {rollout, nil, "", false, [2]int{114, 120}, nil, []string{"arn:other"}},
+		"only the groups of the workload's own Services are asked": {rollout, nil, "", false, [2]int{114, 120}, nil, []string{"arn:other", "arn:headless"}},
 		"a workload that is not there ends it":                     {rollout, func(o *Options) { o.Workloads[0].Name = "absent" }, WorkloadGone, false, [2]int{0, 0}, nil, nil},
 		"nothing to wait for is no success":                        {rollout, func(o *Options) { o.Workloads = nil }, NothingToWaitFor, false, [2]int{0, 0}, nil, nil},
 	}
@@ -374,6 +379,23 @@ func TestTheNewestTemplateOfEachKind(t *testing.T) {
 				t.Errorf("%v, %v; want %v", mark, err, c.mark)
 			}
 		})
+	}
+}
+
+func TestTheProgressOfADeployment(t *testing.T) {
+	cases := map[string]struct{ replicas, updated, total, ready, available int64 }{
+		"1 of 2 pods are of the new version":              {2, 1, 2, 2, 2},
+		"1 pods of the old version run":                   {2, 2, 3, 3, 3},
+		"1 of 2 pods are ready":                           {2, 2, 2, 1, 1},
+		"1 of 2 pods have been ready for minReadySeconds": {2, 2, 2, 2, 1},
+		"": {2, 2, 2, 2, 2},
+	}
+	for lacks, c := range cases {
+		o := object("Deployment", "web", map[string]any{"spec": map[string]any{"replicas": c.replicas},
+			"status": map[string]any{"updatedReplicas": c.updated, "replicas": c.total, "readyReplicas": c.ready, "availableReplicas": c.available}})
+		if _, got, _ := progress(o); got != lacks {
+			t.Errorf("%q, want %q", got, lacks)
+		}
 	}
 }
 
