@@ -34,7 +34,7 @@ func NewECR(cfg aws.Config) ECR { return ecr.NewFromConfig(cfg) }
 // authenticator is a login that can be renewed.
 type authenticator interface {
 	authn.Authenticator
-	renew()
+	renew(refused string)
 }
 
 // open finds a repository and the login to it.
@@ -215,16 +215,20 @@ func (l *ecrLogin) Authorization() (*authn.AuthConfig, error) {
 	return &config, nil
 }
 
-func (l *ecrLogin) renew() {
+// renew forgets a password that was refused, unless somebody has renewed it
+// already: uploads run side by side.
+func (l *ecrLogin) renew(refused string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.ends = time.Time{}
+	if l.config.Password == refused {
+		l.ends = time.Time{}
+	}
 }
 
 // stored is a login of docker's credential store, which cannot be renewed.
 type stored struct{ authn.Authenticator }
 
-func (stored) renew() {}
+func (stored) renew(string) {}
 
 // relogin answers a refused request with a new login and one more try, for a
 // push that outlives its token.
@@ -240,7 +244,7 @@ func (t *relogin) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err != nil || res.StatusCode != http.StatusUnauthorized || !ours || (req.Body != nil && req.Body != http.NoBody && req.GetBody == nil) {
 		return res, err
 	}
-	t.login.renew()
+	t.login.renew(password)
 	auth, err := t.login.Authorization()
 	if err != nil || (auth.Username == user && auth.Password == password) {
 		return res, nil //nolint:nilerr // the refusal itself is the better answer

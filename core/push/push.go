@@ -104,7 +104,7 @@ func Push(ctx context.Context, client ECR, opt Options) (Ref, error) {
 		return Ref{}, fmt.Errorf("pushing image %q: %w", opt.Name, explain(err, repo.name.Name()+":"+opt.Tag, found))
 	}
 	ref.Pushed, ref.Bytes, ref.Seconds = counter.totals(time.Since(started))
-	opt.note("%s: %d blobs, %.1f MB uploaded", ref, ref.Pushed, float64(ref.Bytes)/1e6)
+	opt.note("%s: uploaded %d blob(s), %.1f MB", ref, ref.Pushed, float64(ref.Bytes)/1e6)
 	return ref, nil
 }
 
