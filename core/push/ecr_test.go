@@ -64,6 +64,11 @@ func TestWhatECRSaysBeforeAPush(t *testing.T) {
 			if c.errs != nil {
 				w.ecrError = c.errs
 			}
+			defer func() {
+				if strings.Contains(c.repository, ".") && w.lookups > 0 {
+					t.Error("another registry's repository was looked up in ours")
+				}
+			}()
 			fill := func(s string) string { return strings.ReplaceAll(s, "HOST", w.host()) }
 			err := Check(t.Context(), w.client(), Options{Name: "web", Repository: fill(c.repository)})
 			var auth *AuthError
