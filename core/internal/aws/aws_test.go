@@ -231,7 +231,7 @@ func TestTheTokenForEKS(t *testing.T) {
 		"cn-northwest-1": "sts.cn-northwest-1.amazonaws.com.cn", "us-gov-west-1": "sts.us-gov-west-1.amazonaws.com",
 	} {
 		t.Run(region, func(t *testing.T) {
-			bare(t, "AWS_REGION="+region, "AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=session", "AWS_ENDPOINT_URL_STS=http://127.0.0.1:1", "AWS_ENDPOINT_URL=http://127.0.0.1:1")
+			bare(t, "AWS_REGION="+region, "AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=secret", "AWS_SESSION_TOKEN=session", "AWS_ENDPOINT_URL_STS=http://127.0.0.1:1", "AWS_ENDPOINT_URL=http://127.0.0.1:1", "AWS_STS_REGIONAL_ENDPOINTS=legacy")
 			cfg, err := Load(t.Context(), Options{})
 			if err != nil {
 				t.Fatal(err)
@@ -354,4 +354,13 @@ func TestTheBudgetOfCalls(t *testing.T) {
 			t.Errorf("%d calls took %s", callsAtOnce+6, took)
 		}
 	})
+}
+
+func TestACallWithoutBudgetIsNotMade(t *testing.T) {
+	elb := newService(t, func(int, url.Values, string) (int, string) { return http.StatusOK, health })
+	b := NewBalancer(login(elb))
+	b.budget = rate.NewLimiter(0, 0)
+	if _, err := b.TargetHealth(t.Context(), "arn"); err == nil || len(elb.asked) > 0 {
+		t.Errorf("%d calls, error %v", len(elb.asked), err)
+	}
 }
