@@ -16,7 +16,5 @@ type publicEndpoint struct{ next sts.EndpointResolverV2 }
 // says: the SDK reads those after the options of a client.
 func (p publicEndpoint) ResolveEndpoint(ctx context.Context, params sts.EndpointParameters) (smithyendpoints.Endpoint, error) {
 	params.Endpoint = nil
-	no := false
-	params.UseGlobalEndpoint = &no
 	return p.next.ResolveEndpoint(ctx, params)
 }
