@@ -284,7 +284,7 @@ func TestTokensAreKeptUntilAMinuteBeforeTheirEnd(t *testing.T) {
 			}
 			return config.Password
 		}
-		if use() != "secret-1" || use() != "secret-1" {
+		if first, second := use(), use(); first != "secret-1" || second != first {
 			t.Error("the token is not kept")
 		}
 		time.Sleep(12*time.Hour - time.Minute - time.Second)
