@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/load"
+	"github.com/outlast-ci/outlast/lab/internal/trial"
+)
+
+func TestARangeOfPropagation(t *testing.T) {
+	cases := map[string]struct {
+		least, most time.Duration
+		ok          bool
+	}{
+		"15s-17s": {15 * time.Second, 17 * time.Second, true},
+		"0s-0s":   {0, 0, true},
+		"17s-15s": {},
+		"15s":     {},
+		"a-b":     {},
+		"-1s-2s":  {},
+		"":        {},
+	}
+	for text, want := range cases {
+		least, most, err := parseRange(text)
+		if (err == nil) != want.ok || want.ok && (least != want.least || most != want.most) {
+			t.Errorf("%q: %s, %s, %v", text, least, most, err)
+		}
+	}
+}
+
+func TestCommandsThatAreNoneChangeNothing(t *testing.T) {
+	t.Setenv("LAB_DIR", t.TempDir())
+	for _, args := range [][]string{{"upp"}, {"status"}, {"env"}, {"deploy"}, {"load"}, {"up", "--propagation", "soon"}, {"up", "--speed", "2"}} {
+		if err := dispatch(t.Context(), args); err == nil {
+			t.Errorf("lab %s: no error", strings.Join(args, " "))
+		} else if strings.Contains(err.Error(), "panic") {
+			t.Error(err)
+		}
+	}
+	for _, args := range [][]string{{}, {"help"}, {"down"}, {"up", "-h"}} {
+		if err := dispatch(t.Context(), args); err != nil {
+			t.Errorf("lab %s: %v", strings.Join(args, " "), err)
+		}
+	}
+}
+
+// The demo must not call a run a success in which requests failed, or none were sent.
+func TestTheDemoFailsWithItsRequests(t *testing.T) {
+	tr := &trial.Trial{Dir: t.TempDir()}
+	cases := map[string]struct {
+		sent load.Report
+		said string
+	}{
+		"all is well":       {load.Report{Sent: 10}, ""},
+		"one failed":        {load.Report{Sent: 10, Failed: 1, Status: map[int]int{502: 1}}, "1 requests of 10 failed"},
+		"none was sent":     {load.Report{}, "0 requests were sent"},
+		"some were skipped": {load.Report{Sent: 10, Missed: 3}, "3 were not"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			if err := demoTable(tr, trial.Run{}, c.sent); (err == nil) != (c.said == "") || err != nil && !strings.Contains(err.Error(), c.said) {
+				t.Errorf("error: %v", err)
+			}
+		})
+	}
+}
+
+func TestWhatBecameOfAPod(t *testing.T) {
+	at := func(s int) time.Time { return time.Unix(1e9+int64(s), 0) }
+	if got := podWords(trial.Pod{New: true, Created: at(0), Healthy: at(7)}); got != "healthy at the balancer 7 s after it was made" {
+		t.Error(got)
+	}
+	old := trial.Pod{Deleted: at(0), Drained: at(23), Gone: at(30), Proof: "proven", Margin: 6}
+	if got := podWords(old); got != "target drained after 23 s, pod gone after 30 s; outlasted it by at least 6 s" {
+		t.Error(got)
+	}
+	old.Proof = "broken"
+	if got := podWords(old); strings.Contains(got, "outlasted") {
+		t.Error(got)
+	}
+}
