@@ -234,17 +234,19 @@ func (r refusing) Apply(_ context.Context, obj *unstructured.Unstructured, _ boo
 }
 
 func TestAnInterruptedRunSaysSo(t *testing.T) {
-	cfg := project(t)
-	cfg.From, cfg.To = "render", "render"
-	ctx, cancel := context.WithCancel(t.Context())
-	cfg.Observe = func(e event.Event) {
-		if e.Kind == event.Start {
-			cancel()
+	for _, cause := range []error{context.Canceled, errors.New("terminated by SIGTERM")} {
+		cfg := project(t)
+		cfg.From, cfg.To = "render", "render"
+		ctx, cancel := context.WithCancelCause(t.Context())
+		cfg.Observe = func(e event.Event) {
+			if e.Kind == event.Start {
+				cancel(cause)
+			}
 		}
-	}
-	report, err := Deploy(ctx, cfg, nobody(new([]string)), Report{})
-	if !errors.Is(err, context.Canceled) || report.Result != Interrupted || report.Stages[2].Result != Interrupted {
-		t.Errorf("error %v, result %s, stages %+v", err, report.Result, report.Stages)
+		report, err := Deploy(ctx, cfg, nobody(new([]string)), Report{})
+		if err == nil || report.Result != Interrupted || report.Stages[2].Result != Interrupted {
+			t.Errorf("%v: error %v, result %s, stages %+v", cause, err, report.Result, report.Stages)
+		}
 	}
 }
 

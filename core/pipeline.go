@@ -4,7 +4,6 @@ package core
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -76,7 +75,7 @@ func Deploy(ctx context.Context, cfg Config, clients Clients, prior Report) (Rep
 	switch {
 	case err == nil:
 		report.Result, report.Error = Passed, ""
-	case ctx.Err() != nil && errors.Is(err, context.Canceled):
+	case ctx.Err() != nil:
 		report.Result, report.Error = Interrupted, err.Error()
 	default:
 		report.Result, report.Error = Failed, err.Error()

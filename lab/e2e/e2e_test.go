@@ -448,6 +448,9 @@ func interrupted(t *testing.T, w *world) {
 	if r := run.Report; r.Result != "interrupted" || r.Reason != "interrupted" || len(r.Refs) != 1 || r.Stages[3].Result != "passed" || r.Stages[4].Result != "interrupted" {
 		t.Errorf("report of the interrupted run: result %s, reason %s, stages %+v", r.Result, r.Reason, r.Stages)
 	}
+	if !strings.Contains(run.Stderr, "deploy was interrupted") || !strings.Contains(run.Stderr, "running it again goes on from there") {
+		t.Errorf("people were told:\n%s", run.Stderr)
+	}
 	run = w.outlast(t, 0, deploy("v7"))
 	if v := w.version(t); v != "v7" || !run.Report.Refs[0].Reused {
 		t.Errorf("the balancer answers with %s; the image was reused: %t", v, run.Report.Refs[0].Reused)

@@ -216,7 +216,15 @@ func (c *call) tell(r core.Report, err error, mask func(string) string) {
 	if errors.As(err, &stage) && stage.Preflight {
 		where = " before anything was changed"
 	}
-	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\noutlast: report: %s\n", c.command, where, took, r.Reason, mask(err.Error()), c.report)
+	if r.Result == core.Interrupted && stage != nil {
+		fmt.Fprintf(w, "outlast: %s was %s%s after %s, in %s; running it again goes on from there\noutlast: report: %s\n", c.command, r.Reason, where, took, stage.Stage, c.report)
+		return
+	}
+	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\n", c.command, where, took, r.Reason, mask(err.Error()))
+	if stage != nil && stage.Stage == "gate" && !stage.Preflight {
+		fmt.Fprintln(w, "outlast: what was applied stays as it is, and old pods serve until new ones are ready; deploy a version that is, or undo the rollout with kubectl")
+	}
+	fmt.Fprintf(w, "outlast: report: %s\n", c.report)
 }
 
 // print puts a command's result on stdout, for machines.
