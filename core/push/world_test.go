@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-containerregistry/pkg/name"
 	"github.com/google/go-containerregistry/pkg/registry"
@@ -130,8 +131,17 @@ func (w *world) serveECR(rw http.ResponseWriter, r *http.Request) {
 }
 
 func (w *world) client() ECR {
-	return NewECR(aws.Config{Region: "cn-northwest-1", BaseEndpoint: aws.String(w.api.URL), RetryMaxAttempts: 1,
+	return NewECR(aws.Config{Region: "cn-northwest-1", BaseEndpoint: aws.String(w.api.URL), Retryer: retryConnections,
 		Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret-key", "")})
+}
+
+// retryConnections tries again only when a connection broke: the SDK closes a
+// request's body while net/http may still look whether there is more of it,
+// which now and then ends the connection (github.com/aws/aws-sdk-go-v2/issues/2737).
+func retryConnections() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableConnectionError{}}
+	})
 }
 
 // written lists what changed the registry since the last call.

@@ -19,6 +19,7 @@ import (
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/time/rate"
@@ -188,9 +189,18 @@ func TestWhatSTSSaysOfALogin(t *testing.T) {
 	}
 }
 
-// login is a login to a service, without retries that take time.
+// retryConnections tries again only when a connection broke: the SDK closes a
+// request's body while net/http may still look whether there is more of it,
+// which now and then ends the connection (github.com/aws/aws-sdk-go-v2/issues/2737).
+func retryConnections() awssdk.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableConnectionError{}}
+	})
+}
+
+// login is a login to a service.
 func login(s *service) awssdk.Config {
-	return awssdk.Config{Region: "cn-northwest-1", BaseEndpoint: &s.URL, RetryMaxAttempts: 1, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", "")}
+	return awssdk.Config{Region: "cn-northwest-1", BaseEndpoint: &s.URL, Retryer: retryConnections, Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", "")}
 }
 
 func TestAClusterOfEKS(t *testing.T) {

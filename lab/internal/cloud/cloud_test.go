@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -100,9 +101,18 @@ func (l *lab) open(t *testing.T) {
 	t.Cleanup(func() { _ = c.Close() })
 }
 
+// retryConnections tries again only when a connection broke: the SDK closes a
+// request's body while net/http may still look whether there is more of it,
+// which now and then ends the connection (github.com/aws/aws-sdk-go-v2/issues/2737).
+func retryConnections() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.Retryables = []retry.IsErrorRetryable{retry.RetryableConnectionError{}}
+	})
+}
+
 // sdk returns the configuration of a client in a region with a key.
 func (l *lab) sdk(region, id, secret, token string) aws.Config {
-	return aws.Config{Region: region, BaseEndpoint: aws.String(l.api.URL), RetryMaxAttempts: 1,
+	return aws.Config{Region: region, BaseEndpoint: aws.String(l.api.URL), Retryer: retryConnections,
 		Credentials: credentials.NewStaticCredentialsProvider(id, secret, token)}
 }
 
