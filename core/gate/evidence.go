@@ -31,7 +31,7 @@ func (w *waiting) evidence(ctx context.Context) {
 		events := w.events(ctx, t.workload.Namespace)
 		failing := slices.DeleteFunc(slices.Clone(t.last.Pods), func(p Pod) bool { return !p.New || !p.Deleted.IsZero() || len(t.newPod(t.last, p)) == 0 })
 		for _, p := range failing[:min(len(failing), evidencePods)] {
-			e := Evidence{Pod: t.workload.Namespace + "/" + p.Name, Events: events[p.Name]}
+			e := Evidence{Pod: t.workload.Namespace + "/" + p.Name, Events: append(events[""], events[p.Name]...)}
 			for _, c := range p.Containers {
 				for _, previous := range []bool{true, false} {
 					if text, err := w.cluster.Logs(ctx, t.workload.Namespace, p.Name, c, evidenceLines, previous); err == nil && text != "" {

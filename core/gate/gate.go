@@ -97,7 +97,7 @@ type PodTimeline struct {
 	Registered time.Time `json:"registered,omitzero"` // first seen in a target group
 	Healthy    time.Time `json:"healthy,omitzero"`    // first seen healthy in all its groups
 	Deleted    time.Time `json:"deleted,omitzero"`    // when the API server accepted its deletion
-	Draining   time.Time `json:"draining,omitzero"`   // first seen draining
+	Draining   time.Time `json:"draining,omitzero"`   // first seen draining in all the groups that list it
 	Drained    time.Time `json:"drained,omitzero"`    // first seen gone from all its groups
 	Ended      time.Time `json:"ended,omitzero"`      // its first container finished
 	Gone       time.Time `json:"gone,omitzero"`       // first seen gone from the cluster
@@ -201,7 +201,7 @@ type waiting struct {
 	started  time.Time
 	polls    int
 	tracks   []*track
-	said     map[string]string // newest message by object, so that only changes are told
+	said     map[string]string // newest message by UID and object, so that only changes are told
 	spoke    time.Time
 }
 
@@ -217,9 +217,12 @@ func newWait(cluster Cluster, balancer Balancer, opt Options) *waiting {
 func (w *waiting) loop(ctx context.Context) error {
 	good := 0
 	for {
-		pending := []string(nil)
+		done := true
 		for _, t := range w.tracks {
 			seen := w.look(ctx, t)
+			if ctx.Err() != nil && !t.last.At.IsZero() { // a look that was cut short hides what the one before it saw
+				break
+			}
 			t.take(seen)
 			verdict := t.judge(seen)
 			t.verdict = verdict
@@ -227,12 +230,10 @@ func (w *waiting) loop(ctx context.Context) error {
 			if verdict.Failed != "" {
 				return &Error{Reason: verdict.Failed, Problems: verdict.Problems}
 			}
-			if !verdict.Done {
-				pending = append(pending, verdict.Problems...)
-			}
+			done = done && verdict.Done
 		}
 		w.polls++
-		if good++; len(pending) > 0 {
+		if good++; !done || ctx.Err() != nil {
 			good = 0
 		}
 		if good >= 2 {
@@ -247,7 +248,7 @@ func (w *waiting) loop(ctx context.Context) error {
 		select {
 		case <-ctx.Done():
 			if errors.Is(context.Cause(ctx), errTimeout) {
-				return &Error{Reason: w.timeoutReason(), TimedOut: true, Problems: append([]string{fmt.Sprintf("not done after %s", w.opt.Timeout)}, pending...)}
+				return w.timedOut()
 			}
 			return context.Cause(ctx)
 		case <-time.After(pause):
@@ -255,14 +256,16 @@ func (w *waiting) loop(ctx context.Context) error {
 	}
 }
 
-// timeoutReason names what was missing to the end, where one thing was.
-func (w *waiting) timeoutReason() Reason {
+// timedOut names what was missing to the end, where one thing was.
+func (w *waiting) timedOut() *Error {
+	e := &Error{Reason: TimedOut, TimedOut: true, Problems: []string{fmt.Sprintf("not done after %s", w.opt.Timeout)}}
 	for _, t := range w.tracks {
+		e.Problems = append(e.Problems, t.verdict.Problems...)
 		if t.workload.Behind && len(t.groups) == 0 && t.last.PodsKnown && len(t.last.Unknown) == 0 {
-			return NoTargetGroup
+			e.Reason = NoTargetGroup
 		}
 	}
-	return TimedOut
+	return e
 }
 
 // tell emits what changed, and a heartbeat when nothing did.
@@ -273,8 +276,8 @@ func (w *waiting) tell(t *track, v Verdict) {
 		w.opt.Observe.Emit(event.Event{Time: now, Stage: "gate", Kind: event.Progress, Object: object, Message: message})
 	}
 	for _, line := range t.lines() {
-		if w.said[line.object] != line.text {
-			w.said[line.object] = line.text
+		if key := line.uid + line.object; w.said[key] != line.text {
+			w.said[key] = line.text
 			emit(line.object, line.text)
 		}
 	}

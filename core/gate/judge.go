@@ -24,7 +24,6 @@ type track struct {
 	sick     map[string]time.Time // since when a pod is in trouble, by UID and reason
 	healthy  bool                 // some new pod's target has been healthy once
 	evidence []Evidence
-	started  time.Time
 }
 
 // Verdict is the judge's word after a Snapshot.
@@ -55,9 +54,6 @@ func (g Group) state(p *PodTimeline, port int) (Target, bool) {
 
 // take enters a Snapshot into the history.
 func (t *track) take(s Snapshot) {
-	if t.started.IsZero() {
-		t.started = s.At
-	}
 	t.last = s
 	if !s.PodsKnown {
 		return
@@ -94,14 +90,20 @@ func (t *track) takePod(s Snapshot, p Pod) {
 		line.alive = s.At
 	}
 	line.Killed = line.Killed || p.Killed
-	for key := range t.sick {
-		if strings.HasPrefix(key, p.UID+" ") && key != p.UID+" "+p.Waiting {
-			delete(t.sick, key)
-		}
+	now := trouble(p)
+	maps.DeleteFunc(t.sick, func(key string, _ time.Time) bool { return strings.HasPrefix(key, p.UID+" ") && key != now })
+	if _, known := t.sick[now]; p.Waiting != "" && !known {
+		t.sick[now] = s.At
 	}
-	if _, known := t.sick[p.UID+" "+p.Waiting]; p.Waiting != "" && !known {
-		t.sick[p.UID+" "+p.Waiting] = s.At
+}
+
+// trouble names what a pod waits for: the kubelet alternates between two words
+// for an image that it cannot pull.
+func trouble(p Pod) string {
+	if p.Waiting == "ImagePullBackOff" {
+		return p.UID + " ErrImagePull"
 	}
+	return p.UID + " " + p.Waiting
 }
 
 // first sets a time once.
@@ -155,11 +157,11 @@ func (t *track) takeTargets(s Snapshot) {
 			line.listed, line.Drained = s.At, time.Time{}
 		}
 		if listed > draining {
-			line.serving = s.At
+			line.serving, line.Draining = s.At, time.Time{}
 		}
 		first(&line.Registered, s.At, listed > 0)
 		first(&line.Healthy, s.At, healthy == len(s.Groups))
-		first(&line.Draining, s.At, draining > 0)
+		first(&line.Draining, s.At, draining > 0 && listed == draining)
 		t.healthy = t.healthy || (line.New && healthy > 0)
 		old := !line.New || !line.Deleted.IsZero()
 		first(&line.Drained, s.At, listed == 0 && old && !line.Registered.IsZero())
@@ -314,7 +316,7 @@ func (t *track) doomed(s Snapshot) (Reason, string) {
 		if !p.New || !p.Deleted.IsZero() {
 			continue
 		}
-		since, sick := t.sick[p.UID+" "+p.Waiting]
+		since, sick := t.sick[trouble(p)]
 		long := sick && s.At.Sub(since) >= pullPatience
 		detail := fmt.Sprintf("pod %s: %s: %s", p.Name, p.Waiting, p.Detail)
 		switch p.Waiting {
@@ -325,7 +327,7 @@ func (t *track) doomed(s Snapshot) (Reason, string) {
 		case "InvalidImageName":
 			return ImagePull, detail
 		case "ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull":
-			if long || t.sickLong(p.UID, s.At, "ErrImagePull", "ImagePullBackOff") {
+			if long {
 				return ImagePull, detail
 			}
 		case "CreateContainerConfigError", "CreateContainerError", "RunContainerError":
@@ -343,18 +345,12 @@ func (t *track) doomed(s Snapshot) (Reason, string) {
 	return "", ""
 }
 
-// sickLong: the kubelet alternates between the two words of one trouble.
-func (t *track) sickLong(uid string, now time.Time, reasons ...string) bool {
-	created := t.pods[uid].Created
-	return slices.ContainsFunc(reasons, func(r string) bool { _, ok := t.sick[uid+" "+r]; return ok }) && now.Sub(created) >= 2*pullPatience
-}
-
 func (t *track) doomedTarget(s Snapshot) (Reason, string) {
 	in := t.workload.Plan.Inputs
 	patience := in.HealthInterval * time.Duration(in.UnhealthyCount+1)
 	for _, p := range s.Pods {
 		line := t.pods[p.UID]
-		if !p.New || !p.Deleted.IsZero() || line.Registered.IsZero() {
+		if !p.New || !p.Deleted.IsZero() || line.Registered.IsZero() || !line.Healthy.IsZero() {
 			continue
 		}
 		for _, g := range s.Groups {

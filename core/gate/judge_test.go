@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -145,6 +146,14 @@ func TestTheJudge(t *testing.T) {
 		"an old target that shows up again is not drained": {behind(), []Snapshot{
 			start(), seen(60, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy"))),
 			seen(61, pods(newOne()), group(target(newIP, "healthy"), target(oldIP, "draining")))}, false, "", "has not drained"},
+		"an old pod that shows up again is not gone": {behind(), []Snapshot{
+			start(), seen(60, pods(newOne()), group(target(newIP, "healthy"))), seen(61, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy")))}, false, "", "old pod web-old is still there"},
+		"fast: a group that drains later than the first is waited for": {fast, []Snapshot{
+			seen(0, pods(oldOne()), group(target(oldIP, "healthy")), group(target(oldIP, "healthy"))),
+			seen(20, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy"), target(oldIP, "draining")), group(target(newIP, "healthy"), target(oldIP, "healthy"))),
+			seen(60, pods(newOne()), group(target(newIP, "healthy")), group(target(newIP, "healthy"), target(oldIP, "draining")))}, false, "", "has not drained"},
+		"a named target port may begin with digits": {behind(), []Snapshot{seen(0, pods(func() Pod { p := newOne(); p.Ports = map[string]int{"8443-tls": 8080}; return p }()),
+			Group{Binding: "tgb", TargetPort: "8443-tls", Known: true, Targets: []Target{target(newIP, "healthy")}})}, true, "", ""},
 		"an older pod that has the address too does not take it over": {behind(), []Snapshot{
 			start(), seen(60, pods(newOne(), func() Pod { p := oldOne(deleted); p.UID, p.Name, p.Created = "older", "web-older", at(-500); return p }()), group(target(newIP, "healthy"), target(oldIP, "draining")))},
 			false, "", "old pod web-old: target 10.0.0.1 has not drained"},
@@ -163,6 +172,8 @@ func TestTheJudge(t *testing.T) {
 		"and no more than that":                                 {behind(), []Snapshot{bad("ErrImagePull"), later(bad("ErrImagePull"), 45)}, false, ImagePull, "said the kubelet"},
 		"the kubelet's two words for it are one trouble": {behind(), []Snapshot{
 			bad("ErrImagePull"), later(bad("ImagePullBackOff"), 30), later(bad("ErrImagePull"), 60), later(bad("ImagePullBackOff"), 90)}, false, ImagePull, "ImagePullBackOff"},
+		"a pod that waited long for its node gets the same patience": {behind(), []Snapshot{bad("Unschedulable"), later(bad("ErrImagePull"), 400), later(bad("ImagePullBackOff"), 444)}, false, "", "ImagePullBackOff"},
+		"and no more, whichever word is seen":                        {behind(), []Snapshot{bad("Unschedulable"), later(bad("ErrImagePull"), 400), later(bad("ImagePullBackOff"), 445)}, false, ImagePull, "ImagePullBackOff"},
 		"a pull that worked the second time is forgotten": {behind(), []Snapshot{
 			bad("ErrImagePull"), seen(20, pods(newOne(unready)), group()), later(bad("ErrImagePull"), 50)}, false, "", "ErrImagePull"},
 		"a missing ConfigMap gets patience":       {behind(), []Snapshot{bad("CreateContainerConfigError"), later(bad("CreateContainerConfigError"), 44)}, false, "", "CreateContainerConfigError"},
@@ -170,7 +181,9 @@ func TestTheJudge(t *testing.T) {
 		"a pod that cannot be scheduled may wait": {behind(), []Snapshot{bad("Unschedulable"), later(bad("Unschedulable"), 400)}, false, "", "Unschedulable"},
 		"a group without listener gets patience":  {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unused", "Target.NotInUse"))), seen(90, pods(newOne()), group(target(newIP, "unused", "Target.NotInUse")))}, false, "", "its target group is on no listener"},
 		"and ends the wait after it ":             {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unused", "Target.NotInUse"))), seen(91, pods(newOne()), group(target(newIP, "unused", "Target.NotInUse")))}, false, TargetNotInUse, "no listener"},
-		"an address that cannot be a target":      {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable"))), seen(91, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable")))}, false, TargetUnhealthy, "belongs to a load balancer"},
+		"a target that was healthy may be on no listener for a moment": {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "healthy"))), seen(200, pods(newOne()), group(target(newIP, "unused", "Target.NotInUse")))},
+			false, "", "no listener"},
+		"an address that cannot be a target": {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable"))), seen(91, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable")))}, false, TargetUnhealthy, "belongs to a load balancer"},
 		"a ready pod whose target stays unhealthy": {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unhealthy", "Target.ResponseCodeMismatch"))), seen(136, pods(newOne()), group(target(newIP, "unhealthy", "Target.ResponseCodeMismatch")))},
 			false, TargetUnhealthy, "another status code"},
 		"it gets time for its checks":                        {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unhealthy"))), seen(135, pods(newOne()), group(target(newIP, "unhealthy")))}, false, "", "is unhealthy"},
@@ -235,12 +248,17 @@ func TestTheProof(t *testing.T) {
 		"strict: it ended between the polls that would tell":     {strict, life(func(p *PodTimeline) { p.Ended, p.listed = at(59), at(58) }), NotObserved, 0},
 		"strict: it vanished, but was seen alive later":          {strict, life(func(p *PodTimeline) { p.Ended, p.alive = time.Time{}, at(63) }), Proven, 3},
 		"strict: it vanished in the poll that missed its target": {strict, life(func(p *PodTimeline) { p.Ended, p.alive = time.Time{}, at(60) }), NotObserved, 0},
-		"strict: its target outlasted it":                        {strict, life(func(p *PodTimeline) { p.Drained = time.Time{} }), Broken, 13},
+		"strict: its target outlasted it":                        {strict, life(func(p *PodTimeline) { p.Drained, p.listed = time.Time{}, at(75) }), Broken, -5},
+		"strict: nobody saw when its target left":                {strict, life(func(p *PodTimeline) { p.Drained = time.Time{} }), NotObserved, 0},
+		"strict: it vanished while its target was listed":        {strict, life(func(p *PodTimeline) { p.Ended, p.alive, p.Gone = time.Time{}, at(58), at(59) }), Broken, -2},
 		"never seen in a group":                                  {strict, life(func(p *PodTimeline) { p.Registered = time.Time{} }), NotObserved, 0},
 		"fast: it ran until the balancer must have stopped":      {fast, life(func(p *PodTimeline) { p.Ended, p.Drained = at(50), time.Time{} }), Proven, 4},
 		"fast: it ended before":                                  {fast, life(func(p *PodTimeline) { p.Ended = at(40) }), Broken, -6},
 		"fast: between the polls that would tell":                {fast, life(func(p *PodTimeline) { p.Ended = at(45); p.serving = at(5) }), NotObserved, 0},
 		"fast: it was killed":                                    {fast, life(func(p *PodTimeline) { p.Killed = true }), Broken, 24},
+		"fast: killed, and never a target":                       {fast, life(func(p *PodTimeline) { p.Killed, p.Registered = true, time.Time{} }), NotObserved, 0},
+		"fast: killed, its target never seen draining":           {fast, life(func(p *PodTimeline) { p.Killed, p.Draining = true, time.Time{} }), Broken, 25},
+		"fast: it vanished while the balancer may have sent":     {fast, life(func(p *PodTimeline) { p.Ended, p.alive, p.Gone = time.Time{}, at(40), at(45) }), Broken, -6},
 		"fast: its target was never seen draining":               {fast, life(func(p *PodTimeline) { p.Draining = time.Time{} }), NotObserved, 0},
 	}
 	for name, c := range cases {
@@ -298,6 +316,64 @@ func TestNoHistoryPassesABadPoll(t *testing.T) {
 				t.Fatalf("passed although %s", bad)
 			} else if v.Done == (len(v.Problems) > 0) {
 				t.Fatalf("done %t with problems %q", v.Done, v.Problems)
+			}
+		}
+	})
+}
+
+// The same with several pods, groups and both modes: the end needs every new
+// pod healthy in each group in the very last poll, and no old target that was
+// seen to be served lately.
+func TestNoHistoryPassesWithATargetMissing(t *testing.T) {
+	states := []string{"initial", "healthy", "healthy", "healthy", "draining", "unhealthy", ""} // "": not registered
+	rapid.Check(t, func(t *rapid.T) {
+		workload := behind()
+		workload.Plan = plan(rapid.SampledFrom([]drain.Mode{drain.Strict, drain.Fast}).Draw(t, "mode"))
+		fast := workload.Plan.Mode == drain.Fast
+		number, groups := rapid.IntRange(1, 3).Draw(t, "new pods"), rapid.IntRange(1, 2).Draw(t, "groups")
+		tr := newTrack(workload)
+		second, served := 0, -1000 // when the old target was last seen in a state that gets requests
+		for poll := range rapid.IntRange(2, 8).Draw(t, "polls") {
+			second += rapid.IntRange(1, 40).Draw(t, "pause")
+			var here []Pod
+			bad, listed := "", false
+			if poll == 0 || rapid.IntRange(0, 3).Draw(t, "old pod") == 0 {
+				here, bad = append(here, oldOne(deleted)), "the old pod is there"
+			}
+			for i := range number {
+				p := newOne()
+				p.UID, p.IP = fmt.Sprint("new", i), fmt.Sprint("10.0.1.", i)
+				here = append(here, p)
+			}
+			s := seen(second, here)
+			s.Desired = number
+			for range groups {
+				var targets []Target
+				for i := range number {
+					state := rapid.SampledFrom(states).Draw(t, "new target")
+					if state != "" {
+						targets = append(targets, target(fmt.Sprint("10.0.1.", i), state))
+					}
+					if state != "healthy" {
+						bad = "a new target is " + state
+					}
+				}
+				state := rapid.SampledFrom([]string{"healthy", "draining", "draining", "draining", ""}).Draw(t, "old target")
+				if state != "" {
+					targets, listed = append(targets, target(oldIP, state)), true
+				}
+				if state == "healthy" {
+					served = second
+				}
+				s.Groups = append(s.Groups, group(targets...))
+			}
+			if listed && (!fast || second-served < 35) {
+				bad = "the old target is listed"
+			}
+			tr.groups = s.Groups
+			tr.take(s)
+			if v := tr.judge(s); v.Done && bad != "" {
+				t.Fatalf("passed although %s", bad)
 			}
 		}
 	})

@@ -5,6 +5,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -53,8 +54,7 @@ type Group struct {
 
 // port is the port of a pod in a group.
 func (g Group) port(p Pod) int {
-	var n int
-	if _, err := fmt.Sscanf(g.TargetPort, "%d", &n); err == nil {
+	if n, err := strconv.Atoi(g.TargetPort); err == nil {
 		return n
 	}
 	return p.Ports[g.TargetPort]
@@ -113,7 +113,8 @@ func (w *waiting) look(ctx context.Context, t *track) Snapshot {
 	}
 	s.PodsKnown = true
 	for _, p := range pods {
-		if owned(&p, owners) {
+		phase := str(p.Object, "status", "phase") // an evicted pod stays listed, though nothing of it runs
+		if over := phase == "Failed" || phase == "Succeeded"; owned(&p, owners) && (!over || p.GetDeletionTimestamp() != nil) {
 			s.Pods = append(s.Pods, readPod(&p, current))
 		}
 	}

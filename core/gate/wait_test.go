@@ -4,6 +4,7 @@ package gate
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -13,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"go.uber.org/goleak"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -33,6 +36,7 @@ type stage struct {
 	unbound    bool   // no target group is bound
 	noAnswer   bool   // the API server errors
 	noBalancer bool   // ELBv2 errors
+	slow       int    // seconds until the API server answers
 }
 
 // world is a cluster and a balancer that change with the time.
@@ -77,9 +81,14 @@ func object(kind, name string, fields map[string]any) *unstructured.Unstructured
 	return &unstructured.Unstructured{Object: o}
 }
 
-func (w *world) Get(_ context.Context, _, kind, _, name string) (*unstructured.Unstructured, error) {
+func (w *world) Get(ctx context.Context, _, kind, _, name string) (*unstructured.Unstructured, error) {
 	s := w.now()
 	w.note("get " + kind)
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case <-time.After(time.Duration(s.slow) * time.Second):
+	}
 	if s.noAnswer {
 		return nil, errors.New("the API server does not answer")
 	}
@@ -118,9 +127,12 @@ func (w *world) Get(_ context.Context, _, kind, _, name string) (*unstructured.U
 	}), nil
 }
 
-func (w *world) List(_ context.Context, version, kind, _, _ string) ([]unstructured.Unstructured, error) {
+func (w *world) List(ctx context.Context, version, kind, _, _ string) ([]unstructured.Unstructured, error) {
 	s := w.now()
 	w.note("list " + kind)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	var items []unstructured.Unstructured
 	switch kind {
 	case "ReplicaSet":
@@ -174,16 +186,23 @@ func (w *world) pod(word string) *unstructured.Unstructured {
 	return object("Pod", name, map[string]any{"metadata": about, "status": status, "spec": map[string]any{"containers": []any{map[string]any{"name": "web", "ports": []any{map[string]any{"name": "http", "containerPort": int64(8080)}}}}}})
 }
 
-func (w *world) Logs(_ context.Context, _, pod, container string, _ int, previous bool) (string, error) {
+func (w *world) Logs(ctx context.Context, _, pod, container string, _ int, previous bool) (string, error) {
+	w.note("logs of " + pod)
+	if ctx.Err() != nil {
+		return "", ctx.Err()
+	}
 	if previous {
 		return "panic: no database\nexit status 2\n", nil
 	}
 	return "", errors.New("no log yet")
 }
 
-func (w *world) TargetHealth(_ context.Context, arn string) ([]Target, error) {
+func (w *world) TargetHealth(ctx context.Context, arn string) ([]Target, error) {
 	s := w.now()
 	w.note("targets " + arn)
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
+	}
 	if s.noBalancer {
 		return nil, errors.New("throttled")
 	}
@@ -240,6 +259,16 @@ func TestTheWait(t *testing.T) {
 			[]string{"event: Warning BackOff: restarting (x4)", "panic: no database"}, nil},
 		"a ready pod that never gets healthy is asked for its logs, too": {
 			[]stage{{pods: "old new", targets: "old=healthy new=unhealthy"}}, nil, TargetUnhealthy, false, [2]int{136, 142}, []string{"panic: no database"}, nil},
+		"the time is over while nobody asks: the new pod is heard even so": {
+			[]stage{{pods: "old new?", targets: "old=healthy"}}, func(o *Options) { o.Timeout = 33 * time.Second }, TimedOut, true, [2]int{33, 33}, []string{"panic: no database", "event: Warning"}, []string{"logs of old"}},
+		"the time is over while the API server is asked: what was seen before counts": { // looks at 0 to 2, 7 to 9, 14 to 16, 21 to 23
+			[]stage{{pods: "old new?", targets: "old=healthy", slow: 2}}, func(o *Options) { o.Timeout = 22 * time.Second }, TimedOut, true, [2]int{22, 22}, []string{"panic: no database", "event: Warning"}, nil},
+		"and names what was missing": {
+			[]stage{{pods: "old new", unbound: true, slow: 2}}, func(o *Options) { o.Timeout = 22 * time.Second }, NoTargetGroup, true, [2]int{22, 22}, nil, nil},
+		"an API server that hangs from the start is said to": {
+			[]stage{{slow: 1000}}, func(o *Options) { o.Timeout = 18 * time.Second }, TimedOut, true, [2]int{18, 18}, []string{"cannot tell: reading Deployment/dev/web"}, nil},
+		"the second look being cut short is no success": { // looks at 0 to 2 and 4 to 6
+			[]stage{{pods: "new", targets: "new=healthy", slow: 2}}, func(o *Options) { o.Timeout = 5 * time.Second }, TimedOut, true, [2]int{5, 5}, nil, nil},
 		"the progress deadline ends it": {
 			[]stage{{pods: "old new?", targets: "old=healthy"}, {from: 50, pods: "old new?", targets: "old=healthy", stalled: "ReplicaSet has timed out progressing"}}, nil, ProgressDeadline, false, [2]int{50, 56}, nil, nil},
 		"pods are not looked at before the controller saw the generation": {
@@ -320,6 +349,17 @@ func TestWhatTheResultTells(t *testing.T) {
 		if !fresh.New || seconds(fresh.Healthy) < 22 || seconds(fresh.Healthy) > 27 || !fresh.Deleted.IsZero() || fresh.Proof != "" {
 			t.Errorf("new pod: %+v", fresh)
 		}
+		text, err := json.Marshal(result)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var back Result
+		if err := json.Unmarshal(text, &back); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(result, back, cmpopts.IgnoreUnexported(PodTimeline{})); diff != "" {
+			t.Errorf("it does not survive JSON:\n%s", diff)
+		}
 		if seconds(result.Finished) < 114 || result.Polls < 20 {
 			t.Errorf("finished after %d s with %d polls", seconds(result.Finished), result.Polls)
 		}
@@ -344,7 +384,84 @@ func TestACancelledWait(t *testing.T) {
 		if took := time.Since(w.began); took != 20*time.Second {
 			t.Errorf("it took %s", took)
 		}
+		if slices.ContainsFunc(w.asked, func(a string) bool { return a == "list Event" || strings.HasPrefix(a, "logs") }) {
+			t.Error("evidence was gathered though nothing failed")
+		}
 	})
+}
+
+// both is a cluster whose namespaces have worlds of their own.
+type both map[string]*world
+
+func (b both) Get(ctx context.Context, version, kind, namespace, name string) (*unstructured.Unstructured, error) {
+	return b[namespace].Get(ctx, version, kind, namespace, name)
+}
+
+func (b both) List(ctx context.Context, version, kind, namespace, labels string) ([]unstructured.Unstructured, error) {
+	return b[namespace].List(ctx, version, kind, namespace, labels)
+}
+
+func (b both) Logs(ctx context.Context, namespace, pod, container string, lines int, previous bool) (string, error) {
+	return b[namespace].Logs(ctx, namespace, pod, container, lines, previous)
+}
+
+func TestTwoWorkloads(t *testing.T) {
+	cases := map[string]struct {
+		second  []stage
+		reason  Reason
+		between [2]int
+		lacks   []int // how many problems each has in the end
+	}{
+		"the slower one decides when it is over":       {[]stage{{pods: "old new?"}, {from: 150, pods: "new"}}, "", [2]int{152, 158}, []int{0, 0}},
+		"the faster one does not end it":               {[]stage{{pods: "new"}}, "", [2]int{114, 120}, []int{0, 0}},
+		"one that is doomed ends it for both":          {[]stage{{pods: "old"}, {from: 30, pods: "old new!"}}, CrashLoop, [2]int{30, 36}, []int{2, 1}},
+		"one that is never done fails the one that is": {[]stage{{pods: "old new?"}}, TimedOut, [2]int{200, 200}, []int{0, 3}},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				began := time.Now()
+				first, second := behind(), behind()
+				second.Namespace, second.Behind = "jobs", false
+				first.Replaced, second.Replaced = []string{"Pod-old"}, []string{"Pod-old"}
+				world1 := &world{began: began, stages: rollout}
+				result, err := Wait(t.Context(), both{"dev": world1, "jobs": {began: began, stages: c.second}}, world1,
+					Options{Workloads: []Workload{first, second}, Timeout: 200 * time.Second})
+				took := int(time.Since(began).Seconds())
+				var failed *Error
+				errors.As(err, &failed)
+				if (c.reason == "") != (err == nil) || (failed != nil && failed.Reason != c.reason) || result.Passed != (err == nil) || took < c.between[0] || took > c.between[1] {
+					t.Fatalf("after %d s: %v, passed %t; want %q in %v", took, err, result.Passed, c.reason, c.between)
+				}
+				for i, w := range result.Workloads {
+					if len(w.Problems) != c.lacks[i] {
+						t.Errorf("%s lacks %q, want %d", w.Object, w.Problems, c.lacks[i])
+					}
+				}
+				if c.reason != "" && (len(result.Evidence) == 0 || result.Evidence[len(result.Evidence)-1].Pod != "jobs/new" || !strings.Contains(err.Error(), string(c.reason))) {
+					t.Errorf("%v, evidence %+v", err, result.Evidence)
+				}
+			})
+		})
+	}
+}
+
+// A pod of a StatefulSet has the name of the one that it replaces.
+func TestWhatDidNotChangeIsNotToldAgain(t *testing.T) {
+	var told []string
+	w := newWait(nil, nil, Options{Workloads: []Workload{behind()}, Observe: func(e event.Event) { told = append(told, e.Message) }}.defaults())
+	tr := w.tracks[0]
+	again := newOne()
+	again.Name = "web-old"
+	for second := range 5 {
+		s := seen(second, pods(again, oldOne()), group(target(newIP, "healthy")))
+		tr.groups = s.Groups
+		tr.take(s)
+		w.tell(tr, tr.judge(s))
+	}
+	if len(told) != 3 {
+		t.Errorf("said %q, want one line each for the workload and its two pods", told)
+	}
 }
 
 func TestLimitsThatNobodySet(t *testing.T) {
@@ -358,50 +475,5 @@ func TestLimitsThatNobodySet(t *testing.T) {
 	}
 	if o := (Options{Workloads: []Workload{long}, Timeout: time.Second, Interval: 2, Heartbeat: 3}).defaults(); o.Timeout != time.Second || o.Interval != 2 || o.Heartbeat != 3 {
 		t.Errorf("the user's own: %+v", o)
-	}
-}
-
-func TestTheNewestTemplateOfEachKind(t *testing.T) {
-	w := &waiting{cluster: &world{stages: rollout}}
-	cases := map[string]struct {
-		object *unstructured.Unstructured
-		mark   [2]string
-	}{
-		"Deployment": {object("Deployment", "web", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deployment.kubernetes.io/revision": "2"}}}), [2]string{"pod-template-hash", "new"}},
-		"a Deployment whose ReplicaSet is not there yet": {object("Deployment", "web", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deployment.kubernetes.io/revision": "3"}}}), [2]string{}},
-		"StatefulSet": {object("StatefulSet", "db", map[string]any{"status": map[string]any{"updateRevision": "db-5"}}), [2]string{"controller-revision-hash", "db-5"}},
-		"DaemonSet":   {object("DaemonSet", "log", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deprecated.daemonset.template.generation": "7"}}}), [2]string{"pod-template-generation", "7"}},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			mark, _, err := w.newest(t.Context(), c.object, "")
-			if err != nil || mark != c.mark {
-				t.Errorf("%v, %v; want %v", mark, err, c.mark)
-			}
-		})
-	}
-}
-
-func TestTheProgressOfADeployment(t *testing.T) {
-	cases := map[string]struct{ replicas, updated, total, ready, available int64 }{
-		"1 of 2 pods are of the new version":              {2, 1, 2, 2, 2},
-		"1 pods of the old version run":                   {2, 2, 3, 3, 3},
-		"1 of 2 pods are ready":                           {2, 2, 2, 1, 1},
-		"1 of 2 pods have been ready for minReadySeconds": {2, 2, 2, 2, 1},
-		"": {2, 2, 2, 2, 2},
-	}
-	for lacks, c := range cases {
-		o := object("Deployment", "web", map[string]any{"spec": map[string]any{"replicas": c.replicas},
-			"status": map[string]any{"updatedReplicas": c.updated, "replicas": c.total, "readyReplicas": c.ready, "availableReplicas": c.available}})
-		if _, got, _ := progress(o); got != lacks {
-			t.Errorf("%q, want %q", got, lacks)
-		}
-	}
-}
-
-func TestTheProgressOfADaemonSet(t *testing.T) {
-	o := object("DaemonSet", "log", map[string]any{"status": map[string]any{"desiredNumberScheduled": int64(3), "updatedNumberScheduled": int64(3), "currentNumberScheduled": int64(3), "numberReady": int64(2), "numberAvailable": int64(2)}})
-	if desired, lacks, _ := progress(o); desired != 3 || lacks != "2 of 3 pods are ready" {
-		t.Errorf("%d, %q", desired, lacks)
 	}
 }

@@ -3,6 +3,7 @@
 package gate
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/outlast-ci/outlast/core/drain"
@@ -39,8 +40,9 @@ func words(t Target) string {
 	return t.State + ": " + reason
 }
 
-// line is the present state of one object, for the progress view.
-type line struct{ object, text string }
+// line is the present state of one object, for the progress view. A
+// StatefulSet's pods have the names of those before them.
+type line struct{ uid, object, text string }
 
 // lines tells the present state of the workload and of each pod that matters.
 func (t *track) lines() []line {
@@ -56,10 +58,10 @@ func (t *track) lines() []line {
 	case state == "":
 		state = "rollout complete"
 	}
-	out := []line{{t.workload.ID(), state}}
+	out := []line{{"", t.workload.ID(), state}}
 	for _, uid := range t.order {
 		if p := t.pods[uid]; p.Name != "" {
-			out = append(out, line{"pod " + p.Name, t.podWords(p)})
+			out = append(out, line{uid, "pod " + p.Name, t.podWords(p)})
 		}
 	}
 	return out
@@ -123,23 +125,21 @@ func proof(plan drain.Plan, p PodTimeline) (Proof, float64) {
 	if ended.IsZero() { // it vanished between two polls
 		ended = p.alive
 	}
-	until, before := p.Drained, p.listed
+	until, before, killed := p.Drained, p.listed, false
 	if plan.Mode == drain.Fast {
 		hold := plan.Inputs.Propagation + plan.Inputs.Margin
-		until, before = p.Draining.Add(hold), p.serving.Add(hold)
-		if p.Killed {
-			return Broken, ended.Sub(until).Seconds()
+		before, killed = p.serving.Add(hold), p.Killed
+		if until = p.Draining; !until.IsZero() {
+			until = until.Add(hold)
 		}
 	}
-	switch margin := ended.Sub(until).Seconds(); {
-	case p.Registered.IsZero() || (plan.Mode == drain.Fast && p.Draining.IsZero()):
+	switch margin := ended.Sub(cmp.Or(until, before)).Seconds(); {
+	case p.Registered.IsZero():
 		return NotObserved, 0
-	case plan.Mode != drain.Fast && p.Drained.IsZero(): // gone, but its target was still listed at the end
-		return Broken, p.Gone.Sub(before).Seconds()
-	case margin >= 0 && (!p.Ended.IsZero() || margin > 0): // in one poll the pod is read before its target
-		return Proven, margin
-	case !p.Ended.IsZero() && ended.Before(before):
+	case killed || (!p.Ended.IsZero() && ended.Before(before)) || !p.Gone.After(before):
 		return Broken, margin
+	case !until.IsZero() && margin >= 0 && (!p.Ended.IsZero() || margin > 0): // in one poll the pod is read before its target
+		return Proven, margin
 	}
 	return NotObserved, 0
 }
