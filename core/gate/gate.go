@@ -105,7 +105,8 @@ type PodTimeline struct {
 	Proof      Proof     `json:"proof,omitempty"`     // of the drain, for old pods behind a balancer
 	Margin     float64   `json:"marginSeconds,omitempty"`
 
-	listed, serving, alive time.Time // last seen in a group, there not draining, and running
+	listed, serving, alive time.Time      // last seen in a group, there not draining, and running
+	ports                  map[string]int // by name: a new version's may differ
 }
 
 // Proof says whether a pod was seen to outlast its target.

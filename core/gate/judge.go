@@ -80,7 +80,7 @@ func (t *track) takePod(s Snapshot, p Pod) {
 		t.order = append(t.order, p.UID)
 	}
 	line.Name, line.New, line.Created, line.Gone = p.Name, p.New, p.Created, time.Time{} // a stale read may have missed it
-	if p.IP != "" {
+	if line.ports = p.Ports; p.IP != "" {
 		line.IP = p.IP
 	}
 	first(&line.Ready, s.At, p.Ready)
@@ -130,10 +130,6 @@ func (t *track) takeTargets(s Snapshot) {
 			t.minimum = n
 		}
 	}
-	ports := map[string]Pod{}
-	for _, p := range s.Pods {
-		ports[p.UID] = p
-	}
 	for _, uid := range t.order {
 		line := t.pods[uid]
 		if line.IP == "" || t.reused(line) {
@@ -141,7 +137,7 @@ func (t *track) takeTargets(s Snapshot) {
 		}
 		listed, healthy, draining := 0, 0, 0
 		for _, g := range s.Groups {
-			target, ok := g.state(line, t.portOf(g, ports, uid))
+			target, ok := g.state(line, g.port(Pod{Ports: line.ports}))
 			if !ok {
 				continue
 			}
@@ -166,20 +162,6 @@ func (t *track) takeTargets(s Snapshot) {
 		old := !line.New || !line.Deleted.IsZero()
 		first(&line.Drained, s.At, listed == 0 && old && !line.Registered.IsZero())
 	}
-}
-
-// portOf is the pod's port in a group; that of a pod which is gone is taken
-// from any other, since they share the template's port names.
-func (t *track) portOf(g Group, pods map[string]Pod, uid string) int {
-	if p, ok := pods[uid]; ok {
-		return g.port(p)
-	}
-	for _, p := range pods {
-		if port := g.port(p); port != 0 {
-			return port
-		}
-	}
-	return g.port(Pod{})
 }
 
 // reused tells whether another live pod has the address now: its target's

@@ -93,6 +93,8 @@ func TestTheJudge(t *testing.T) {
 	later := func(s Snapshot, second int) Snapshot { s.At = at(second); return s }
 	fast := behind()
 	fast.Plan = plan(drain.Fast)
+	sibling := newOne()
+	sibling.UID, sibling.Name, sibling.IP = "second", "web-second", "10.0.0.3"
 	alone := behind()
 	alone.Behind = false
 	cases := map[string]struct {
@@ -146,6 +148,23 @@ func TestTheJudge(t *testing.T) {
 		"an old target that shows up again is not drained": {behind(), []Snapshot{
 			start(), seen(60, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy"))),
 			seen(61, pods(newOne()), group(target(newIP, "healthy"), target(oldIP, "draining")))}, false, "", "has not drained"},
+		"an old pod that never was a target has none to drain": {behind(), []Snapshot{
+			seen(0, pods(oldOne()), group()), seen(60, pods(newOne()), group(target(newIP, "healthy")))}, true, "", ""},
+		"a new pod that is deleted has to go, too": {behind(), []Snapshot{
+			seen(0, pods(newOne(), func() Pod { p := newOne(deleted); p.UID, p.Name, p.IP = "second", "web-second", "10.0.0.3"; return p }()), group(target(newIP, "healthy")))}, false, "", "old pod web-second is still there"},
+		"and its target has to drain": {behind(), []Snapshot{
+			seen(0, pods(newOne(), func() Pod { p := newOne(deleted); p.UID, p.Name, p.IP = "second", "web-second", "10.0.0.3"; return p }()), group(target(newIP, "healthy"), target("10.0.0.3", "draining"))),
+			seen(60, pods(newOne()), group(target(newIP, "healthy"), target("10.0.0.3", "draining")))}, false, "", "old pod web-second: target 10.0.0.3 has not drained"},
+		"after which it is done with": {behind(), []Snapshot{
+			seen(0, pods(newOne(), func() Pod { p := newOne(deleted); p.UID, p.Name, p.IP = "second", "web-second", "10.0.0.3"; return p }()), group(target(newIP, "healthy"), target("10.0.0.3", "draining"))),
+			seen(60, pods(newOne()), group(target(newIP, "healthy")))}, true, "", ""},
+		"a named port that means another number in the new version does not hide an old target": {behind(), []Snapshot{
+			seen(0, pods(oldOne()), func() Group { g := group(target(oldIP, "healthy")); g.TargetPort = "http"; return g }()),
+			seen(60, pods(func() Pod { p := newOne(); p.Ports = map[string]int{"http": 9090}; return p }()), func() Group {
+				g := group(Target{ID: newIP, Port: 9090, State: "healthy"}, target(oldIP, "draining"))
+				g.TargetPort = "http"
+				return g
+			}())}, false, "", "old pod web-old: target 10.0.0.1 has not drained"},
 		"an old pod that shows up again is not gone": {behind(), []Snapshot{
 			start(), seen(60, pods(newOne()), group(target(newIP, "healthy"))), seen(61, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy")))}, false, "", "old pod web-old is still there"},
 		"fast: a group that drains later than the first is waited for": {fast, []Snapshot{
@@ -186,6 +205,13 @@ func TestTheJudge(t *testing.T) {
 		"an address that cannot be a target": {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable"))), seen(91, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable")))}, false, TargetUnhealthy, "belongs to a load balancer"},
 		"a ready pod whose target stays unhealthy": {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unhealthy", "Target.ResponseCodeMismatch"))), seen(136, pods(newOne()), group(target(newIP, "unhealthy", "Target.ResponseCodeMismatch")))},
 			false, TargetUnhealthy, "another status code"},
+		"an address that cannot be a target gets patience": {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable"))), seen(90, pods(newOne()), group(target(newIP, "unused", "Target.IpUnusable")))},
+			false, "", "belongs to a load balancer"},
+		"a pod that is not ready may be unhealthy": {behind(), []Snapshot{seen(0, pods(newOne(unready)), group(target(newIP, "unhealthy"))), seen(400, pods(newOne(unready)), group(target(newIP, "unhealthy")))}, false, "", "is not ready"},
+		"so may one whose sibling was healthy": {behind(), []Snapshot{seen(0, pods(newOne(), sibling), group(target(newIP, "unhealthy"), target("10.0.0.3", "healthy"))),
+			seen(400, pods(newOne(), sibling), group(target(newIP, "unhealthy"), target("10.0.0.3", "healthy")))}, false, "", "is unhealthy"},
+		"but not one whose predecessor was": {behind(), []Snapshot{seen(0, pods(newOne(), oldOne()), group(target(newIP, "unhealthy"), target(oldIP, "healthy"))),
+			seen(400, pods(newOne(), oldOne()), group(target(newIP, "unhealthy"), target(oldIP, "healthy")))}, false, TargetUnhealthy, "is unhealthy"},
 		"it gets time for its checks":                        {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "unhealthy"))), seen(135, pods(newOne()), group(target(newIP, "unhealthy")))}, false, "", "is unhealthy"},
 		"one that was healthy once may be unhealthy a while": {behind(), []Snapshot{seen(0, pods(newOne()), group(target(newIP, "healthy"))), seen(500, pods(newOne()), group(target(newIP, "unhealthy")))}, false, "", "is unhealthy"},
 	}
@@ -227,6 +253,65 @@ func TestWhatTheHistoryKeeps(t *testing.T) {
 	if !tr.pods["old"].Drained.IsZero() {
 		t.Error("a poll that did not read the group counts as drained")
 	}
+	tr.take(seen(25, pods(newOne(), oldOne(deleted, func(p *Pod) { p.Killed, p.Ended = true, at(24) })), group(), second("healthy")))
+	again := newOne()
+	again.UID, again.IP, again.Created = "again", oldIP, at(26)
+	tr.take(seen(30, pods(newOne(), again), group(target(oldIP, "healthy")), group(target(oldIP, "healthy"))))
+	if line := tr.pods["old"]; line.Drained != at(25) || line.listed != at(12) || !line.Killed || line.Ended != at(24) || line.Gone != at(30) {
+		t.Errorf("of the old pod: %+v", line)
+	}
+	tr.take(seen(31, pods(newOne(), again), group(), group()))
+	if line := tr.pods["new"]; !line.Drained.IsZero() {
+		t.Error("a live pod whose target is gone for a moment counts as drained")
+	}
+}
+
+// Only what was deleted behind a balancer has a drain to prove.
+func TestWhoseDrainIsProven(t *testing.T) {
+	alone := behind()
+	alone.Behind = false
+	cases := map[string]struct {
+		workload Workload
+		change   []func(*Pod)
+		want     Proof
+	}{
+		"an old pod's that was deleted":                {behind(), []func(*Pod){deleted}, Proven},
+		"not of one that vanished by another's hand":   {behind(), nil, ""},
+		"nor of one that stands behind no balancer":    {alone, []func(*Pod){deleted}, ""},
+		"nor of one that nobody has seen as a target ": {behind(), []func(*Pod){deleted, func(p *Pod) { p.Ports = nil }}, NotObserved},
+	}
+	for name, c := range cases {
+		tr := newTrack(c.workload)
+		for second, state := range []string{"healthy", "draining", "", "", ""} {
+			s := seen(second*20, pods(newOne(), oldOne(c.change...)), group(target(newIP, "healthy")))
+			s.Groups[0].TargetPort = "http"
+			if state != "" {
+				s.Groups[0].Targets = append(s.Groups[0].Targets, target(oldIP, state))
+			}
+			if second == 4 {
+				s.Pods = s.Pods[:1]
+			}
+			tr.take(s)
+		}
+		tr.take(seen(100, pods(newOne()), group(target(newIP, "healthy"))))
+		r := tr.result()
+		if got := r.Pods[0]; got.UID != "old" || got.Proof != c.want {
+			t.Errorf("%s: %q, want %q: %+v", name, got.Proof, c.want, got)
+		}
+	}
+}
+
+func TestTheWordsForATarget(t *testing.T) {
+	for want, c := range map[string]Target{
+		"healthy":  {State: "healthy"},
+		"draining": {State: "draining", Reason: "Target.DeregistrationInProgress"},
+		"unhealthy: the health check gets another status code than the matcher wants (503)": {State: "unhealthy", Reason: "Target.ResponseCodeMismatch", Description: "503"},
+		"unhealthy: Target.NewInventions": {State: "unhealthy", Reason: "Target.NewInventions"},
+	} {
+		if got := words(c); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }
 
 func TestTheProof(t *testing.T) {
@@ -258,6 +343,7 @@ func TestTheProof(t *testing.T) {
 		"fast: it was killed":                                    {fast, life(func(p *PodTimeline) { p.Killed = true }), Broken, 24},
 		"fast: killed, and never a target":                       {fast, life(func(p *PodTimeline) { p.Killed, p.Registered = true, time.Time{} }), NotObserved, 0},
 		"fast: killed, its target never seen draining":           {fast, life(func(p *PodTimeline) { p.Killed, p.Draining = true, time.Time{} }), Broken, 25},
+		"fast: it vanished, perhaps in time, in a gap":           {fast, life(func(p *PodTimeline) { p.Ended, p.alive, p.Gone = time.Time{}, at(40), at(50) }), NotObserved, 0},
 		"fast: it vanished while the balancer may have sent":     {fast, life(func(p *PodTimeline) { p.Ended, p.alive, p.Gone = time.Time{}, at(40), at(45) }), Broken, -6},
 		"fast: its target was never seen draining":               {fast, life(func(p *PodTimeline) { p.Draining = time.Time{} }), NotObserved, 0},
 	}

@@ -60,7 +60,7 @@ spec:
 status:
   podIP: 10.0.0.2
   conditions: [{type: Ready, status: "True"}, {type: target-health.elbv2.k8s.aws/a, status: "True"}]
-  containerStatuses: [{name: web, restartCount: 1, state: {running: {}}}, {name: log, restartCount: 2, state: {running: {}}}]
+  containerStatuses: [{name: web, restartCount: 2, state: {running: {}}}, {name: log, restartCount: 1, state: {running: {}}}]
 `, bare(func(p *Pod) {
 			p.IP, p.Ready, p.Restarts, p.Containers = "10.0.0.2", true, 2, []string{"web", "log", "proxy"}
 			p.Gates = map[string]string{"target-health.elbv2.k8s.aws/a": "True", "target-health.elbv2.k8s.aws/b": ""}
@@ -290,15 +290,17 @@ func TestEvidence(t *testing.T) {
 }
 
 func TestTheNewestTemplateOfEachKind(t *testing.T) {
-	w := &waiting{cluster: &world{stages: rollout}}
+	bare := *parse(t, "{apiVersion: '', kind: ReplicaSet, metadata: {name: bare, labels: {pod-template-hash: bare}, ownerReferences: [{uid: Deployment-web}]}}")
+	w := &waiting{cluster: altered{world: &world{stages: rollout}, more: []unstructured.Unstructured{bare}}}
 	cases := map[string]struct {
 		object *unstructured.Unstructured
 		mark   [2]string
 	}{
 		"Deployment": {object("Deployment", "web", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deployment.kubernetes.io/revision": "2"}}}), [2]string{"pod-template-hash", "new"}},
 		"a Deployment whose ReplicaSet is not there yet": {object("Deployment", "web", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deployment.kubernetes.io/revision": "3"}}}), [2]string{}},
-		"StatefulSet": {object("StatefulSet", "db", map[string]any{"status": map[string]any{"updateRevision": "db-5"}}), [2]string{"controller-revision-hash", "db-5"}},
-		"DaemonSet":   {object("DaemonSet", "log", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deprecated.daemonset.template.generation": "7"}}}), [2]string{"pod-template-generation", "7"}},
+		"a Deployment that has no revision yet":          {object("Deployment", "web", nil), [2]string{}},
+		"StatefulSet":                                    {object("StatefulSet", "db", map[string]any{"status": map[string]any{"updateRevision": "db-5"}}), [2]string{"controller-revision-hash", "db-5"}},
+		"DaemonSet":                                      {object("DaemonSet", "log", map[string]any{"metadata": map[string]any{"annotations": map[string]any{"deprecated.daemonset.template.generation": "7"}}}), [2]string{"pod-template-generation", "7"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -273,6 +273,10 @@ func TestTheWait(t *testing.T) {
 			[]stage{{pods: "old new?", targets: "old=healthy"}, {from: 50, pods: "old new?", targets: "old=healthy", stalled: "ReplicaSet has timed out progressing"}}, nil, ProgressDeadline, false, [2]int{50, 56}, nil, nil},
 		"pods are not looked at before the controller saw the generation": {
 			[]stage{{unseen: true, pods: "new", targets: "new=healthy"}}, func(o *Options) { o.Timeout = 30 * time.Second }, TimedOut, true, [2]int{30, 30}, []string{"has not seen generation 2 yet"}, []string{"list Pod", "targets"}},
+		"nor before it saw the one that the apply was given": {
+			[]stage{{pods: "new", targets: "new=healthy"}}, func(o *Options) { o.Workloads[0].Generation, o.Timeout = 3, 30*time.Second }, TimedOut, true, [2]int{30, 30}, []string{"has not seen generation 3 yet"}, []string{"list Pod", "targets"}},
+		"nor before it saw one that somebody made since": {
+			[]stage{{unseen: true, pods: "new", targets: "new=healthy"}}, func(o *Options) { o.Workloads[0].Generation, o.Timeout = 1, 30*time.Second }, TimedOut, true, [2]int{30, 30}, []string{"has not seen generation 2 yet"}, []string{"list Pod", "targets"}},
 		"only the groups of the workload's own Services are asked": {rollout, nil, "", false, [2]int{114, 120}, nil, []string{"arn:other", "arn:headless"}},
 		"a workload that is not there ends it":                     {rollout, func(o *Options) { o.Workloads[0].Name = "absent" }, WorkloadGone, false, [2]int{0, 0}, nil, nil},
 		"nothing to wait for is no success":                        {rollout, func(o *Options) { o.Workloads = nil }, NothingToWaitFor, false, [2]int{0, 0}, nil, nil},
@@ -437,6 +441,9 @@ func TestTwoWorkloads(t *testing.T) {
 					if len(w.Problems) != c.lacks[i] {
 						t.Errorf("%s lacks %q, want %d", w.Object, w.Problems, c.lacks[i])
 					}
+				}
+				if c.reason != "" && !strings.Contains(err.Error(), "pod new") {
+					t.Errorf("%v: which pod?", err)
 				}
 				if c.reason != "" && (len(result.Evidence) == 0 || result.Evidence[len(result.Evidence)-1].Pod != "jobs/new" || !strings.Contains(err.Error(), string(c.reason))) {
 					t.Errorf("%v, evidence %+v", err, result.Evidence)
