@@ -131,11 +131,13 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		if !in.ReadBy(name) {
 			continue
 		}
-		value := &flagValue{kind: in.Kind}
-		flags[in.Name] = &value.items
-		flag := cmd.Flags().VarPF(value, in.Name, "", in.Doc)
-		if in.Kind == inputs.Boolean {
-			flag.NoOptDefVal = "true"
+		for _, name := range in.Names() {
+			value := &flagValue{kind: in.Kind}
+			flags[name] = &value.items
+			flag := cmd.Flags().VarPF(value, name, "", in.Doc)
+			if in.Kind == inputs.Boolean {
+				flag.NoOptDefVal = "true"
+			}
 		}
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {

@@ -4,10 +4,9 @@ package inputs
 
 import (
 	"fmt"
+	"io"
 	"strings"
 	"text/tabwriter"
-
-	"io"
 )
 
 // argument is the word after the flag in a help text.
@@ -83,7 +82,11 @@ func Describe(out io.Writer) error {
 			if key == "" {
 				key = "-"
 			}
-			fmt.Fprintf(w, "--%s%s\t%s\t%s\t%s; unset: %s\n", in.Name, in.argument(), in.Variable(), key, in.Doc, in.Unset)
+			also := ""
+			if len(in.Aliases) > 0 {
+				also = "; also called " + strings.Join(in.Aliases, ", ")
+			}
+			fmt.Fprintf(w, "--%s%s\t%s\t%s\t%s; unset: %s%s\n", in.Name, in.argument(), in.Variable(), key, in.Doc, in.Unset, also)
 		}
 	}
 	return w.Flush()

@@ -60,17 +60,19 @@ func Read(flags map[string][]string, environ []string) (*Settings, error) {
 	}
 	var known []string
 	for _, in := range All() {
-		known = append(known, in.Variable())
-		fromEnv := env[in.Variable()]
-		delete(env, in.Variable())
-		if in.Kind == List { // items are added up; of two for the same name the later one, the flag's, wins
-			s.lists[in.Name] = nonEmpty(append(strings.Split(fromEnv, "\n"), flags[in.Name]...))
-			continue
+		var fromFlag, fromEnv []given
+		for _, name := range in.Names() {
+			known = append(known, variable(name))
+			for _, value := range flags[name] {
+				fromFlag = append(fromFlag, given{value, "--" + name})
+			}
+			if value := env[variable(name)]; value != "" {
+				fromEnv = append(fromEnv, given{value, variable(name)})
+			}
+			delete(env, variable(name))
 		}
-		if given := flags[in.Name]; len(given) > 0 && given[len(given)-1] != "" {
-			s.put(in.Name, given[len(given)-1], "--"+in.Name)
-		} else if fromEnv != "" {
-			s.put(in.Name, fromEnv, in.Variable())
+		if err := s.take(in, fromFlag, fromEnv); err != nil {
+			return nil, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(env)) {
@@ -79,17 +81,41 @@ func Read(flags map[string][]string, environ []string) (*Settings, error) {
 	return s, nil
 }
 
-func (s *Settings) put(name, value, source string) {
-	s.values[name], s.source[name] = value, source
-}
+// given is a value and where it was written.
+type given struct{ value, source string }
 
-func nonEmpty(items []string) (kept []string) {
-	for _, item := range items {
-		if item = strings.TrimSpace(item); item != "" {
-			kept = append(kept, item)
+// take settles one input: flags win over variables. Items of a list are added
+// up; of two for the same name the later one, the flag's, wins.
+func (s *Settings) take(in Input, fromFlag, fromEnv []given) error {
+	if in.Kind == List {
+		var items []string
+		for _, g := range fromEnv {
+			items = append(items, strings.Split(g.value, "\n")...)
+		}
+		for _, g := range fromFlag {
+			items = append(items, g.value)
+		}
+		for _, item := range items {
+			if item = strings.TrimSpace(item); item != "" {
+				s.lists[in.Name] = append(s.lists[in.Name], item)
+			}
+		}
+		return nil
+	}
+	for _, all := range [][]given{fromEnv, fromFlag} {
+		all = slices.DeleteFunc(all, func(g given) bool { return g.value == "" })
+		for _, g := range all {
+			if other := all[0]; other.source != g.source && other.value != g.value {
+				return fmt.Errorf("reading %s and %s: they are two names of one input, and their values differ", other.source, g.source)
+			}
+			s.put(in.Name, g.value, g.source)
 		}
 	}
-	return kept
+	return nil
+}
+
+func (s *Settings) put(name, value, source string) {
+	s.values[name], s.source[name] = value, source
 }
 
 // ReadFile finds and parses outlast.yaml. Only one that was named must exist.

@@ -21,6 +21,7 @@ type Input struct {
 	Doc     string   // one line
 	Unset   string   // what holds when it is unset
 	Rare    bool     // left out of `deploy --help`, which fits a screen
+	Aliases []string // other names that people know from other tools; flags and variables only
 }
 
 // Kind is the type of an input's value.
@@ -43,9 +44,14 @@ type Group struct {
 }
 
 // Variable is the input's name in the environment.
-func (in Input) Variable() string {
-	return "OUTLAST_" + strings.ToUpper(strings.ReplaceAll(in.Name, "-", "_"))
+func (in Input) Variable() string { return variable(in.Name) }
+
+func variable(name string) string {
+	return "OUTLAST_" + strings.ToUpper(strings.ReplaceAll(name, "-", "_"))
 }
+
+// Names are the input's flags: its own name, then its aliases.
+func (in Input) Names() []string { return append([]string{in.Name}, in.Aliases...) }
 
 // ReadBy tells whether a command's stages read the input.
 func (in Input) ReadBy(command string) bool {
@@ -71,46 +77,46 @@ func All() (all []Input) {
 // Table is the one table.
 var Table = []Group{
 	{"What is shipped, and where to", []Input{
-		{Name: "environment", Kind: Text, Stages: "all", Doc: "environment of outlast.yaml to deploy to", Unset: "the one whose branches match"},
-		{Name: "config", Kind: Text, Stages: "all", Doc: "configuration file", Unset: "outlast.yaml here or in a parent folder up to the repository's top", Rare: true},
+		{Name: "environment", Kind: Text, Stages: "all", Doc: "environment of outlast.yaml to deploy to", Unset: "the one whose branches match", Aliases: []string{"env"}},
+		{Name: "config", Kind: Text, Stages: "all", Doc: "configuration file", Unset: "outlast.yaml here or in a parent folder up to the repository's top", Rare: true, Aliases: []string{"config-file"}},
 		{Name: "app", Key: "app", Kind: Text, Stages: "all", Doc: "name of the application", Unset: "the name of the folder of outlast.yaml", Rare: true},
-		{Name: "commit", Kind: Text, Stages: "all", Doc: "commit that is shipped", Unset: "what the CI or git says", Rare: true},
+		{Name: "commit", Kind: Text, Stages: "all", Doc: "commit that is shipped", Unset: "what the CI or git says", Rare: true, Aliases: []string{"sha"}},
 		{Name: "branch", Kind: Text, Stages: "all", Doc: "branch that is shipped", Unset: "what the CI or git says", Rare: true},
 		{Name: "run-url", Kind: Text, Stages: "all", Doc: "address of this CI run, for the report", Unset: "what the CI says", Rare: true},
 		{Name: "unmatched", Key: "unmatched", Kind: Choice, Choices: []string{"error", "skip"}, Stages: "all", Doc: "what a branch without an environment does", Unset: "error", Rare: true},
 	}},
 	{"AWS and the cluster", []Input{
-		{Name: "region", Key: "region", Kind: Text, Stages: "push apply gate", Doc: "AWS region", Unset: "what the AWS SDK finds (AWS_REGION, profile)"},
-		{Name: "cluster-name", Key: "clusterName", Kind: Text, Stages: "apply gate", Doc: "EKS cluster", Unset: "the kubeconfig, or the account of the pod"},
-		{Name: "role-arn", Key: "roleArn", Kind: Text, Stages: "push apply gate", Doc: "AWS role to assume on top of the credentials found", Unset: "none"},
-		{Name: "external-id", Key: "externalId", Kind: Text, Stages: "push apply gate", Doc: "external id for role-arn", Unset: "none", Rare: true},
-		{Name: "profile", Key: "profile", Kind: Text, Stages: "push apply gate", Doc: "AWS profile", Unset: "the SDK's default", Rare: true},
+		{Name: "region", Key: "region", Kind: Text, Stages: "push apply gate", Doc: "AWS region", Unset: "what the AWS SDK finds (AWS_REGION, profile)", Aliases: []string{"aws-region"}},
+		{Name: "cluster-name", Key: "clusterName", Kind: Text, Stages: "apply gate", Doc: "EKS cluster", Unset: "the kubeconfig, or the account of the pod", Aliases: []string{"cluster", "eks-cluster", "eks-cluster-name"}},
+		{Name: "role-arn", Key: "roleArn", Kind: Text, Stages: "push apply gate", Doc: "AWS role to assume on top of the credentials found", Unset: "none", Aliases: []string{"role", "role-to-assume", "aws-role-arn"}},
+		{Name: "external-id", Key: "externalId", Kind: Text, Stages: "push apply gate", Doc: "external id for role-arn", Unset: "none", Rare: true, Aliases: []string{"role-external-id"}},
+		{Name: "profile", Key: "profile", Kind: Text, Stages: "push apply gate", Doc: "AWS profile", Unset: "the SDK's default", Rare: true, Aliases: []string{"aws-profile"}},
 		{Name: "kubeconfig", Key: "kubeconfig", Kind: Text, Stages: "apply gate", Doc: "kubeconfig file, when cluster-name is unset", Unset: "KUBECONFIG, then ~/.kube/config, then the pod's account", Rare: true},
-		{Name: "kube-context", Key: "kubeContext", Kind: Text, Stages: "apply gate", Doc: "context of the kubeconfig", Unset: "its current one", Rare: true},
+		{Name: "kube-context", Key: "kubeContext", Kind: Text, Stages: "apply gate", Doc: "context of the kubeconfig", Unset: "its current one", Rare: true, Aliases: []string{"context-name"}},
 	}},
 	{"Images", []Input{
-		{Name: "repository", Key: "repository", Kind: Text, Stages: "push", Doc: "ECR repository, or registry/path of another registry", Unset: "the image's own"},
-		{Name: "build-arg", Kind: List, Stages: "build", Doc: "build argument NAME=VALUE for every image", Unset: "none"},
-		{Name: "tag", Kind: Text, Stages: "push", Doc: "tag to push besides the digest", Unset: "the commit, or commit-dirty-content when the tree differs from it"},
+		{Name: "repository", Key: "repository", Kind: Text, Stages: "push", Doc: "ECR repository, or registry/path of another registry", Unset: "the image's own", Aliases: []string{"repo", "ecr-repository", "image-repository"}},
+		{Name: "build-arg", Kind: List, Stages: "build", Doc: "build argument NAME=VALUE for every image", Unset: "none", Aliases: []string{"build-args"}},
+		{Name: "tag", Kind: Text, Stages: "push", Doc: "tag to push besides the digest", Unset: "the commit, or commit-dirty-content when the tree differs from it", Aliases: []string{"tags", "image-tag"}},
 		{Name: "image", Kind: List, Stages: "render", Doc: "NAME=REPOSITORY@DIGEST made elsewhere: pinned, not built", Unset: "none"},
-		{Name: "dockerfile", Key: "dockerfile", Kind: Text, Stages: "build", Doc: "Dockerfile of a project with one image, below its context", Unset: "Dockerfile", Rare: true},
-		{Name: "context", Key: "context", Kind: Text, Stages: "build", Doc: "build context of a project with one image", Unset: "the folder of outlast.yaml", Rare: true},
-		{Name: "platform", Key: "platform", Kind: Text, Stages: "build", Doc: "platform to build for, e.g. linux/arm64", Unset: "the builder's own", Rare: true},
+		{Name: "dockerfile", Key: "dockerfile", Kind: Text, Stages: "build", Doc: "Dockerfile of a project with one image, below its context", Unset: "Dockerfile", Rare: true, Aliases: []string{"file"}},
+		{Name: "context", Key: "context", Kind: Text, Stages: "build", Doc: "build context of a project with one image", Unset: "the folder of outlast.yaml", Rare: true, Aliases: []string{"build-context"}},
+		{Name: "platform", Key: "platform", Kind: Text, Stages: "build", Doc: "platform to build for, e.g. linux/arm64", Unset: "the builder's own", Rare: true, Aliases: []string{"platforms"}},
 		{Name: "builder", Key: "builder", Kind: Choice, Choices: []string{"buildkit", "docker"}, Stages: "build", Doc: "builder to use", Unset: "the first that answers", Rare: true},
 		{Name: "no-cache", Kind: Boolean, Stages: "build", Doc: "build without cached steps", Unset: "false", Rare: true},
 	}},
 	{"Manifests and drain timings", []Input{
-		{Name: "manifests", Key: "manifests", Kind: Text, Stages: "render", Doc: "kustomization directory, YAML file or directory of YAML", Unset: "kustomization.yaml, deploy/ENVIRONMENT or deploy/overlays/ENVIRONMENT"},
-		{Name: "drain-policy", Key: "drain.policy", Kind: Choice, Choices: []string{"fix", "warn", "enforce", "off"}, Stages: "render", Doc: "what to do with unsafe drain timings", Unset: "fix"},
+		{Name: "manifests", Key: "manifests", Kind: Text, Stages: "render", Doc: "kustomization directory, YAML file or directory of YAML", Unset: "kustomization.yaml, deploy/ENVIRONMENT or deploy/overlays/ENVIRONMENT", Aliases: []string{"overlay", "kustomize-dir", "kustomization"}},
+		{Name: "drain-policy", Key: "drain.policy", Kind: Choice, Choices: []string{"fix", "warn", "enforce", "off"}, Stages: "render", Doc: "what to do with unsafe drain timings", Unset: "fix", Aliases: []string{"policy"}},
 		{Name: "drain-mode", Key: "drain.mode", Kind: Choice, Choices: []string{"auto", "strict", "fast"}, Stages: "render", Doc: "strict: grace > preStop > deregistration delay, as values", Unset: "auto: strict when its grace fits the cap, else fast, which proves the inequalities behind the order"},
 		{Name: "longest-request", Key: "drain.longestRequest", Kind: Duration, Stages: "render", Doc: "longest request to protect, R of the formulas", Unset: "30s"},
 		{Name: "on-sigterm", Key: "drain.onSigterm", Kind: Choice, Choices: []string{"graceful", "abrupt"}, Stages: "render", Doc: "graceful: the application finishes requests after SIGTERM", Unset: "abrupt, which is safe for both"},
-		{Name: "set", Kind: List, Stages: "render", Doc: "symbol of the drain formulas, e.g. P=30", Unset: "drain.set of outlast.yaml, then the planning values"},
+		{Name: "set", Kind: List, Stages: "render", Doc: "symbol of the drain formulas, e.g. P=30", Unset: "drain.set of outlast.yaml, then the planning values", Aliases: []string{"drain-set"}},
 		{Name: "shutdown", Key: "drain.shutdown", Kind: Duration, Stages: "render", Doc: "time to end after SIGTERM when idle, S of the formulas", Unset: "5s", Rare: true},
 		{Name: "root", Key: "root", Kind: Text, Stages: "render", Doc: "folder that rendering may read", Unset: "the repository's top", Rare: true},
 	}},
 	{"The gate", []Input{
-		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas"},
+		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas", Aliases: []string{"timeout", "wait-timeout"}},
 		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
 	}},
 	{"The run", []Input{
