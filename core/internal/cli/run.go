@@ -68,11 +68,14 @@ func (a *app) run(ctx context.Context, command string, flags map[string][]string
 
 // settle reads flags, variables, file, CI and git, and chooses the environment.
 func (c *call) settle(ctx context.Context, flags map[string][]string) (err error) {
-	env := c.app.env
-	if c.settings, err = inputs.Read(flags, env.Environ); err != nil {
+	if c.settings, err = inputs.Read(flags, c.app.env.Environ); err != nil {
 		return err
 	}
 	s := c.settings
+	if err := c.app.enter(s.Text("working-directory")); err != nil {
+		return err
+	}
+	env := c.app.env
 	if err := s.ReadFile(env.Dir); err != nil {
 		return err
 	}
@@ -95,6 +98,25 @@ func (c *call) settle(ctx context.Context, flags map[string][]string) (err error
 	if c.report = s.Path("report", env.Dir); c.report == "" {
 		c.report = filepath.Join(c.outDir, "report.json")
 	}
+	return nil
+}
+
+// enter works in another folder from now on.
+func (a *app) enter(dir string) error {
+	if dir == "" {
+		return nil
+	}
+	if !filepath.IsAbs(dir) {
+		dir = filepath.Join(a.env.Dir, dir)
+	}
+	info, err := os.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("reading working-directory: %w", err)
+	}
+	if !info.IsDir() {
+		return fmt.Errorf("reading working-directory: %s is no folder", dir)
+	}
+	a.env.Dir = dir
 	return nil
 }
 

@@ -86,7 +86,11 @@ func Describe(out io.Writer) error {
 			if len(in.Aliases) > 0 {
 				also = "; also called " + strings.Join(in.Aliases, ", ")
 			}
-			fmt.Fprintf(w, "--%s%s\t%s\t%s\t%s; unset: %s%s\n", in.Name, in.argument(), in.Variable(), key, in.Doc, in.Unset, also)
+			flag := "-"
+			if in.ReadBy("deploy") {
+				flag = "--" + in.Name + in.argument()
+			}
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s; unset: %s%s\n", flag, in.Variable(), key, in.Doc, in.Unset, also)
 		}
 	}
 	return w.Flush()

@@ -17,7 +17,7 @@ type Input struct {
 	Key     string   // in outlast.yaml, dots for nesting; empty: not there
 	Kind    Kind     //
 	Choices []string // allowed words of a choice
-	Stages  string   // stages that read it, or "all"
+	Stages  string   // stages that read it, or "all", or getOutlast
 	Doc     string   // one line
 	Unset   string   // what holds when it is unset
 	Rare    bool     // left out of `deploy --help`, which fits a screen
@@ -56,6 +56,8 @@ func (in Input) Names() []string { return append([]string{in.Name}, in.Aliases..
 // ReadBy tells whether a command's stages read the input.
 func (in Input) ReadBy(command string) bool {
 	switch {
+	case in.Stages == getOutlast:
+		return false
 	case in.Name == "from" || in.Name == "to":
 		return command == "deploy"
 	case in.Stages == "all" || command == "deploy":
@@ -65,6 +67,10 @@ func (in Input) ReadBy(command string) bool {
 	}
 	return strings.Contains(in.Stages, command)
 }
+
+// getOutlast marks the inputs of the script that finds the program for a
+// wrapper: variables that the program itself only has to know.
+const getOutlast = "get-outlast"
 
 // All lists the inputs of every group.
 func All() (all []Input) {
@@ -77,6 +83,7 @@ func All() (all []Input) {
 // Table is the one table.
 var Table = []Group{
 	{"What is shipped, and where to", []Input{
+		{Name: "working-directory", Kind: Text, Stages: "all", Doc: "folder to work in, as if outlast was started there", Unset: "the current one", Rare: true, Aliases: []string{"workdir"}},
 		{Name: "environment", Kind: Text, Stages: "all", Doc: "environment of outlast.yaml to deploy to", Unset: "the one whose branches match", Aliases: []string{"env"}},
 		{Name: "config", Kind: Text, Stages: "all", Doc: "configuration file", Unset: "outlast.yaml here or in a parent folder up to the repository's top", Rare: true, Aliases: []string{"config-file"}},
 		{Name: "app", Key: "app", Kind: Text, Stages: "all", Doc: "name of the application", Unset: "the name of the folder of outlast.yaml", Rare: true},
@@ -125,6 +132,12 @@ var Table = []Group{
 		{Name: "report", Kind: Text, Stages: "all", Doc: "report.json of the earlier stages' job, and of this one", Unset: "report.json of output-dir"},
 		{Name: "progress", Kind: Choice, Choices: []string{"auto", "live", "plain"}, Stages: "all", Doc: "live table or plain lines", Unset: "auto, live in a terminal outside CI"},
 		{Name: "output-dir", Kind: Text, Stages: "all", Doc: "folder for the report and its companions", Unset: ".outlast", Rare: true},
+	}},
+	{"How a wrapper finds the program", []Input{
+		{Name: "binary", Kind: Text, Stages: getOutlast, Doc: "path of an outlast program", Unset: "outlast on PATH, then the release that the wrapper belongs to"},
+		{Name: "download-url", Kind: Text, Stages: getOutlast, Doc: "mirror of the release's assets", Unset: "the project's releases"},
+		{Name: "cache", Kind: Text, Stages: getOutlast, Doc: "folder that keeps the program for the next run", Unset: "outlast in the user's cache"},
+		{Name: "source", Kind: Text, Stages: getOutlast, Doc: "checkout of the project to build the program from, with Go", Unset: "none"},
 	}},
 }
 
