@@ -179,12 +179,21 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 	display.Close()
 	_, report.Reason = explain(ctx, runErr)
 	report.Error = mask(report.Error)
-	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report))
+	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report), c.publish(report))
 	c.tell(report, runErr, mask)
 	if runErr != nil {
 		return errors.Join(runErr, err)
 	}
 	return errors.Join(err, c.print(report))
+}
+
+// publish hands the outputs to the CI that runs us.
+func (c *call) publish(r core.Report) error {
+	var pairs []ci.Pair
+	for _, o := range output.Outputs() {
+		pairs = append(pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
+	}
+	return ci.Publish(c.app.env.Getenv, pairs, output.Summary(r))
 }
 
 // greet says what is about to happen, and what looks wrong about it.

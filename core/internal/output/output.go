@@ -6,6 +6,7 @@
 package output
 
 import (
+	"cmp"
 	"encoding/json"
 	"encoding/xml"
 	"errors"
@@ -47,40 +48,70 @@ func Write(dir, report string, r core.Report) error {
 	return errors.Join(errs...)
 }
 
-// Env gives the OUTLAST_OUT_ pairs: single lines of plain words, safe for
-// GitLab's dotenv and for `set -a; . file`.
+// Output is one value that a run leaves for the next job.
+type Output struct {
+	Name  string // image-digest: a wrapper's output; in outputs.env OUTLAST_OUT_IMAGE_DIGEST
+	Doc   string
+	value func(core.Report) string
+	most  int // bytes kept of it; zero: 300
+}
+
+// Variable is the output's name in outputs.env.
+func (o Output) Variable() string {
+	return "OUTLAST_OUT_" + strings.ToUpper(strings.ReplaceAll(o.Name, "-", "_"))
+}
+
+// Value gives the output of a run: one line of plain words, maybe empty.
+func (o Output) Value(r core.Report) string {
+	v := o.value(r)
+	return word(v[:min(len(v), cmp.Or(o.most, 300))])
+}
+
+// Outputs lists all outputs, in order.
+func Outputs() []Output {
+	image := func(get func(ref, digest, tag string) string) func(core.Report) string {
+		return func(r core.Report) string {
+			if len(r.Refs) == 0 {
+				return ""
+			}
+			return get(r.Refs[0].String(), r.Refs[0].Digest, r.Refs[0].Tag)
+		}
+	}
+	return []Output{
+		{Name: "result", Doc: "passed, failed or interrupted", value: func(r core.Report) string { return string(r.Result) }},
+		{Name: "reason", Doc: "one word of the list in docs/exit-codes.md; ok when it passed", value: func(r core.Report) string { return r.Reason }},
+		{Name: "app", Doc: "name of the application", value: func(r core.Report) string { return r.Run.App }},
+		{Name: "environment", Doc: "environment of outlast.yaml", value: func(r core.Report) string { return r.Run.Environment }},
+		{Name: "commit", Doc: "commit that was shipped", value: func(r core.Report) string { return r.Run.Commit }},
+		{Name: "region", Doc: "AWS region", value: func(r core.Report) string { return r.Run.Region }},
+		{Name: "cluster", Doc: "EKS cluster", value: func(r core.Report) string { return r.Run.Cluster }},
+		{Name: "image", Doc: "first image, repository@digest", value: image(func(ref, _, _ string) string { return ref })},
+		{Name: "image-digest", Doc: "its digest", value: image(func(_, digest, _ string) string { return digest })},
+		{Name: "image-tag", Doc: "its tag", value: image(func(_, _, tag string) string { return tag })},
+		{Name: "images", Doc: "all images, repository@digest with commas between them", most: 1500, value: func(r core.Report) string {
+			var all []string
+			for _, ref := range r.Refs {
+				all = append(all, ref.String())
+			}
+			return strings.Join(all, ",")
+		}},
+		{Name: "manifests-sha256", Doc: "SHA-256 of what was rendered", value: func(r core.Report) string {
+			if r.Manifests == nil {
+				return ""
+			}
+			return r.Manifests.SHA256
+		}},
+		{Name: "seconds", Doc: "how long the run took", value: func(r core.Report) string { return fmt.Sprint(int(r.Finished.Sub(r.Started).Seconds())) }},
+	}
+}
+
+// Env gives the OUTLAST_OUT_ pairs of outputs.env: safe for GitLab's dotenv and
+// for `set -a; . file`.
 func Env(r core.Report) string {
 	var b strings.Builder
-	put := func(name, value string) {
-		most := 300
-		if name == "IMAGES" {
-			most = 1500
-		}
-		fmt.Fprintf(&b, "OUTLAST_OUT_%s=%s\n", name, word(value[:min(len(value), most)]))
+	for _, o := range Outputs() {
+		fmt.Fprintf(&b, "%s=%s\n", o.Variable(), o.Value(r))
 	}
-	put("RESULT", string(r.Result))
-	put("REASON", r.Reason)
-	put("APP", r.Run.App)
-	put("ENVIRONMENT", r.Run.Environment)
-	put("COMMIT", r.Run.Commit)
-	put("REGION", r.Run.Region)
-	put("CLUSTER", r.Run.Cluster)
-	if len(r.Refs) > 0 {
-		put("IMAGE", r.Refs[0].String())
-		put("IMAGE_DIGEST", r.Refs[0].Digest)
-		put("IMAGE_TAG", r.Refs[0].Tag)
-	}
-	if len(r.Refs) > 1 {
-		var all []string
-		for _, ref := range r.Refs {
-			all = append(all, ref.String())
-		}
-		put("IMAGES", strings.Join(all, ","))
-	}
-	if r.Manifests != nil {
-		put("MANIFESTS_SHA256", r.Manifests.SHA256)
-	}
-	put("SECONDS", fmt.Sprint(int(r.Finished.Sub(r.Started).Seconds())))
 	return b.String()
 }
 

@@ -121,7 +121,7 @@ func TestAShellCanReadTheOutputs(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	lines := strings.Count(Env(read(t, "failed")), "\n")
-	if want := "12\ncrash-loop\n"; string(out) != want || lines != 12 {
+	if want := "13\ncrash-loop\n"; string(out) != want || lines != 13 {
 		t.Errorf("the shell saw %q of %d lines, want %q", out, lines, want)
 	}
 }
