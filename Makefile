@@ -9,14 +9,14 @@ export CGO_ENABLED := 0
 export GOWORK := off
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help demo test e2e lint build bench lab down clean tools
+.PHONY: help demo test e2e lint build bench lab down clean tools runners
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: lab ## bring the lab up, deploy examples/web, then its next version under load
 	$(LAB) demo
 
-test: tools lab ## unit tests of the product, the lab and the example
+test: tools runners lab ## unit tests of the product, the lab and the example
 	@.ci/test core ./...
 	@.ci/test lab -C lab ./...
 	@.ci/test example -C examples/web ./...
@@ -40,6 +40,9 @@ lab: ## build bin/lab; see bin/lab help
 
 tools: ## build the linters and the test runner into bin/
 	@go -C .ci/tools build -trimpath -o $(BIN)/ tool
+
+runners: ## build the CI systems' own runners into bin/, for the wrappers' tests
+	@go -C .ci/runners build -trimpath -o $(BIN)/ tool
 
 down: lab ## take the lab down
 	$(LAB) down

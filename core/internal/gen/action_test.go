@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package gen
+
+import (
+	"bytes"
+	"encoding/json"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/output"
+)
+
+// fakeCore stands for outlast: it keeps the variables it got, one file each,
+// hands out outputs as the real one does, and ends as it is told.
+const fakeCore = `#!/bin/sh
+mkdir -p "$KEEP" && echo "$*" > "$KEEP/args"
+for name in $(env | sed -n 's/^\(OUTLAST_[A-Z0-9_]*\)=.*/\1/p'); do
+	eval "printf '%s' \"\${$name}\"" > "$KEEP/$name"
+done
+echo "result=passed" >> "$GITHUB_OUTPUT"
+echo "image-digest=sha256:00" >> "$GITHUB_OUTPUT"
+exit "${FAKE_EXIT:-0}"
+`
+
+// hostile are values that a shell, a runner's commands or a reader of YAML
+// might take for syntax.
+var hostile = map[string]string{
+	"region":          `$(touch "$KEEP/executed")`,
+	"cluster-name":    "`touch $KEEP/executed`",
+	"role-arn":        `'; touch "$KEEP/executed"; '`,
+	"repository":      `"quoted" 'twice' \back\slash`,
+	"tag":             "::set-output name=result::hacked",
+	"build-arg":       "A=1\nB=two words\nC=_GitHubActionsFileCommandDelimeter_",
+	"manifests":       "--leading-dash",
+	"environment":     "中文 %0A::error::x %25",
+	"longest-request": "* ? [a-z] ~ $HOME ${PATH}",
+	"app":             "#no comment: {a: b} - [c] | > & ! % @",
+}
+
+// workflow is a user's: every hostile value is an input, by way of a file that
+// GitHub would give as an event's payload, so that YAML is not what is tested.
+func workflow(t *testing.T, m *machine, exit string) string {
+	t.Helper()
+	var b strings.Builder
+	b.WriteString("on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    env: {OUTLAST_COMMIT: from-the-job, OUTLAST_REGION: of-the-job, FAKE_EXIT: '" + exit + "'}\n    steps:\n" +
+		"      - uses: actions/checkout@v4\n      - id: ship\n        uses: ./actions\n        with:\n")
+	for name, value := range hostile {
+		text, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString("          " + name + ": " + string(text) + "\n")
+	}
+	b.WriteString("          binary: " + filepath.Join(m.dir, "fake") + "\n")
+	b.WriteString("      - if: always()\n        env: {RESULT: '${{ steps.ship.outputs.result }}', DIGEST: '${{ steps.ship.outputs.image-digest }}', OUTCOME: '${{ steps.ship.outcome }}'}\n        run: echo \"$RESULT $DIGEST $OUTCOME\" > \"$KEEP/outputs\"\n")
+	return b.String()
+}
+
+// runner gives the path of a CI's own runner, which .ci/runners builds.
+func runner(t *testing.T, name string) string {
+	t.Helper()
+	path, err := exec.LookPath(name)
+	if err != nil {
+		t.Skip(name + " is not on PATH: make runners builds it")
+	}
+	return path
+}
+
+func TestTheActionOnGitHubsRunner(t *testing.T) {
+	act := runner(t, "act")
+	cases := map[string]struct{ exit, outputs string }{
+		"a deploy that passes": {"0", "passed sha256:00 success\n"},
+		"a deploy that fails":  {"7", "passed sha256:00 failure\n"},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, "")
+			keep := filepath.Join(m.dir, "keep")
+			repo := filepath.Join(m.dir, "repo")
+			m.write("fake", fakeCore, 0o755)
+			m.write("repo/.github/workflows/ci.yml", workflow(t, m, c.exit), 0o644)
+			for path, text := range generated(t, inputs.Table) {
+				m.write(filepath.Join("repo", path), string(text), 0o644)
+			}
+			git := exec.Command("sh", "-c", "git init -q -b develop . && git add . && git -c user.name=a -c user.email=a@example.com commit -q -m x")
+			git.Dir = repo
+			if out, err := git.CombinedOutput(); err != nil {
+				t.Fatalf("%v: %s", err, out)
+			}
+			cmd := exec.CommandContext(t.Context(), act, "push", "-P", "ubuntu-latest=-self-hosted", "--env", "KEEP="+keep)
+			cmd.Dir = repo
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(m.dir, "home"), "XDG_CACHE_HOME=" + filepath.Join(m.dir, "cache")}
+			var log bytes.Buffer
+			cmd.Stdout, cmd.Stderr = &log, &log
+			if err := cmd.Run(); (err == nil) != (c.exit == "0") {
+				t.Fatalf("act: %v\n%s", err, log.String())
+			}
+			kept := func(name string) string {
+				text, err := os.ReadFile(filepath.Join(keep, name))
+				if err != nil {
+					t.Errorf("%v\n%s", err, log.String())
+				}
+				return string(text)
+			}
+			if args := kept("args"); args != "deploy\n" {
+				t.Errorf("outlast was called with %q", args)
+			}
+			for name, want := range hostile {
+				if got := kept(inputs.Input{Name: name}.Variable()); got != want {
+					t.Errorf("%s arrived as %q, want %q", name, got, want)
+				}
+			}
+			if got := kept("OUTLAST_COMMIT"); got != "from-the-job" {
+				t.Errorf("a variable of the job that is no input arrived as %q", got)
+			}
+			if got := kept("OUTLAST_SOURCE"); !strings.HasSuffix(got, "/actions/..") {
+				t.Errorf("the action's own checkout is %q", got)
+			}
+			if got := kept("outputs"); got != c.outputs {
+				t.Errorf("the next step saw %q, want %q", got, c.outputs)
+			}
+			if _, err := os.Stat(filepath.Join(keep, "executed")); err == nil {
+				t.Error("an input was executed")
+			}
+		})
+	}
+}
+
+func TestActionlintKnowsTheAction(t *testing.T) {
+	lint := runner(t, "actionlint")
+	dir := t.TempDir()
+	write := func(name, text string) {
+		path := filepath.Join(dir, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, text := range generated(t, inputs.Table) {
+		write(path, string(text))
+	}
+	lintWorkflow := func(with string) (string, error) {
+		write(".github/workflows/ci.yml", "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - id: ship\n        uses: ./actions\n        with: {"+with+"}\n      - run: echo ${{ steps.ship.outputs."+output.Outputs()[7].Name+" }}\n")
+		if out, err := exec.Command("git", "init", "-q", dir).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		cmd := exec.Command(lint, "-shellcheck=", "-no-color")
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	if out, err := lintWorkflow("region: cn-northwest-1"); err != nil {
+		t.Errorf("%v\n%s", err, out)
+	}
+	if out, err := lintWorkflow("regoin: x"); err == nil || !strings.Contains(out, `input "regoin" is not defined in action`) {
+		t.Errorf("a misspelt input passes: %v\n%s", err, out)
+	}
+}
