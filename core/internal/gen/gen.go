@@ -74,6 +74,7 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	for path, name := range map[string]string{
 		"actions/action.yml": "action.yml",
 		"actions/run.sh":     "run.sh",
+		"actions/README.md":  "actions.md",
 	} {
 		if made[path], err = fill(name, view); err != nil {
 			return nil, err
@@ -92,7 +93,7 @@ func fill(name string, data any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New(name).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote}).Parse(string(text))
+	t, err := template.New(name).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote, "cell": cell}).Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("reading the template %s: %w", name, err)
 	}
@@ -110,4 +111,9 @@ func quote(s string) (string, error) {
 	enc.SetEscapeHTML(false)
 	err := enc.Encode(s)
 	return strings.TrimSuffix(out.String(), "\n"), err
+}
+
+// cell makes text harmless inside a Markdown table.
+func cell(s string) string {
+	return strings.NewReplacer("|", "\\|", "<", "&lt;", "\n", " ").Replace(s)
 }

@@ -64,6 +64,9 @@ func TestARowIsAllThatAnInputTakes(t *testing.T) {
 	if got := action.Inputs["brand-new"].Description; got != want {
 		t.Errorf("description %q, want %q", got, want)
 	}
+	if !strings.Contains(string(made["actions/README.md"]), "| `brand-new` | N"+doc[1:]+". One of a, b. Unset: a. |") {
+		t.Error("the README does not have it")
+	}
 	if got := action.Runs.Steps[0].Env["OUTLAST_BRAND_NEW"]; got != "${{ inputs.brand-new || env.OUTLAST_BRAND_NEW }}" {
 		t.Errorf("variable %q", got)
 	}
