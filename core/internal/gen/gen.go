@@ -53,6 +53,9 @@ func (r row) Description() string {
 	return b.String()
 }
 
+// Snake is the input's name where hyphens are none: cluster_name.
+func (r row) Snake() string { return strings.ReplaceAll(r.Name, "-", "_") }
+
 // Files gives every generated file: its text by its path.
 func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	script, err := GetOutlast(release)
@@ -61,20 +64,27 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	}
 	_, body, _ := strings.Cut(string(script), "\n") // its first line names the shell
 	view := struct {
-		Header, Script string
-		Inputs         []row
-		Outputs        []output.Output
+		Header, Script, Run string
+		Inputs              []row
+		Outputs             []output.Output
 	}{Header: header, Script: body, Outputs: output.Outputs()}
 	for _, g := range table {
 		for _, in := range g.Inputs {
 			view.Inputs = append(view.Inputs, row{in})
 		}
 	}
+	run, err := fill("run.sh", view)
+	if err != nil {
+		return nil, err
+	}
+	view.Run = string(run)
 	made := map[string][]byte{}
 	for path, name := range map[string]string{
 		"actions/action.yml": "action.yml",
 		"actions/run.sh":     "run.sh",
 		"actions/README.md":  "actions.md",
+
+		"gitlab/templates/deploy/template.yml": "gitlab.yml",
 	} {
 		if made[path], err = fill(name, view); err != nil {
 			return nil, err
@@ -93,7 +103,7 @@ func fill(name string, data any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New(name).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote, "cell": cell}).Parse(string(text))
+	t, err := template.New(name).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote, "cell": cell, "indent": indent}).Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("reading the template %s: %w", name, err)
 	}
@@ -116,4 +126,16 @@ func quote(s string) (string, error) {
 // cell makes text harmless inside a Markdown table.
 func cell(s string) string {
 	return strings.NewReplacer("|", "\\|", "<", "&lt;", "\n", " ").Replace(s)
+}
+
+// indent puts blanks before each line that is not empty, as a YAML block wants.
+func indent(n int, text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(strings.TrimSuffix(text, "\n")) {
+		if line != "\n" {
+			b.WriteString(strings.Repeat(" ", n))
+		}
+		b.WriteString(line)
+	}
+	return b.String()
 }
