@@ -85,6 +85,7 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 		"actions/README.md":  "actions.md",
 
 		"gitlab/templates/deploy/template.yml": "gitlab.yml",
+		"gitlab/README.md":                     "gitlab.md",
 	} {
 		if made[path], err = fill(name, view); err != nil {
 			return nil, err
