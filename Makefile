@@ -43,7 +43,7 @@ tools: ## build the linters and the test runner into bin/
 
 runners: ## build the CI systems' own runners into bin/, for the wrappers' tests
 	@go -C .ci/runners build -trimpath -o $(BIN)/ tool
-	@.ci/npm
+	@.ci/runners/install
 
 down: lab ## take the lab down
 	$(LAB) down

@@ -56,6 +56,15 @@ func (r row) Description() string {
 // Snake is the input's name where hyphens are none: cluster_name.
 func (r row) Snake() string { return strings.ReplaceAll(r.Name, "-", "_") }
 
+// Camel is the input's name as an argument of a Groovy step: clusterName.
+func (r row) Camel() string {
+	words := strings.Split(r.Name, "-")
+	for i := 1; i < len(words); i++ {
+		words[i] = strings.ToUpper(words[i][:1]) + words[i][1:]
+	}
+	return strings.Join(words, "")
+}
+
 // Files gives every generated file: its text by its path.
 func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	script, err := GetOutlast(release)
@@ -86,6 +95,11 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 
 		"gitlab/templates/deploy/template.yml": "gitlab.yml",
 		"gitlab/README.md":                     "gitlab.md",
+
+		"jenkins/vars/outlast.groovy":      "outlast.groovy",
+		"jenkins/vars/outlast.txt":         "outlast.txt",
+		"jenkins/resources/outlast/run.sh": "run.sh",
+		"jenkins/README.md":                "jenkins.md",
 	} {
 		if made[path], err = fill(name, view); err != nil {
 			return nil, err
