@@ -56,6 +56,9 @@ func (r row) Description() string {
 // Snake is the input's name where hyphens are none: cluster_name.
 func (r row) Snake() string { return strings.ReplaceAll(r.Name, "-", "_") }
 
+// Upper is the input's variable without OUTLAST_.
+func (r row) Upper() string { return strings.TrimPrefix(r.Variable(), "OUTLAST_") }
+
 // Camel is the input's name as an argument of a Groovy step: clusterName.
 func (r row) Camel() string {
 	words := strings.Split(r.Name, "-")
@@ -95,6 +98,9 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 
 		"gitlab/templates/deploy/template.yml": "gitlab.yml",
 		"gitlab/README.md":                     "gitlab.md",
+
+		"codebuild/buildspec.yml": "buildspec.yml",
+		"codebuild/README.md":     "codebuild.md",
 
 		"jenkins/vars/outlast.groovy":      "outlast.groovy",
 		"jenkins/vars/outlast.txt":         "outlast.txt",

@@ -64,11 +64,14 @@ func TestARowIsAllThatAnInputTakes(t *testing.T) {
 	if got := action.Inputs["brand-new"].Description; got != want {
 		t.Errorf("description %q, want %q", got, want)
 	}
-	if got := string(made[component]); !strings.Contains(got, "    brand_new:\n      description: ") || !strings.Contains(got, "    OUTLAST_BRAND_NEW:\n      value: \"$[[ inputs.brand_new ]]\"\n      expand: false\n") {
+	if got := string(made[component]); !strings.Contains(got, "    brand_new:\n      description: ") || !strings.Contains(got, "    INPUT_BRAND_NEW:\n      value: \"$[[ inputs.brand_new ]]\"\n      expand: false\n") {
 		t.Error("the GitLab component does not have it")
 	}
 	if !strings.Contains(string(made["jenkins/vars/outlast.groovy"]), "    brandNew: 'OUTLAST_BRAND_NEW',\n") {
 		t.Error("the Jenkins step does not have it")
+	}
+	if !strings.Contains(string(made["codebuild/buildspec.yml"]), "    OUTLAST_BRAND_NEW: \"\"\n") {
+		t.Error("the buildspec does not have it")
 	}
 	if !strings.Contains(string(made["actions/README.md"]), "| `brand-new` | N"+doc[1:]+". One of a, b. Unset: a. |") {
 		t.Error("the README does not have it")

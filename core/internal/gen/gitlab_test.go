@@ -53,7 +53,7 @@ func TestTheComponent(t *testing.T) {
 		if got.Default != "" || !strings.Contains(got.Description, "Unset: "+in.Unset) {
 			t.Errorf("input %s: %+v; optional inputs are empty strings", name, got)
 		}
-		if v := job.Variables[in.Variable()]; v.Value != "$[[ inputs."+name+" ]]" || v.Expand {
+		if v := job.Variables["INPUT_"+row{in}.Upper()]; v.Value != "$[[ inputs."+name+" ]]" || v.Expand {
 			t.Errorf("%s: %+v", in.Variable(), v)
 		}
 	}
@@ -115,7 +115,7 @@ func TestTheComponentOnGitLabCILocal(t *testing.T) {
 			if out, err := git.CombinedOutput(); err != nil {
 				t.Fatalf("%v: %s", err, out)
 			}
-			cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], "--variable", "KEEP="+keep, "--variable", "FAKE_EXIT="+exit)...)
+			cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], "--variable", "KEEP="+keep, "--variable", "FAKE_EXIT="+exit, "--variable", "OUTLAST_COMMIT=of-the-project", "--variable", "OUTLAST_REGION=of-the-project")...)
 			cmd.Dir = repo
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(m.dir, "home")}
 			out, err := cmd.CombinedOutput()
@@ -123,8 +123,11 @@ func TestTheComponentOnGitLabCILocal(t *testing.T) {
 				t.Fatalf("gitlab-ci-local: %v\n%s", err, out)
 			}
 			kept := arrived(t, keep, string(out))
-			if got := kept("OUTLAST_PROFILE"); got != "" {
-				t.Errorf("an input that nobody set arrived as %q", got)
+			if got := kept("OUTLAST_COMMIT"); got != "of-the-project" {
+				t.Errorf("a variable of the project that is no input arrived as %q", got)
+			}
+			if _, err := os.Stat(filepath.Join(keep, "OUTLAST_PROFILE")); err == nil {
+				t.Error("an input that nobody set arrived")
 			}
 			if exit != "0" {
 				return // the jobs after it do not run

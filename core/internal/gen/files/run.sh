@@ -3,6 +3,15 @@
 # {%.Header%}
 # Finds outlast and becomes it: its inputs are variables, its exit code is ours,
 # and the signals of a cancelled job reach it.
+
+# An input of a CI that cannot leave a variable out comes as INPUT_NAME; it counts
+# when it is not empty, before a variable OUTLAST_NAME of the job or the project.
+for name in{%range .Inputs%} {%.Upper%}{%end%}; do
+	eval "value=\${INPUT_$name:-}"
+	# shellcheck disable=SC2154
+	[ -z "$value" ] || eval "export OUTLAST_$name=\$value"
+done
+
 get_outlast() (
 {%.Script%})
 program=$(get_outlast) || exit $?
