@@ -11,6 +11,7 @@ import (
 	"embed"
 	"encoding/json"
 	"fmt"
+	"path"
 	"strings"
 	"text/template"
 
@@ -91,13 +92,21 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	}
 	view.Run = string(run)
 	made := map[string][]byte{}
-	for path, name := range map[string]string{
+	for to, name := range map[string]string{
 		"actions/action.yml": "action.yml",
 		"actions/run.sh":     "run.sh",
 		"actions/README.md":  "actions.md",
 
 		"gitlab/templates/deploy/template.yml": "gitlab.yml",
 		"gitlab/README.md":                     "gitlab.md",
+
+		"circleci-orb/src/@orb.yml":                     "orb/orb.yml",
+		"circleci-orb/src/commands/rollout.yml":         "orb/command.yml",
+		"circleci-orb/src/jobs/rollout.yml":             "orb/job.yml",
+		"circleci-orb/src/executors/default.yml":        "orb/executor.yml",
+		"circleci-orb/src/examples/deploy_branches.yml": "orb/example.yml",
+		"circleci-orb/src/scripts/run.sh":               "run.sh",
+		"circleci-orb/README.md":                        "orb/README.md",
 
 		"codebuild/buildspec.yml": "buildspec.yml",
 		"codebuild/README.md":     "codebuild.md",
@@ -107,7 +116,7 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 		"jenkins/resources/outlast/run.sh": "run.sh",
 		"jenkins/README.md":                "jenkins.md",
 	} {
-		if made[path], err = fill(name, view); err != nil {
+		if made[to], err = fill(name, view); err != nil {
 			return nil, err
 		}
 	}
@@ -124,7 +133,7 @@ func fill(name string, data any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New(name).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote, "cell": cell, "indent": indent}).Parse(string(text))
+	t, err := template.New(path.Base(name)).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote, "cell": cell, "indent": indent}).Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("reading the template %s: %w", name, err)
 	}

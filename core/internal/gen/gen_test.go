@@ -73,6 +73,11 @@ func TestARowIsAllThatAnInputTakes(t *testing.T) {
 	if !strings.Contains(string(made["codebuild/buildspec.yml"]), "    OUTLAST_BRAND_NEW: \"\"\n") {
 		t.Error("the buildspec does not have it")
 	}
+	for _, path := range []string{"commands/rollout.yml", "jobs/rollout.yml"} {
+		if !strings.Contains(string(made[orb+path]), "  brand_new:\n    description: ") {
+			t.Errorf("the orb's %s does not have it", path)
+		}
+	}
 	if !strings.Contains(string(made["actions/README.md"]), "| `brand-new` | N"+doc[1:]+". One of a, b. Unset: a. |") {
 		t.Error("the README does not have it")
 	}
