@@ -21,7 +21,7 @@ test: tools runners lab ## unit tests of the product, the lab and the example
 	@.ci/test lab -C lab ./...
 	@.ci/test example -C examples/web ./...
 
-e2e: tools lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
+e2e: tools runners lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
 	$(LAB) up
 	@TEST_VERBOSE=1 .ci/test e2e -C lab -tags e2e -timeout 40m ./e2e
 

