@@ -201,7 +201,13 @@ func (t *track) judge(s Snapshot) Verdict {
 		return Verdict{Failed: NothingToWaitFor, Problems: []string{id + " wants 0 replicas: there is no pod to prove anything with"}}
 	}
 	if reason, problem := t.doomed(s); reason != "" {
-		return Verdict{Failed: reason, Problems: []string{problem}}
+		problems := []string{problem}
+		for _, p := range s.Pods {
+			if reason == ProgressDeadline && p.New && p.Deleted.IsZero() {
+				problems = append(problems, t.newPod(s, p)...) // what kept it
+			}
+		}
+		return Verdict{Failed: reason, Problems: problems}
 	}
 	var problems []string
 	if s.Complete != "" {
