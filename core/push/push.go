@@ -8,10 +8,15 @@
 package push
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -144,6 +149,9 @@ func read(opt Options) (image, error) {
 		if d.Digest != digest {
 			continue
 		}
+		if err := whole(opt.Layout, d, true); err != nil {
+			return image{}, fmt.Errorf("reading the layout %s: %w", opt.Layout, err)
+		}
 		out := image{digest: opt.Digest}
 		if d.MediaType.IsIndex() {
 			out.index, err = top.ImageIndex(digest)
@@ -153,6 +161,46 @@ func read(opt Options) (image, error) {
 		return out, err
 	}
 	return image{}, fmt.Errorf("reading the layout %s: it does not hold %s", opt.Layout, opt.Digest)
+}
+
+// whole proves, before the first byte is sent, that the manifests are what
+// their digests say and that the blobs are there at full length. Bits that
+// flipped in a blob are refused by the registry, which hashes it anyway.
+func whole(dir string, d v1.Descriptor, manifest bool) error {
+	path := filepath.Join(dir, "blobs", d.Digest.Algorithm, d.Digest.Hex)
+	if !manifest {
+		info, err := os.Stat(path)
+		if err == nil && info.Size() != d.Size {
+			err = fmt.Errorf("%s is broken: it has %d bytes, not %d", path, info.Size(), d.Size)
+		}
+		return err
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if got, _, err := v1.SHA256(bytes.NewReader(text)); err != nil || got != d.Digest {
+		return fmt.Errorf("%s is broken: it is not what its name says", path)
+	}
+	var m struct {
+		Manifests, Layers []v1.Descriptor
+		Config            *v1.Descriptor
+	}
+	if err := json.Unmarshal(text, &m); err != nil {
+		return fmt.Errorf("%s is no manifest: %w", path, err)
+	}
+	if m.Config != nil {
+		m.Layers = append(m.Layers, *m.Config)
+	}
+	for _, l := range m.Layers {
+		if l.MediaType.IsDistributable() && len(l.Data) == 0 { // others need not be on disk
+			err = errors.Join(err, whole(dir, l, false))
+		}
+	}
+	for _, child := range m.Manifests {
+		err = errors.Join(err, whole(dir, child, true))
+	}
+	return err
 }
 
 // repository is one repository with a way in.
@@ -205,6 +253,10 @@ func (r repository) write(ctx context.Context, img image, opt Options, t http.Ro
 // explain sorts a registry's errors.
 func explain(err error, ref string, tagged bool) error {
 	var status *transport.Error
+	var request *url.Error
+	if errors.As(err, &request) { // the address of an upload may be signed
+		request.URL, _, _ = strings.Cut(request.URL, "?")
+	}
 	if !errors.As(err, &status) {
 		return err
 	}

@@ -214,7 +214,7 @@ func TestAnImageThatCannotBeReadTouchesNothing(t *testing.T) {
 		"a digest that is none":            {noDigest, "reading the digest"},
 		"an archive that is not there":     {Options{Name: "web", Archive: "/absent.tar", Repository: "web", Tag: "abc"}, "reading the archive /absent.tar"},
 		"no tag":                           {noTag, "no tag is given"},
-		"blobs that are not what they say": {rotten, ""},
+		"blobs that are not what they say": {rotten, "is broken: it has 3 bytes, not "},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -223,10 +223,8 @@ func TestAnImageThatCannotBeReadTouchesNothing(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), `image "web"`) || !strings.Contains(err.Error(), c.said) {
 				t.Errorf("error: %v", err)
 			}
-			for _, wrote := range w.written() {
-				if strings.HasPrefix(wrote, "PUT /v2/web/manifests") {
-					t.Errorf("a broken image got a manifest: %s", wrote)
-				}
+			if wrote := w.written(); len(wrote) > 0 {
+				t.Errorf("it wrote %v", wrote)
 			}
 		})
 	}
