@@ -235,8 +235,8 @@ func TestAnUploadThatFailsInTheMiddle(t *testing.T) {
 		match string
 		fail  func(http.ResponseWriter, *http.Request)
 	}{
-		"500 for the bytes":                     {"PATCH /v2/web/blobs/uploads/", status(http.StatusInternalServerError)},
-		"502 for the manifest":                  {"PUT /v2/web/manifests/", status(http.StatusBadGateway)},
+		"500 for the bytes":    {"PATCH /v2/web/blobs/uploads/", status(http.StatusInternalServerError)},
+		"502 for the manifest": {"PUT /v2/web/manifests/", status(http.StatusBadGateway)},
 		"a connection that drops in the bytes": {"PATCH /v2/web/blobs/uploads/", func(rw http.ResponseWriter, r *http.Request) {
 			if _, err := io.CopyN(io.Discard, r.Body, 100); err != nil {
 				return

@@ -178,7 +178,7 @@ func TestAnswersOfECRThatAreNone(t *testing.T) {
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			l := &ecrLogin{ctx: t.Context(), client: fixed{c.data}}
+			l := &ecrLogin{ctx: t.Context(), client: fixed{data: c.data}}
 			_, err := l.Authorization()
 			if err == nil || !strings.Contains(err.Error(), c.said) || strings.Contains(err.Error(), "secret") {
 				t.Errorf("error: %v", err)
@@ -187,12 +187,15 @@ func TestAnswersOfECRThatAreNone(t *testing.T) {
 	}
 }
 
-type fixed struct{ data []types.AuthorizationData }
+type fixed struct {
+	data         []types.AuthorizationData
+	repositories []types.Repository
+}
 
 func (f fixed) GetAuthorizationToken(context.Context, *ecr.GetAuthorizationTokenInput, ...func(*ecr.Options)) (*ecr.GetAuthorizationTokenOutput, error) {
 	return &ecr.GetAuthorizationTokenOutput{AuthorizationData: f.data}, nil
 }
 
 func (f fixed) DescribeRepositories(context.Context, *ecr.DescribeRepositoriesInput, ...func(*ecr.Options)) (*ecr.DescribeRepositoriesOutput, error) {
-	return &ecr.DescribeRepositoriesOutput{}, nil
+	return &ecr.DescribeRepositoriesOutput{Repositories: f.repositories}, nil
 }
