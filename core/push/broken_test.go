@@ -292,7 +292,7 @@ func (w *world) blob(t *testing.T, digest v1.Hash) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.SetBasicAuth("AWS", fmt.Sprintf("secret-%d", w.tokens))
+	req.SetBasicAuth("AWS", w.password())
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)

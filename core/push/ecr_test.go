@@ -94,10 +94,10 @@ func TestWhatECRSaysBeforeAPush(t *testing.T) {
 func TestATokenThatEndsDuringAPushIsRenewed(t *testing.T) {
 	w := newWorld(t)
 	w.hook = func(_ http.ResponseWriter, r *http.Request, n int) bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
 		if r.Method == http.MethodPut && strings.Contains(r.URL.Path, "/blobs/") && w.tokens == 1 {
-			w.mu.Lock()
 			w.tokens = 2 // from now on the first password is no good, and ECR's next is the third
-			w.mu.Unlock()
 		}
 		return false
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -157,7 +158,10 @@ func TestWhatARegistryRefuses(t *testing.T) {
 
 func TestHiccupsOfARegistryAreOvercome(t *testing.T) {
 	times := func(n int, match string, fail func(http.ResponseWriter)) func(http.ResponseWriter, *http.Request, int) bool {
+		var mu sync.Mutex
 		return func(rw http.ResponseWriter, r *http.Request, _ int) bool {
+			mu.Lock()
+			defer mu.Unlock()
 			if n == 0 || !strings.HasPrefix(r.Method+" "+r.URL.Path, match) {
 				return false
 			}

@@ -76,17 +76,24 @@ func startWorld(t *testing.T) *world {
 	return w
 }
 
+// password is the one that counts.
+func (w *world) password() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return fmt.Sprintf("secret-%d", w.tokens)
+}
+
 func (w *world) host() string { return strings.TrimPrefix(w.registry.URL, "http://") }
 
 func (w *world) serve(images http.Handler, rw http.ResponseWriter, r *http.Request) {
 	w.mu.Lock()
 	w.n++
-	n, hook, want := w.n, w.hook, fmt.Sprintf("secret-%d", w.tokens)
+	n, hook, locked, want := w.n, w.hook, w.tokens > 0, fmt.Sprintf("secret-%d", w.tokens)
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		w.writes = append(w.writes, r.Method+" "+r.URL.Path)
 	}
 	w.mu.Unlock()
-	if _, password, _ := r.BasicAuth(); w.tokens > 0 && password != want {
+	if _, password, _ := r.BasicAuth(); locked && password != want {
 		rw.Header().Set("WWW-Authenticate", `Basic realm="ecr"`)
 		rw.WriteHeader(http.StatusUnauthorized)
 		fmt.Fprint(rw, `{"errors":[{"code":"UNAUTHORIZED","message":"Your authorization token has expired. Reauthenticate and try again."}]}`)
@@ -232,7 +239,7 @@ func (w *world) manifest(t *testing.T, ref string) (digest string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	req.SetBasicAuth("AWS", fmt.Sprintf("secret-%d", w.tokens))
+	req.SetBasicAuth("AWS", w.password())
 	res, err := http.DefaultClient.Do(req)
 	if err != nil {
 		t.Fatal(err)
