@@ -13,6 +13,9 @@ type Facts struct {
 	PullRequest string `json:"pullRequest,omitempty"` // number or address of the pull or merge request this run is for
 	RunURL      string `json:"runUrl,omitempty"`
 	Actor       string `json:"actor,omitempty"`
+	// Stranger says why the checkout is not to be trusted with what this job may
+	// do: it is somebody else's, and the credentials are ours.
+	Stranger string `json:"stranger,omitempty"`
 }
 
 // hosts in the order they are asked: a runner of one system may run inside a

@@ -33,7 +33,7 @@ func TestDetect(t *testing.T) {
 		},
 		"pull_request_target, whose ref is the target branch": {
 			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_NAME": "pull_request_target", "GITHUB_HEAD_REF": "evil"},
-			Facts{Host: "github", PullRequest: "unknown", Branch: "evil"},
+			Facts{Host: "github", PullRequest: "unknown", Branch: "evil", Stranger: "pull_request_target gives the code of a pull request, maybe a stranger's, this repository's secrets; use pull_request"},
 		},
 		"a branch on GitLab": {
 			map[string]string{"GITLAB_CI": "true", "CI_COMMIT_SHA": "abc", "CI_COMMIT_BRANCH": "develop", "CI_JOB_URL": "https://gitlab.cn/j/1", "GITLAB_USER_LOGIN": "li"},
@@ -42,6 +42,18 @@ func TestDetect(t *testing.T) {
 		"a merge request on GitLab": {
 			map[string]string{"GITLAB_CI": "true", "CI_MERGE_REQUEST_IID": "3", "CI_MERGE_REQUEST_SOURCE_BRANCH_NAME": "fix"},
 			Facts{Host: "gitlab", PullRequest: "3", Branch: "fix"},
+		},
+		"a merge request of a fork on GitLab": {
+			map[string]string{"GITLAB_CI": "true", "CI_MERGE_REQUEST_IID": "3", "CI_MERGE_REQUEST_SOURCE_PROJECT_PATH": "evil/web", "CI_MERGE_REQUEST_PROJECT_PATH": "acme/web"},
+			Facts{Host: "gitlab", PullRequest: "3", Stranger: "the merge request comes from the fork evil/web"},
+		},
+		"a push on CircleCI while a pull request from the branch is open": {
+			map[string]string{"CIRCLECI": "true", "CIRCLE_SHA1": "abc", "CIRCLE_BRANCH": "develop", "CIRCLE_PULL_REQUEST": "https://github.com/o/r/pull/7"},
+			Facts{Host: "circleci", Commit: "abc", Branch: "develop"},
+		},
+		"a pull request of a fork on CircleCI": {
+			map[string]string{"CIRCLECI": "true", "CIRCLE_BRANCH": "pull/7", "CIRCLE_PR_NUMBER": "7", "CIRCLE_PR_USERNAME": "evil", "CIRCLE_PR_REPONAME": "web"},
+			Facts{Host: "circleci", Branch: "pull/7", PullRequest: "7", Stranger: "the pull request comes from the fork evil/web"},
 		},
 		"CircleCI": {
 			map[string]string{"CIRCLECI": "true", "CIRCLE_SHA1": "abc", "CIRCLE_BRANCH": "main", "CIRCLE_BUILD_URL": "https://circleci.com/1"},

@@ -20,6 +20,9 @@ func github(getenv func(string) string) (Facts, bool) {
 	case strings.HasPrefix(ref, "refs/tags/"):
 		f.Tag = strings.TrimPrefix(ref, "refs/tags/")
 	}
+	if getenv("GITHUB_EVENT_NAME") == "pull_request_target" {
+		f.Stranger = "pull_request_target gives the code of a pull request, maybe a stranger's, this repository's secrets; use pull_request"
+	}
 	// pull_request and pull_request_target; the second one has the target branch as its ref.
 	if strings.HasPrefix(getenv("GITHUB_EVENT_NAME"), "pull_request") {
 		f.PullRequest, f.Branch = "unknown", getenv("GITHUB_HEAD_REF")

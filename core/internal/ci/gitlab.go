@@ -8,7 +8,7 @@ func gitlab(getenv func(string) string) (Facts, bool) {
 	if getenv("GITLAB_CI") != "true" {
 		return Facts{}, false
 	}
-	return Facts{
+	f := Facts{
 		Host:        "gitlab",
 		Commit:      getenv("CI_COMMIT_SHA"),
 		Branch:      first(getenv("CI_COMMIT_BRANCH"), getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME")),
@@ -16,5 +16,9 @@ func gitlab(getenv func(string) string) (Facts, bool) {
 		PullRequest: getenv("CI_MERGE_REQUEST_IID"),
 		RunURL:      first(getenv("CI_JOB_URL"), getenv("CI_PIPELINE_URL")),
 		Actor:       getenv("GITLAB_USER_LOGIN"),
-	}, true
+	}
+	if from, to := getenv("CI_MERGE_REQUEST_SOURCE_PROJECT_PATH"), getenv("CI_MERGE_REQUEST_PROJECT_PATH"); from != to {
+		f.Stranger = "the merge request comes from the fork " + from
+	}
+	return f, true
 }

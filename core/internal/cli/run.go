@@ -79,7 +79,9 @@ func (c *call) settle(ctx context.Context, flags map[string][]string) (err error
 	if err := s.ReadFile(env.Dir); err != nil {
 		return err
 	}
-	c.facts = ci.Detect(env.Getenv)
+	if c.facts = ci.Detect(env.Getenv); c.facts.Stranger != "" {
+		return fmt.Errorf("this job is refused: %s", c.facts.Stranger)
+	}
 	switch c.git, err = ci.ReadGit(ctx, s.Dir, env.Environ); {
 	case err == nil:
 		c.inGit = true
