@@ -170,7 +170,7 @@ func whole(dir string, d v1.Descriptor, manifest bool) error {
 	path := filepath.Join(dir, "blobs", d.Digest.Algorithm, d.Digest.Hex)
 	if !manifest {
 		info, err := os.Stat(path)
-		if err == nil && info.Size() > d.Size {
+		if err == nil && info.Size() != d.Size {
 			err = fmt.Errorf("%s is broken: it has %d bytes, not %d", path, info.Size(), d.Size)
 		}
 		return err
