@@ -87,6 +87,8 @@ func TestAllChecksComeBeforeTheFirstStage(t *testing.T) {
 			func(c *Config) { c.Images[0].Push.Repository = "localhost:1/web" }, "push", "finding a builder", nil},
 		"broken manifests end the run at render's check": {
 			func(c *Config) { c.Images, c.Render.Path = nil, c.Render.Path+"/absent" }, "render", "absent", nil},
+		"what was never pushed is not applied": {
+			func(c *Config) { c.From = "render" }, "render", "has no digest", nil},
 		"no cluster ends the run at apply's check": {
 			func(c *Config) { c.Images = nil }, "apply", "no cluster here", []string{"cluster"}},
 	}

@@ -44,6 +44,7 @@ type pipeline struct {
 	cfg      Config
 	clients  Clients
 	report   *Report
+	selected []string // names of the stages that run
 	ecr      push.ECR // once built, like the next two
 	cluster  *Cluster
 	balancer gate.Balancer
@@ -85,6 +86,9 @@ func Deploy(ctx context.Context, cfg Config, clients Clients, prior Report) (Rep
 
 func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
 	for _, s := range selected {
+		p.selected = append(p.selected, s.name)
+	}
+	for _, s := range selected {
 		if err := s.check(p, ctx); err != nil {
 			return &StageError{Stage: s.name, Preflight: true, Err: err}
 		}
@@ -117,6 +121,9 @@ func (p *pipeline) runStage(ctx context.Context, s stage) error {
 	p.cfg.Observe.Emit(ended)
 	return err
 }
+
+// selects tells whether a stage is among those that run.
+func (p *pipeline) selects(name string) bool { return slices.Contains(p.selected, name) }
 
 // selectStages gives the part of the list from..to, ends included.
 func selectStages(from, to string) ([]stage, error) {

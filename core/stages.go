@@ -159,6 +159,9 @@ func (p *pipeline) checkRender(ctx context.Context) error {
 	opt := p.cfg.Render
 	opt.Images = slices.Clone(opt.Images)
 	for _, img := range p.cfg.Images {
+		if !p.selects("push") && p.selects("apply") && !slices.ContainsFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name }) {
+			return fmt.Errorf("image %q has no digest: this run starts after the push, and the report given with --report has none; start at --from build, or give the report of the push", img.Push.Name)
+		}
 		opt.Images = append(opt.Images, render.Image{Name: img.Push.Name, Ref: "preflight.invalid/" + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
 	}
 	result, err := render.Render(ctx, opt)
@@ -175,6 +178,9 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 	opt.Images = slices.Clone(opt.Images)
 	for _, img := range p.cfg.Images {
 		i := slices.IndexFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name })
+		if i < 0 && p.selects("apply") {
+			return "", fmt.Errorf("image %q has no digest: it was not pushed in this run, and the report given with --report has none; start at --from build, or give the report of the push", img.Push.Name)
+		}
 		if i < 0 {
 			p.cfg.Observe.Emit(event.Event{Stage: "render", Kind: event.Warn, Object: "image " + img.Push.Name,
 				Message: "not pinned by digest: nothing was pushed in this run and no --report of a push was given"})
@@ -295,19 +301,27 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
 	p.report.Gate = &result
+	for _, w := range result.Workloads {
+		for _, pod := range w.Pods {
+			if pod.Proof == gate.Broken {
+				p.cfg.Observe.Emit(event.Event{Stage: "gate", Kind: event.Warn, Object: "pod " + pod.Name,
+					Message: "it did not outlast its target: requests may have been lost; its timings were not those that are rendered now, or it was killed"})
+			}
+		}
+	}
 	return fmt.Sprintf("%s watched with %s", count(len(opt.Workloads), "workload"), count(result.Polls, "poll")), err
 }
 
 // gateWorkload joins what apply wrote with what render planned for it.
 func (p *pipeline) gateWorkload(w apply.Workload) gate.Workload {
-	out := gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name, Generation: w.Generation}
+	out := gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name, Generation: w.Generation, UID: w.UID}
 	for _, pod := range w.Replaced {
-		out.Replaced = append(out.Replaced, pod.UID)
+		out.Replaced = append(out.Replaced, gate.Replaced{UID: pod.UID, Name: pod.Name, IP: pod.IP})
 	}
 	for _, planned := range p.report.Manifests.Workloads {
 		planned.Namespace = cmp.Or(planned.Namespace, "default") // what names none is the default one's, as the server told apply
 		if planned.ID() == w.ID() {
-			out.Behind, out.Plan = planned.Behind, planned.Plan
+			out.Behind, out.Plan, out.Images = planned.Behind, planned.Plan, planned.Images
 		}
 	}
 	return out

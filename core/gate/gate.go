@@ -57,10 +57,15 @@ type Options struct {
 type Workload struct {
 	APIVersion, Kind, Namespace, Name string
 	Generation                        int64      // as accepted by the API server; older status is not looked at
-	Replaced                          []string   // UIDs of pods that have to be gone
+	UID                               string     // of the object that was applied; empty: not known
+	Images                            []string   // that its template has to name still
+	Replaced                          []Replaced // pods that have to be gone
 	Behind                            bool       // behind a load balancer: target groups are required
 	Plan                              drain.Plan // timings, when Behind
 }
+
+// Replaced is a pod that the new template replaces.
+type Replaced struct{ UID, Name, IP string }
 
 // ID is how messages name the workload: Kind/namespace/name.
 func (w Workload) ID() string { return w.Kind + "/" + w.Namespace + "/" + w.Name }
@@ -144,6 +149,7 @@ const (
 	TargetNotInUse   Reason = "target-not-in-use"
 	NoTargetGroup    Reason = "no-target-group"
 	WorkloadGone     Reason = "workload-gone"
+	Superseded       Reason = "superseded"
 	NothingToWaitFor Reason = "nothing-to-wait-for"
 	TimedOut         Reason = "timeout"
 )

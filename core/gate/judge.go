@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/gate/internal/elb"
 )
 
 // track is the history of one workload: what Snapshots said so far.
@@ -35,9 +36,9 @@ type Verdict struct {
 
 func newTrack(w Workload) *track {
 	t := &track{workload: w, pods: map[string]*PodTimeline{}, minimum: -1, sick: map[string]time.Time{}}
-	for _, uid := range w.Replaced {
-		t.pods[uid] = &PodTimeline{UID: uid}
-		t.order = append(t.order, uid)
+	for _, p := range w.Replaced {
+		t.pods[p.UID] = &PodTimeline{UID: p.UID, Name: p.Name, IP: p.IP}
+		t.order = append(t.order, p.UID)
 	}
 	return t
 }
@@ -197,7 +198,9 @@ func (t *track) judge(s Snapshot) Verdict {
 		return Verdict{Problems: s.Unknown}
 	case s.Missing:
 		return Verdict{Failed: WorkloadGone, Problems: []string{id + " does not exist: somebody deleted it, or it was never applied"}}
-	case s.Desired == 0:
+	case s.Superseded != "":
+		return Verdict{Failed: Superseded, Problems: []string{id + ": " + s.Superseded}}
+	case s.Desired == 0 && t.workload.Behind:
 		return Verdict{Failed: NothingToWaitFor, Problems: []string{id + " wants 0 replicas: there is no pod to prove anything with"}}
 	}
 	if reason, problem := t.doomed(s); reason != "" {
@@ -256,7 +259,7 @@ func (t *track) newPod(s Snapshot, p Pod) (problems []string) {
 		case !ok:
 			problems = append(problems, fmt.Sprintf("%s: %s:%d is not registered in target group %s", name, p.IP, g.port(p), g.Binding))
 		case target.State != "healthy":
-			problems = append(problems, fmt.Sprintf("%s: target %s:%d is %s", name, p.IP, g.port(p), words(target)))
+			problems = append(problems, fmt.Sprintf("%s: target %s:%d is %s", name, p.IP, g.port(p), elb.Words(target.State, target.Reason, target.Description)))
 		}
 	}
 	return problems
@@ -344,7 +347,7 @@ func (t *track) doomedTarget(s Snapshot) (Reason, string) {
 		for _, g := range s.Groups {
 			target, _ := g.state(line, g.port(p))
 			waited := s.At.Sub(line.Registered)
-			problem := fmt.Sprintf("pod %s: target %s:%d of group %s is %s for %s", p.Name, p.IP, g.port(p), g.Binding, words(target), waited.Round(time.Second))
+			problem := fmt.Sprintf("pod %s: target %s:%d of group %s is %s for %s", p.Name, p.IP, g.port(p), g.Binding, elb.Words(target.State, target.Reason, target.Description), waited.Round(time.Second))
 			switch {
 			case target.Reason == "Target.NotInUse" && waited > attachPatience:
 				return TargetNotInUse, problem

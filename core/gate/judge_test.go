@@ -11,6 +11,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/gate/internal/elb"
 )
 
 var epoch = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -29,7 +30,7 @@ func plan(mode drain.Mode) drain.Plan {
 
 // behind is a Deployment of one pod behind a balancer, which replaces pod old.
 func behind() Workload {
-	return Workload{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: "web", Replaced: []string{"old"}, Behind: true, Plan: plan(drain.Strict)}
+	return Workload{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: "web", Replaced: []Replaced{{UID: "old"}}, Behind: true, Plan: plan(drain.Strict)}
 }
 
 func newOne(change ...func(*Pod)) Pod {
@@ -97,6 +98,8 @@ func TestTheJudge(t *testing.T) {
 	sibling.UID, sibling.Name, sibling.IP = "second", "web-second", "10.0.0.3"
 	alone := behind()
 	alone.Behind = false
+	known := behind()
+	known.Replaced = []Replaced{{UID: "old", Name: "web-old", IP: oldIP}}
 	cases := map[string]struct {
 		workload Workload
 		polls    []Snapshot
@@ -178,10 +181,14 @@ func TestTheJudge(t *testing.T) {
 			false, "", "old pod web-old: target 10.0.0.1 has not drained"},
 
 		"what cannot be read decides nothing, however good the rest looks": {behind(), []Snapshot{with(seen(0, pods(newOne()), group(target(newIP, "healthy"))), func(s *Snapshot) { s.Unknown = []string{"asking: throttled"} })}, false, "", "asking: throttled"},
-		"nor however bad":               {behind(), []Snapshot{with(seen(0, nil), func(s *Snapshot) { s.Unknown, s.Missing = []string{"reading: timeout"}, true })}, false, "", "reading: timeout"},
-		"the workload is gone":          {behind(), []Snapshot{{At: at(0), Missing: true}}, false, WorkloadGone, "does not exist"},
-		"it wants no replicas":          {behind(), []Snapshot{with(seen(0, nil, group()), func(s *Snapshot) { s.Desired = 0 })}, false, NothingToWaitFor, "wants 0 replicas"},
-		"the progress deadline is over": {behind(), []Snapshot{with(start(), func(s *Snapshot) { s.Stalled = "timed out progressing" })}, false, ProgressDeadline, "timed out progressing"},
+		"nor however bad":          {behind(), []Snapshot{with(seen(0, nil), func(s *Snapshot) { s.Unknown, s.Missing = []string{"reading: timeout"}, true })}, false, "", "reading: timeout"},
+		"the workload is gone":     {behind(), []Snapshot{{At: at(0), Missing: true}}, false, WorkloadGone, "does not exist"},
+		"somebody else changed it": {behind(), []Snapshot{with(seen(0, pods(newOne()), group(target(newIP, "healthy"))), func(s *Snapshot) { s.Superseded = "its template does not name web@1 any more" })}, false, Superseded, "does not name web@1"},
+		"an old pod that is gone before the first look leaves a target that drains": {known, []Snapshot{seen(0, pods(newOne()), group(target(newIP, "healthy"), target(oldIP, "draining")))}, false, "", "old pod web-old: target 10.0.0.1 has not drained"},
+		"and is done with when that is gone":                                        {known, []Snapshot{seen(0, pods(newOne()), group(target(newIP, "healthy"), target(oldIP, "draining"))), seen(60, pods(newOne()), group(target(newIP, "healthy")))}, true, "", ""},
+		"a worker that wants none is done without any":                              {alone, []Snapshot{with(seen(0, nil), func(s *Snapshot) { s.Desired = 0 })}, true, "", ""},
+		"it wants no replicas":                                                      {behind(), []Snapshot{with(seen(0, nil, group()), func(s *Snapshot) { s.Desired = 0 })}, false, NothingToWaitFor, "wants 0 replicas"},
+		"the progress deadline is over":                                             {behind(), []Snapshot{with(start(), func(s *Snapshot) { s.Stalled = "timed out progressing" })}, false, ProgressDeadline, "timed out progressing"},
 		"it says which pod it waited for, and what for": {behind(), []Snapshot{with(seen(0, pods(newOne(unready), oldOne()), group(target(oldIP, "healthy"))), func(s *Snapshot) { s.Stalled = "timed out progressing" })}, false, ProgressDeadline,
 			"timed out progressing\npod web-new is not ready"},
 		"a container that crashes the third time ends the wait": {behind(), []Snapshot{seen(0, pods(newOne(waits("CrashLoopBackOff", 3))), group())}, false, CrashLoop, "said the kubelet (3 restarts)"},
@@ -310,7 +317,7 @@ func TestTheWordsForATarget(t *testing.T) {
 		"unhealthy: the health check gets another status code than the matcher wants (503)": {State: "unhealthy", Reason: "Target.ResponseCodeMismatch", Description: "503"},
 		"unhealthy: Target.NewInventions": {State: "unhealthy", Reason: "Target.NewInventions"},
 	} {
-		if got := words(c); got != want {
+		if got := elb.Words(c.State, c.Reason, c.Description); got != want {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}

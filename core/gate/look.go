@@ -16,15 +16,17 @@ import (
 // Snapshot is what one poll saw of one workload. Unknown says what could not
 // be read: nothing is concluded from a poll with a gap.
 type Snapshot struct {
-	At        time.Time
-	Unknown   []string
-	Missing   bool   // the workload does not exist
-	PodsKnown bool   // Pods is all there is
-	Complete  string // what the rollout still lacks; empty: complete
-	Stalled   string // message of ProgressDeadlineExceeded
-	Desired   int
-	Pods      []Pod
-	Groups    []Group
+	At      time.Time
+	Unknown []string
+	Missing bool // the workload does not exist
+	// Superseded says how the object is not the one that was applied.
+	Superseded string
+	PodsKnown  bool   // Pods is all there is
+	Complete   string // what the rollout still lacks; empty: complete
+	Stalled    string // message of ProgressDeadlineExceeded
+	Desired    int
+	Pods       []Pod
+	Groups     []Group
 }
 
 // Pod is one pod of the workload.
@@ -94,6 +96,9 @@ func (w *waiting) look(ctx context.Context, t *track) Snapshot {
 		s.Missing = true
 		return s
 	}
+	if s.Superseded = superseded(wl, obj); s.Superseded != "" {
+		return s
+	}
 	if want := max(wl.Generation, obj.GetGeneration()); num(obj.Object, "status", "observedGeneration") < want {
 		s.Desired, s.Complete = 1, fmt.Sprintf("its controller has not seen generation %d yet", want) // nor is it known which pods are new
 		return s
@@ -114,7 +119,7 @@ func (w *waiting) look(ctx context.Context, t *track) Snapshot {
 	s.PodsKnown = true
 	for _, p := range pods {
 		phase := str(p.Object, "status", "phase") // an evicted pod stays listed, though nothing of it runs
-		if over := phase == "Failed" || phase == "Succeeded"; owned(&p, owners) && (!over || p.GetDeletionTimestamp() != nil) {
+		if over := phase == "Failed" || phase == "Succeeded"; (owned(&p, owners) || t.pods[string(p.GetUID())] != nil) && (!over || p.GetDeletionTimestamp() != nil) {
 			s.Pods = append(s.Pods, readPod(&p, current))
 		}
 	}
@@ -132,6 +137,26 @@ func (w *waiting) look(ctx context.Context, t *track) Snapshot {
 		}
 	}
 	return s
+}
+
+// superseded tells whether somebody has changed what was applied since: the
+// pods would not be ours, however healthy.
+func superseded(wl Workload, obj *unstructured.Unstructured) string {
+	if wl.UID != "" && wl.UID != string(obj.GetUID()) {
+		return "it was deleted and made again by somebody else"
+	}
+	live := map[string]bool{}
+	for _, field := range []string{"containers", "initContainers"} {
+		for _, c := range list(obj.Object, "spec", "template", "spec", field) {
+			live[str(c, "image")] = true
+		}
+	}
+	for _, image := range wl.Images {
+		if !live[image] {
+			return "its template does not name " + image + " any more: another deploy or a rollback has changed it"
+		}
+	}
+	return ""
 }
 
 // newest tells how the pods of the newest template are marked (label and
@@ -187,6 +212,9 @@ func progress(obj *unstructured.Unstructured) (desired int, lacks, stalled strin
 		if str(c, "type") == "Progressing" && str(c, "reason") == "ProgressDeadlineExceeded" {
 			stalled = str(c, "message")
 		}
+	}
+	if paused, _, _ := unstructured.NestedBool(o, "spec", "paused"); paused {
+		stalled = "spec.paused is true: nothing rolls out until somebody resumes it"
 	}
 	switch {
 	case updated < want:

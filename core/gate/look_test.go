@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -334,4 +335,54 @@ func TestTheProgressOfADaemonSet(t *testing.T) {
 	if desired, lacks, _ := progress(o); desired != 3 || lacks != "2 of 3 pods are ready" {
 		t.Errorf("%d, %q", desired, lacks)
 	}
+}
+
+func TestWhatWasAppliedIsStillThere(t *testing.T) {
+	live := object("Deployment", "web", map[string]any{"spec": map[string]any{"paused": true, "template": map[string]any{"spec": map[string]any{
+		"containers": []any{map[string]any{"image": "web@2"}}, "initContainers": []any{map[string]any{"image": "migrate@2"}}}}}})
+	cases := map[string]struct {
+		workload Workload
+		said     string
+	}{
+		"it is":                       {Workload{UID: "Deployment-web", Images: []string{"web@2", "migrate@2"}}, ""},
+		"nothing is known of it":      {Workload{}, ""},
+		"another object of that name": {Workload{UID: "other"}, "made again by somebody else"},
+		"another version of it":       {Workload{UID: "Deployment-web", Images: []string{"web@1"}}, "does not name web@1 any more"},
+	}
+	for name, c := range cases {
+		if got := superseded(c.workload, live); (got == "") != (c.said == "") || !strings.Contains(got, c.said) {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+	if _, _, stalled := progress(live); !strings.Contains(stalled, "spec.paused") {
+		t.Errorf("a paused rollout: %q", stalled)
+	}
+}
+
+// A Deployment that keeps no history deletes the ReplicaSet of pods that still
+// terminate: they are not gone.
+func TestAPodIsFollowedWithoutItsReplicaSet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{began: time.Now(), stages: rollout}
+		bare := withoutOldSet{w}
+		workload := behind()
+		workload.Replaced, workload.Generation = []Replaced{{UID: "Pod-old"}}, 2
+		if _, err := Wait(t.Context(), bare, w, Options{Workloads: []Workload{workload}}); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(w.began); took < 112*time.Second {
+			t.Errorf("it passed after %s, while the old pod was there", took)
+		}
+	})
+}
+
+// withoutOldSet is a cluster whose old ReplicaSet has been deleted.
+type withoutOldSet struct{ *world }
+
+func (w withoutOldSet) List(ctx context.Context, version, kind, namespace, labels string) ([]unstructured.Unstructured, error) {
+	items, err := w.world.List(ctx, version, kind, namespace, labels)
+	if kind == "ReplicaSet" {
+		items = slices.DeleteFunc(items, func(u unstructured.Unstructured) bool { return u.GetName() == "old" })
+	}
+	return items, err
 }

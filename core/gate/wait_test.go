@@ -289,7 +289,7 @@ func TestTheWait(t *testing.T) {
 				var quiet time.Duration
 				spoke := time.Now()
 				workload := behind()
-				workload.Replaced, workload.Generation = []string{"Pod-old"}, 2
+				workload.Replaced, workload.Generation = []Replaced{{UID: "Pod-old"}}, 2
 				opt := Options{Workloads: []Workload{workload}, Observe: func(e event.Event) {
 					quiet, spoke = max(quiet, time.Since(spoke)), time.Now()
 					told = append(told, strings.TrimSpace(e.Object+": "+e.Message))
@@ -332,7 +332,7 @@ func TestWhatTheResultTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{began: time.Now(), stages: rollout}
 		workload := behind()
-		workload.Replaced, workload.Generation = []string{"Pod-old"}, 2
+		workload.Replaced, workload.Generation = []Replaced{{UID: "Pod-old"}}, 2
 		result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{workload}})
 		if err != nil {
 			t.Fatal(err)
@@ -427,7 +427,7 @@ func TestTwoWorkloads(t *testing.T) {
 				began := time.Now()
 				first, second := behind(), behind()
 				second.Namespace, second.Behind = "jobs", false
-				first.Replaced, second.Replaced = []string{"Pod-old"}, []string{"Pod-old"}
+				first.Replaced, second.Replaced = []Replaced{{UID: "Pod-old"}}, []Replaced{{UID: "Pod-old"}}
 				world1 := &world{began: began, stages: rollout}
 				result, err := Wait(t.Context(), both{"dev": world1, "jobs": {began: began, stages: c.second}}, world1,
 					Options{Workloads: []Workload{first, second}, Timeout: 200 * time.Second})

@@ -4,41 +4,9 @@ package gate
 
 import (
 	"cmp"
-	"fmt"
 
 	"github.com/outlast-ci/outlast/core/drain"
 )
-
-// reasons says ELBv2's reason codes in words.
-var reasons = map[string]string{
-	"Elb.RegistrationInProgress":      "being registered",
-	"Elb.InitialHealthChecking":       "waiting for its first health checks",
-	"Elb.InternalError":               "the balancer has an internal error",
-	"Target.ResponseCodeMismatch":     "the health check gets another status code than the matcher wants",
-	"Target.Timeout":                  "the health check gets no answer in time",
-	"Target.FailedHealthChecks":       "the health check cannot connect, or the answer is broken",
-	"Target.NotRegistered":            "not registered",
-	"Target.NotInUse":                 "its target group is on no listener, or its zone is not enabled on the balancer",
-	"Target.InvalidState":             "the instance is stopped",
-	"Target.IpUnusable":               "the address belongs to a load balancer",
-	"Target.DeregistrationInProgress": "draining",
-	"Target.HealthCheckDisabled":      "health checks are off",
-}
-
-// words says a target's state with its reason.
-func words(t Target) string {
-	reason := reasons[t.Reason]
-	if reason == "" {
-		reason = t.Reason
-	}
-	switch {
-	case reason == "" || reason == t.State:
-		return t.State
-	case t.Description != "":
-		return fmt.Sprintf("%s: %s (%s)", t.State, reason, t.Description)
-	}
-	return t.State + ": " + reason
-}
 
 // line is the present state of one object, for the progress view. A
 // StatefulSet's pods have the names of those before them.

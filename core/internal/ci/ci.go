@@ -11,6 +11,7 @@ type Facts struct {
 	Branch      string `json:"branch,omitempty"`
 	Tag         string `json:"tag,omitempty"`
 	PullRequest string `json:"pullRequest,omitempty"` // number or address of the pull or merge request this run is for
+	Target      string `json:"target,omitempty"`      // branch that it would be merged into
 	RunURL      string `json:"runUrl,omitempty"`
 	Actor       string `json:"actor,omitempty"`
 	// Stranger says why the checkout is not to be trusted with what this job may

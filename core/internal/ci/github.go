@@ -25,7 +25,7 @@ func github(getenv func(string) string) (Facts, bool) {
 	}
 	// pull_request and pull_request_target; the second one has the target branch as its ref.
 	if strings.HasPrefix(getenv("GITHUB_EVENT_NAME"), "pull_request") {
-		f.PullRequest, f.Branch = "unknown", getenv("GITHUB_HEAD_REF")
+		f.PullRequest, f.Branch, f.Target = "unknown", getenv("GITHUB_HEAD_REF"), getenv("GITHUB_BASE_REF")
 		if rest, ok := strings.CutPrefix(ref, "refs/pull/"); ok {
 			f.PullRequest, _, _ = strings.Cut(rest, "/")
 		}

@@ -14,6 +14,7 @@ func gitlab(getenv func(string) string) (Facts, bool) {
 		Branch:      first(getenv("CI_COMMIT_BRANCH"), getenv("CI_MERGE_REQUEST_SOURCE_BRANCH_NAME")),
 		Tag:         getenv("CI_COMMIT_TAG"),
 		PullRequest: getenv("CI_MERGE_REQUEST_IID"),
+		Target:      getenv("CI_MERGE_REQUEST_TARGET_BRANCH_NAME"),
 		RunURL:      first(getenv("CI_JOB_URL"), getenv("CI_PIPELINE_URL")),
 		Actor:       getenv("GITLAB_USER_LOGIN"),
 	}

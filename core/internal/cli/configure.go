@@ -42,8 +42,11 @@ func (c *call) config() (core.Config, error) {
 	if all := core.Stages(); cfg.From != "" && cfg.To != "" && slices.Index(all, cfg.From) > slices.Index(all, cfg.To) {
 		return cfg, fmt.Errorf("reading %s and %s: %s comes after %s", s.Source("from"), s.Source("to"), cfg.From, cfg.To)
 	}
-	if c.facts.PullRequest != "" && c.command == "deploy" {
+	switch pull := c.facts.PullRequest != ""; {
+	case pull && c.command == "deploy":
 		cfg.From, cfg.To = "render", "render"
+	case pull && c.command != "render" && c.command != "build":
+		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.facts.PullRequest, c.command)
 	}
 	var err error
 	if cfg.Images, cfg.Render.Images, err = c.images(cfg.Run.App); err != nil {
@@ -101,6 +104,14 @@ func (c *call) images(app string) (made []core.Image, given []render.Image, err 
 	if err != nil {
 		return nil, nil, err
 	}
+	repositories := map[string]string{}
+	for _, img := range list {
+		repository := firstOf(img.Repository, img.Name)
+		if other, taken := repositories[repository]; taken {
+			return nil, nil, fmt.Errorf("reading %s: images %s and %s have the same repository %s, and both would get the commit as their tag; give each a repository of its own", s.File.Path, other, img.Name, repository)
+		}
+		repositories[repository] = img.Name
+	}
 	for _, img := range list {
 		if slices.ContainsFunc(given, func(g render.Image) bool { return g.Name == img.Name }) {
 			continue
@@ -125,7 +136,8 @@ func (c *call) image(img config.Image, args map[string]string) core.Image {
 		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: firstOf(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
 		Push:  push.Options{Name: img.Name, Repository: firstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.app.env.Version},
 	}
-	clean := !c.inGit || !c.git.Dirty
+	// The checkout is the commit that is shipped, and nothing in it differs.
+	clean := !c.inGit || !c.git.Dirty && strings.HasPrefix(c.git.Commit, c.facts.Commit)
 	if out.Push.Tag == "" && c.facts.Commit != "" && clean {
 		out.Push.Tag, out.Push.Reuse = c.facts.Commit, true
 	}
@@ -200,6 +212,13 @@ func (c *call) drain() (drain.Inputs, error) {
 			return in, fmt.Errorf("reading --set: %w", err)
 		}
 		s.Set[symbol] = value
+	}
+	// A flag wins over symbols that may come from the variable OUTLAST_SET.
+	if strings.HasPrefix(s.Source("longest-request"), "--") {
+		in.Request = s.Duration("longest-request")
+	}
+	if strings.HasPrefix(s.Source("shutdown"), "--") {
+		in.Shutdown = s.Duration("shutdown")
 	}
 	return in, nil
 }

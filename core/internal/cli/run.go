@@ -91,7 +91,11 @@ func (c *call) settle(ctx context.Context, flags map[string][]string) (err error
 	c.facts.Commit = firstOf(s.Text("commit"), c.facts.Commit, c.git.Commit)
 	c.facts.Branch = firstOf(s.Text("branch"), c.facts.Branch, c.git.Branch)
 	c.facts.RunURL = firstOf(s.Text("run-url"), c.facts.RunURL)
-	if err := s.Choose(c.facts.Branch); err != nil {
+	branch := c.facts.Branch
+	if c.facts.PullRequest != "" { // what it would change is where its target goes
+		branch = firstOf(s.Text("branch"), c.facts.Target, branch)
+	}
+	if err := s.Choose(branch); err != nil {
 		return err
 	}
 	if c.outDir = s.Path("output-dir", env.Dir); c.outDir == "" {
@@ -181,7 +185,7 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 	display.Close()
 	_, report.Reason = explain(ctx, runErr)
 	report.Error = mask(report.Error)
-	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report), c.publish(report))
+	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report, mask), c.publish(report))
 	c.tell(report, runErr, mask)
 	if runErr != nil {
 		return errors.Join(runErr, err)
@@ -195,7 +199,7 @@ func (c *call) publish(r core.Report) error {
 	for _, o := range output.Outputs() {
 		pairs = append(pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
 	}
-	return ci.Publish(c.app.env.Getenv, pairs, output.Summary(r))
+	return ci.Publish(c.app.env.Getenv, pairs, c.masker()(output.Summary(r)))
 }
 
 // greet says what is about to happen, and what looks wrong about it.

@@ -19,8 +19,9 @@ import (
 )
 
 // Write writes all files but events.ndjson, which grows during the run.
-// report is where report.json goes; empty: into dir.
-func Write(dir, report string, r core.Report) error {
+// report is where report.json goes; empty: into dir. mask hides secrets that a
+// pod or a tool may have told; nil: none are known.
+func Write(dir, report string, r core.Report, mask func(string) string) error {
 	if report == "" {
 		report = filepath.Join(dir, "report.json")
 	}
@@ -40,6 +41,9 @@ func Write(dir, report string, r core.Report) error {
 	for path, text := range files {
 		if text == nil {
 			continue
+		}
+		if mask != nil {
+			text = []byte(mask(string(text)))
 		}
 		if err := os.WriteFile(path, text, 0o644); err != nil {
 			errs = append(errs, fmt.Errorf("writing the outputs: %w", err))
@@ -166,6 +170,9 @@ func junit(r core.Report) []byte {
 			c.Skipped = &message{Message: "not run"}
 		}
 		add(c)
+	}
+	if s.Failures == 0 && r.Result == core.Failed { // found before the first stage
+		add(testCase{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &message{Message: printable(r.Reason), Text: printable(r.Error)}})
 	}
 	if r.Gate != nil {
 		for _, w := range r.Gate.Workloads {

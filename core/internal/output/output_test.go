@@ -47,7 +47,7 @@ func TestFilesOfARun(t *testing.T) {
 	for name, r := range reports {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
-			if err := Write(dir, "", r); err != nil {
+			if err := Write(dir, "", r, nil); err != nil {
 				t.Fatal(err)
 			}
 			golden := filepath.Join("testdata", name)
@@ -111,7 +111,7 @@ func TestAShellCanReadTheOutputs(t *testing.T) {
 		t.Skip("no sh here")
 	}
 	dir := t.TempDir()
-	if err := Write(dir, "", read(t, "failed")); err != nil {
+	if err := Write(dir, "", read(t, "failed"), nil); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(sh, "-c", `set -eu; set -a; . ./outputs.env; env | grep -c '^OUTLAST_OUT_'; env | grep EVIL= || true; echo "$OUTLAST_OUT_REASON"`)
