@@ -163,9 +163,9 @@ func TestTheLongestOutputsFit(t *testing.T) {
 }
 
 func TestSecretsLeaveOnlyAHash(t *testing.T) {
-	in := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\ndata: {a: aHVudGVyMg==}\nstringData: {b: hunter2}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: plain}\n"
+	in := "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n  annotations: {kubectl.kubernetes.io/last-applied-configuration: '{\"stringData\":{\"b\":\"hunter2\"}}', kept: yes}\ndata: {a: aHVudGVyMg==}\nstringData: {b: hunter2}\n---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata: {a: plain}\n"
 	out := string(redact([]byte(in)))
-	if strings.Contains(out, "hunter2") || strings.Contains(out, "aHVudGVyMg") || !strings.Contains(out, "plain") || !strings.Contains(out, "kind: Secret") {
+	if strings.Contains(out, "hunter2") || strings.Contains(out, "aHVudGVyMg") || !strings.Contains(out, "plain") || !strings.Contains(out, "kind: Secret") || !strings.Contains(out, "kept: yes") {
 		t.Errorf("redacted:\n%s", out)
 	}
 	if broken := redact([]byte("kind: Secret\ndata: {a: [\n")); strings.Contains(string(broken), "[") {

@@ -54,7 +54,20 @@ func hide(doc *yaml.Node, key []byte) {
 		if name := object.Content[i].Value; name == "data" || name == "stringData" {
 			hashAll(object.Content[i+1], key)
 		}
+		if object.Content[i].Value == "metadata" {
+			hashAll(child(child(object.Content[i+1], "annotations"), "kubectl.kubernetes.io/last-applied-configuration"), key) // kubectl keeps a copy of all data there
+		}
 	}
+}
+
+// child gives the value of a key; an empty node when there is none.
+func child(n *yaml.Node, key string) *yaml.Node {
+	for i := 0; n.Kind == yaml.MappingNode && i+1 < len(n.Content); i += 2 {
+		if n.Content[i].Value == key {
+			return n.Content[i+1]
+		}
+	}
+	return &yaml.Node{}
 }
 
 func hashAll(n *yaml.Node, key []byte) {
