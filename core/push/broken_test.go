@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
@@ -265,7 +266,7 @@ func TestAnUploadThatFailsInTheMiddle(t *testing.T) {
 			}
 			opt, img := onDisk(t, 2)
 			ref, err := Push(t.Context(), w.client(), opt)
-			if err != nil || w.manifest(t, "abc") != ref.Digest || len(failed) != 1 {
+			if err != nil || w.manifest(t, "abc") != ref.Digest || ref.Pushed != 3 || len(failed) != 1 {
 				t.Fatalf("%+v, %v, %d failures", ref, err, len(failed))
 			}
 			layers, err := img.Layers()
@@ -283,6 +284,32 @@ func TestAnUploadThatFailsInTheMiddle(t *testing.T) {
 			}
 		})
 	}
+}
+
+// Each code costs a pause of a second; they wait side by side.
+func TestCodesThatAreTriedAgain(t *testing.T) {
+	opt := Options{Name: "web", Repository: "web", Tag: "abc"}
+	var all sync.WaitGroup
+	for _, code := range []int{408, 429, 500, 502, 503, 504} {
+		w := newWorld(t)
+		w.hook = func(rw http.ResponseWriter, r *http.Request, _ int) bool {
+			if r.Method != http.MethodHead {
+				return false
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if w.heads++; w.heads == 1 {
+				rw.WriteHeader(code)
+			}
+			return w.heads == 1
+		}
+		all.Go(func() {
+			if _, ok, err := Lookup(t.Context(), w.client(), opt); ok || err != nil {
+				t.Errorf("%d: %t, %v", code, ok, err)
+			}
+		})
+	}
+	all.Wait()
 }
 
 // blob downloads one the way a kubelet does.

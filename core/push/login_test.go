@@ -3,6 +3,7 @@
 package push
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -15,10 +16,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/ecr/types"
 )
 
@@ -77,18 +80,21 @@ func TestAnECRThatCannotBeReachedIsNotAboutTheLogin(t *testing.T) {
 
 // ECR's answer decides where the image goes; nothing is built from names.
 func TestTheRepositorysAddressIsECRs(t *testing.T) {
+	const china = "https://1.dkr.ecr.cn-northwest-1.amazonaws.com.cn"
 	cases := map[string]struct {
-		uri  string
-		want string // empty: an error
+		endpoint string // of the login
+		uri      string
+		want     string // empty: an error
 	}{
-		"the address of ECR's answer is taken": {"1.dkr-ecr.us-east-1.on.aws/web", "1.dkr-ecr.us-east-1.on.aws/web"},
-		"no address means the login's host":    {"", "1.dkr.ecr.cn-northwest-1.amazonaws.com.cn/web"},
-		"an address that is none is refused":   {"no address", ""},
+		"the address of ECR's answer is taken":         {china, "1.dkr-ecr.us-east-1.on.aws/web", "https://1.dkr-ecr.us-east-1.on.aws/web"},
+		"no address means the login's host":            {china, "", "https://1.dkr.ecr.cn-northwest-1.amazonaws.com.cn/web"},
+		"an endpoint without TLS is taken at its word": {"http://ecr.example.com", "", "http://ecr.example.com/web"},
+		"an address that is none is refused":           {china, "no address", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
-			pair, endpoint := base64.StdEncoding.EncodeToString([]byte("AWS:secret")), "https://1.dkr.ecr.cn-northwest-1.amazonaws.com.cn"
-			client := fixed{data: []types.AuthorizationData{{AuthorizationToken: &pair, ProxyEndpoint: &endpoint}}}
+			pair := base64.StdEncoding.EncodeToString([]byte("AWS:secret"))
+			client := fixed{data: []types.AuthorizationData{{AuthorizationToken: &pair, ProxyEndpoint: &c.endpoint}}}
 			if c.uri != "" {
 				client.repositories = []types.Repository{{RepositoryUri: &c.uri}}
 			}
@@ -99,11 +105,35 @@ func TestTheRepositorysAddressIsECRs(t *testing.T) {
 				}
 				return
 			}
-			if err != nil || r.name.Name() != c.want || r.name.Scheme() != "https" {
+			if err != nil || r.name.Scheme()+"://"+r.name.Name() != c.want {
 				t.Errorf("%s over %s, %v", r.name.Name(), r.name.Scheme(), err)
 			}
 		})
 	}
+}
+
+// counted counts the tokens that it gives.
+type counted struct {
+	fixed
+	n *int
+}
+
+func (c counted) GetAuthorizationToken(ctx context.Context, in *ecr.GetAuthorizationTokenInput, opts ...func(*ecr.Options)) (*ecr.GetAuthorizationTokenOutput, error) {
+	*c.n++
+	return c.fixed.GetAuthorizationToken(ctx, in, opts...)
+}
+
+func TestATokenWithoutAnEndIsKeptForAnHour(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pair, endpoint, asked := base64.StdEncoding.EncodeToString([]byte("AWS:secret")), "https://x", 0
+		l := &ecrLogin{ctx: t.Context(), client: counted{fixed{data: []types.AuthorizationData{{AuthorizationToken: &pair, ProxyEndpoint: &endpoint}}}, &asked}}
+		for i, want := range []int{1, 1, 2} { // after 0, 58 and 116 minutes
+			if config, err := l.Authorization(); err != nil || config.Username != "AWS" || asked != want {
+				t.Errorf("use %d: %d tokens, %v", i, asked, err)
+			}
+			time.Sleep(58 * time.Minute)
+		}
+	})
 }
 
 // All uploads are refused at once; only the first refusal may cost a token.
@@ -236,6 +266,21 @@ func TestARefusedRequestIsSentOnceMore(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestARefusalIsTheAnswerWhenECRHasNoOtherPassword(t *testing.T) {
+	pair, endpoint := base64.StdEncoding.EncodeToString([]byte("AWS:secret")), "https://x"
+	login := &ecrLogin{ctx: t.Context(), client: fixed{data: []types.AuthorizationData{{AuthorizationToken: &pair, ProxyEndpoint: &endpoint}}}}
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "https://x/v2/", http.NoBody)
+	if err != nil {
+		t.Fatal(err)
+	}
+	req.SetBasicAuth("AWS", "secret")
+	next := &trip{statuses: []int{401, 200}}
+	res, err := (&relogin{next: next, login: login}).RoundTrip(req)
+	if err != nil || res.StatusCode != http.StatusUnauthorized || len(next.passwords) != 1 {
+		t.Errorf("%+v after %d requests, %v", res, len(next.passwords), err)
 	}
 }
 

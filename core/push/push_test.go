@@ -130,9 +130,12 @@ func TestWhatARegistryRefuses(t *testing.T) {
 	}{
 		"an immutable tag": {refuse(http.StatusBadRequest, "TAG_INVALID", "The image tag 'abc' already exists in the 'web' repository and cannot be overwritten because the repository is immutable."), false,
 			[]string{`pushing image "web"`, "/web:abc: the tag is immutable and names another image already; nothing was overwritten; push another tag"}},
-		"a push that is not allowed": {refuse(http.StatusForbidden, "DENIED", "not authorized to perform: ecr:PutImage"), true, []string{"the registry refuses the login", "ecr:PutImage"}},
-		"a repository that is gone":  {refuse(http.StatusNotFound, "NAME_UNKNOWN", "no such repository"), false, []string{"the repository does not exist"}},
-		"another error":              {refuse(http.StatusBadRequest, "MANIFEST_INVALID", "said the registry"), false, []string{"/web:abc: ", "said the registry"}},
+		"an immutable tag, said by its code alone": {refuse(http.StatusBadRequest, "TAG_INVALID", "no"), false, []string{"the tag is immutable"}},
+		"an immutable tag of Harbor's":             {refuse(http.StatusPreconditionFailed, "PRECONDITION", "Failed to process request due to 'web:abc' configured as immutable."), false, []string{"the tag is immutable"}},
+		"an immutable tag, as ECR's API spells it": {refuse(http.StatusBadRequest, "ImageTagAlreadyExistsException", "no"), false, []string{"the tag is immutable"}},
+		"a push that is not allowed":               {refuse(http.StatusForbidden, "DENIED", "not authorized to perform: ecr:PutImage"), true, []string{"the registry refuses the login", "ecr:PutImage"}},
+		"a repository that is gone":                {refuse(http.StatusNotFound, "NAME_UNKNOWN", "no such repository"), false, []string{"the repository does not exist"}},
+		"another error":                            {refuse(http.StatusBadRequest, "MANIFEST_INVALID", "said the registry"), false, []string{"/web:abc: ", "said the registry"}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

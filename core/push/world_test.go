@@ -52,6 +52,7 @@ type world struct {
 	life     time.Duration
 	writes   []string // methods and paths that change the registry
 	lookups  int
+	heads    int
 	ecrError map[string]string                                                 // operation: error code
 	hook     func(w http.ResponseWriter, r *http.Request, n int) (answer bool) // before the registry; n counts requests
 	n        int
