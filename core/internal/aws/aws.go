@@ -83,6 +83,10 @@ type Identity struct{ Account, ARN string }
 // WhoAmI asks STS, which tells missing, wrong and expired credentials apart.
 func WhoAmI(ctx context.Context, cfg awssdk.Config) (Identity, error) {
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		var api smithy.APIError
+		if errors.As(err, &api) { // there are some, but STS gives no role for them
+			return Identity{}, &AuthError{explain(err, "getting a role's credentials (the role must trust the caller)", "in "+cfg.Region)}
+		}
 		return Identity{}, &AuthError{fmt.Errorf("finding AWS credentials: none in the environment, the shared files, a web identity, or the instance's or pod's role; "+
 			"set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, a profile, or an OIDC role: %w", shorten(err))}
 	}
