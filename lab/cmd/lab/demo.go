@@ -52,9 +52,13 @@ func deploy(ctx context.Context, dir string, args []string) error {
 			return err
 		}
 	}
-	env := append(os.Environ(), s.Env("deployer")...)
-	env = append(env, "PATH="+s.Path("bin")+":"+os.Getenv("PATH"))
-	return syscall.Exec(program, append([]string{program, "deploy"}, args...), env)
+	for _, pair := range append(s.Env("deployer"), "PATH="+s.Path("bin")+":"+os.Getenv("PATH")) {
+		name, value, _ := strings.Cut(pair, "=")
+		if err := os.Setenv(name, value); err != nil {
+			return err
+		}
+	}
+	return syscall.Exec(program, append([]string{program, "deploy"}, args...), os.Environ())
 }
 
 // The demo's load: of what the service offers, a tenth slow.

@@ -148,7 +148,9 @@ func interfaceExists(name string) bool {
 // their processes, and their mounts.
 func Sweep(dir string) error {
 	ours := shims(dir)
-	for _, pid := range append(children(ours), ours...) {
+	processes := append(children(ours), ours...)
+	defer removeNamespaces(networks(processes))
+	for _, pid := range processes {
 		if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 			return fmt.Errorf("ending a container (pid %d): %w", pid, err)
 		}
@@ -167,6 +169,40 @@ func Sweep(dir string) error {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return nil
+}
+
+// networks gives the inodes of the processes' network namespaces.
+func networks(pids []int) map[uint64]bool {
+	all := map[uint64]bool{}
+	for _, pid := range pids {
+		if n := inode(fmt.Sprintf("/proc/%d/ns/net", pid)); n != 0 {
+			all[n] = true
+		}
+	}
+	return all
+}
+
+func inode(path string) uint64 {
+	var st syscall.Stat_t
+	if err := syscall.Stat(path, &st); err != nil {
+		return 0
+	}
+	return st.Ino
+}
+
+// removeNamespaces takes away the names that the network plugin gave to pods'
+// namespaces: the plugin itself is not asked when a node goes as a whole.
+func removeNamespaces(ours map[uint64]bool) {
+	names, err := filepath.Glob("/run/netns/cni-*")
+	if err != nil {
+		return
+	}
+	for _, name := range names {
+		if n := inode(name); n != 0 && ours[n] {
+			syscall.Unmount(name, syscall.MNT_DETACH) //nolint:errcheck // what stays is an empty file
+			os.Remove(name)                           //nolint:errcheck // as above
+		}
+	}
 }
 
 // shims lists the container shims whose containerd has its state below dir.
