@@ -135,12 +135,8 @@ const (
 // the region's public STS host even when AWS_ENDPOINT_URL_STS points
 // elsewhere, since EKS accepts no other. The token is a bearer secret.
 func Token(ctx context.Context, cfg awssdk.Config, cluster string) (string, time.Time, error) {
-	public := cfg.Copy()
-	public.BaseEndpoint = nil
-	client := sts.NewFromConfig(public, func(o *sts.Options) {
-		o.BaseEndpoint = nil
-		o.EndpointResolverV2 = publicEndpoint{sts.NewDefaultEndpointResolverV2()}
-	})
+	// Options of a client come after what the SDK reads from its surroundings.
+	client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.BaseEndpoint = nil })
 	req, err := sts.NewPresignClient(client).PresignGetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.PresignOptions) {
 		o.ClientOptions = append(o.ClientOptions, sts.WithAPIOptions(
 			smithyhttp.SetHeaderValue("x-k8s-aws-id", cluster),

@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -211,12 +212,14 @@ func TestAClusterOfEKS(t *testing.T) {
 		want   Cluster
 		said   string
 	}{
-		"one that is there":    {200, `{"cluster":{"name":"dev","status":"ACTIVE","version":"1.37","endpoint":"https://kube","certificateAuthority":{"data":"` + ca + `"}}}`, Cluster{"https://kube", []byte("PEM"), "1.37"}, ""},
-		"one that is updated":  {200, `{"cluster":{"status":"UPDATING","endpoint":"https://kube","certificateAuthority":{"data":"` + ca + `"}}}`, Cluster{"https://kube", []byte("PEM"), ""}, ""},
-		"one that is made":     {200, `{"cluster":{"status":"CREATING"}}`, Cluster{}, "it has no endpoint yet"},
-		"one that is removed":  {200, `{"cluster":{"status":"DELETING","endpoint":"https://kube","certificateAuthority":{"data":"` + ca + `"}}}`, Cluster{}, "its status is DELETING, not ACTIVE"},
-		"a broken certificate": {200, `{"cluster":{"status":"ACTIVE","endpoint":"https://kube","certificateAuthority":{"data":"%"}}}`, Cluster{}, "reading its certificate"},
-		"none of that name":    {404, `{"message":"No cluster found for name: dev."}`, Cluster{}, "describing EKS cluster dev in cn-northwest-1: there is none of this name in that region and account; check the name and the region"},
+		"one that is there":         {200, `{"cluster":{"name":"dev","status":"ACTIVE","version":"1.37","endpoint":"https://kube","certificateAuthority":{"data":"` + ca + `"}}}`, Cluster{"https://kube", []byte("PEM"), "1.37"}, ""},
+		"one that is updated":       {200, `{"cluster":{"status":"UPDATING","endpoint":"https://kube","certificateAuthority":{"data":"` + ca + `"}}}`, Cluster{"https://kube", []byte("PEM"), ""}, ""},
+		"one that is made":          {200, `{"cluster":{"status":"CREATING"}}`, Cluster{}, "it has no endpoint yet"},
+		"one without an endpoint":   {200, `{"cluster":{"status":"ACTIVE","certificateAuthority":{"data":"` + ca + `"}}}`, Cluster{}, "it has no endpoint yet"},
+		"one without a certificate": {200, `{"cluster":{"status":"ACTIVE","endpoint":"https://kube"}}`, Cluster{}, "it has no endpoint yet"},
+		"one that is removed":       {200, `{"cluster":{"status":"DELETING","endpoint":"https://kube","certificateAuthority":{"data":"` + ca + `"}}}`, Cluster{}, "its status is DELETING, not ACTIVE"},
+		"a broken certificate":      {200, `{"cluster":{"status":"ACTIVE","endpoint":"https://kube","certificateAuthority":{"data":"%"}}}`, Cluster{}, "reading its certificate"},
+		"none of that name":         {404, `{"message":"No cluster found for name: dev."}`, Cluster{}, "describing EKS cluster dev in cn-northwest-1: there is none of this name in that region and account; check the name and the region"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -278,7 +281,7 @@ func TestTheTokenForEKS(t *testing.T) {
 
 const health = `<DescribeTargetHealthResponse><DescribeTargetHealthResult><TargetHealthDescriptions>
 <member><Target><Id>10.0.0.1</Id><Port>8080</Port></Target><TargetHealth><State>healthy</State></TargetHealth></member>
-<member><Target><Id>10.0.0.2</Id><Port>8080</Port></Target><TargetHealth><State>unhealthy</State><Reason>Target.ResponseCodeMismatch</Reason><Description>codes: [503]</Description></TargetHealth></member>
+<member><Target><Id>10.0.0.2</Id><Port>8081</Port></Target><TargetHealth><State>unhealthy</State><Reason>Target.ResponseCodeMismatch</Reason><Description>codes: [503]</Description></TargetHealth></member>
 <member><Target><Id>10.0.0.3</Id><Port>8080</Port></Target><TargetHealth><State>draining</State><Reason>Target.DeregistrationInProgress</Reason></TargetHealth></member>
 <member><Target><Id>10.0.0.4</Id></Target></member>
 </TargetHealthDescriptions></DescribeTargetHealthResult></DescribeTargetHealthResponse>`
@@ -291,7 +294,7 @@ func TestTheHealthOfTargets(t *testing.T) {
 	}
 	want := []gate.Target{
 		{ID: "10.0.0.1", Port: 8080, State: "healthy"},
-		{ID: "10.0.0.2", Port: 8080, State: "unhealthy", Reason: "Target.ResponseCodeMismatch", Description: "codes: [503]"},
+		{ID: "10.0.0.2", Port: 8081, State: "unhealthy", Reason: "Target.ResponseCodeMismatch", Description: "codes: [503]"},
 		{ID: "10.0.0.3", Port: 8080, State: "draining", Reason: "Target.DeregistrationInProgress"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -350,18 +353,21 @@ func TestThrottlingIsWaitedFor(t *testing.T) {
 	}
 }
 
-// One process shares one budget: after a burst, two calls a second.
+// One process shares one budget: after a burst of ten, two calls a second.
 func TestTheBudgetOfCalls(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &Balancer{budget: rate.NewLimiter(callsPerSecond, callsAtOnce)}
+		b := NewBalancer(awssdk.Config{Region: "cn-northwest-1", Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", ""),
+			HTTPClient: client(func(r *http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(health))}, nil
+			})})
 		began := time.Now()
-		for range callsAtOnce + 6 {
-			if err := b.budget.Wait(t.Context()); err != nil {
+		for i := range 16 {
+			if _, err := b.TargetHealth(t.Context(), "arn"); err != nil {
 				t.Fatal(err)
 			}
-		}
-		if took := time.Since(began); took != 3*time.Second {
-			t.Errorf("%d calls took %s", callsAtOnce+6, took)
+			if took, want := time.Since(began), time.Duration(max(0, i-9))*time.Second/2; took != want {
+				t.Errorf("%d calls took %s, want %s", i+1, took, want)
+			}
 		}
 	})
 }

@@ -357,6 +357,7 @@ func TestWhatTargetHealthRefuses(t *testing.T) {
 		"a caller without permission": {"AccessDenied", "describing the target health of some-group: not allowed; add the action to the role's policy: said AWS (AccessDenied)", true},
 		"a session that has ended":    {"ExpiredToken", "the AWS credentials have expired; renew them", true},
 		"a request that came late":    {"RequestExpired", "the AWS credentials have expired; renew them", true},
+		"a request without a key":     {"MissingAuthenticationToken", "AWS does not accept the credentials", true},
 		"a key that ELB cannot use":   {"AuthFailure", "AWS does not accept the credentials", true},
 		"an operation that is closed": {"UnauthorizedOperation", "not allowed; add the action", true},
 	}
