@@ -9,7 +9,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 )
 
 // The binary's limits. A CI job downloads it, and starts it several times.
@@ -46,23 +45,11 @@ func TestOutlastCompilesForEveryPlatform(t *testing.T) {
 	}
 }
 
-// start runs outlast version and tells how long it took and what memory it held.
-func start(t testing.TB, program string) (time.Duration, float64) {
-	t.Helper()
-	cmd := exec.Command(program, "version")
-	began := time.Now()
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("outlast version: %v: %s", err, out)
-	}
-	return time.Since(began), float64(maxRSS(cmd.ProcessState)) / 1024
-}
-
 func TestOutlastStartsInLittleMemory(t *testing.T) {
 	least := 1e9
 	program := build(t)
 	for range 5 {
-		_, mib := start(t, program)
-		least = min(least, mib)
+		least = min(least, held(t, program))
 	}
 	if least == 0 {
 		t.Skipf("this test does not know a process's memory on %s", runtime.GOOS)
@@ -77,11 +64,12 @@ func TestOutlastStartsInLittleMemory(t *testing.T) {
 // anything; the aim is 30 ms.
 func BenchmarkVersion(b *testing.B) {
 	program := build(b)
-	var mib float64
 	for b.Loop() {
-		_, mib = start(b, program)
+		if out, err := exec.Command(program, "version").CombinedOutput(); err != nil {
+			b.Fatalf("outlast version: %v: %s", err, out)
+		}
 	}
-	b.ReportMetric(mib, "MiB")
+	b.ReportMetric(held(b, program), "MiB")
 	b.ReportMetric(float64(b.Elapsed().Milliseconds())/float64(b.N), "ms/start")
 }
 

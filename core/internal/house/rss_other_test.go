@@ -4,7 +4,7 @@
 
 package house
 
-import "os"
+import "testing"
 
-// maxRSS is not known here.
-func maxRSS(*os.ProcessState) int64 { return 0 }
+// held is not known here.
+func held(testing.TB, string) float64 { return 0 }
