@@ -30,6 +30,7 @@ type World struct {
 	TempDir  string   // for layouts, sockets and logs; must exist
 	CacheDir string   // keeps a child buildkitd's cache between runs; empty: TempDir
 	UID      int
+	CA       string // PEM file of authorities; RUN lines may mount it as the secret ca-bundle
 }
 
 // getenv reads one variable of Environ.

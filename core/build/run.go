@@ -39,6 +39,7 @@ func (b Builder) buildctl(ctx context.Context, w World, opt Options, address, la
 	if opt.NoCache {
 		args = append(args, "--no-cache")
 	}
+	args = append(args, w.secrets()...)
 	return w.run(ctx, p, b.tools["buildctl"], args...)
 }
 
@@ -61,7 +62,16 @@ func (b Builder) buildx(ctx context.Context, w World, opt Options, output []stri
 	if opt.NoCache {
 		args = append(args, "--no-cache")
 	}
+	args = append(args, w.secrets()...)
 	return w.run(ctx, p, b.tools["docker"], append(args, opt.Context)...)
+}
+
+// secrets are files that RUN lines may mount, which no layer keeps.
+func (w World) secrets() []string {
+	if w.CA == "" {
+		return nil
+	}
+	return []string{"--secret", "id=ca-bundle,src=" + w.CA}
 }
 
 // engine builds with the Docker engine's own BuildKit: into the engine's store

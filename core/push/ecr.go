@@ -4,6 +4,7 @@ package push
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/base64"
 	"errors"
 	"fmt"
@@ -37,19 +38,30 @@ type authenticator interface {
 	renew(refused string)
 }
 
+// transport is the library's, with other authorities when there are some.
+func (opt Options) transport() http.RoundTripper {
+	base, ok := remote.DefaultTransport.(*http.Transport)
+	if opt.CA == nil || !ok {
+		return remote.DefaultTransport
+	}
+	t := base.Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: opt.CA, MinVersion: tls.VersionTLS12}
+	return t
+}
+
 // open finds a repository and the login to it.
 func open(ctx context.Context, client ECR, opt Options) (repository, error) {
-	r := repository{agent: opt.UserAgent, transport: remote.DefaultTransport}
+	r := repository{agent: opt.UserAgent, transport: opt.transport()}
 	host, path := splitHost(opt.Repository)
 	if path == "" {
 		return r, fmt.Errorf("pushing image %q: no repository is given; set repository in outlast.yaml", opt.Name)
 	}
 	if host == "" {
-		return r.openECR(ctx, client, opt.Name, "", path)
+		return r.openECR(ctx, client, opt, "", path)
 	}
 	// A full address may be ECR's or any other's; ECR itself knows.
 	if client != nil {
-		if ecrRepo, err := r.openECR(ctx, client, opt.Name, host, path); err == nil {
+		if ecrRepo, err := r.openECR(ctx, client, opt, host, path); err == nil {
 			return ecrRepo, nil
 		} else if !errors.Is(err, errOtherRegistry) && looksLikeECR(host) {
 			return r, err
@@ -92,25 +104,25 @@ func looksLikeECR(host string) bool {
 
 var errOtherRegistry = errors.New("not this account's ECR registry")
 
-func (r repository) openECR(ctx context.Context, client ECR, image, host, path string) (repository, error) {
-	login := &ecrLogin{ctx: ctx, client: client}
+func (r repository) openECR(ctx context.Context, client ECR, opt Options, host, path string) (repository, error) {
+	login := &ecrLogin{ctx: ctx, client: client, learn: opt.Learn}
 	endpoint, err := login.endpoint()
 	if err != nil {
-		return r, fmt.Errorf("pushing image %q: %w", image, err)
+		return r, fmt.Errorf("pushing image %q: %w", opt.Name, err)
 	}
 	if host != "" && host != endpoint.Host {
-		return r, fmt.Errorf("pushing image %q: %s: %w, which is %s", image, host, errOtherRegistry, endpoint.Host)
+		return r, fmt.Errorf("pushing image %q: %s: %w, which is %s", opt.Name, host, errOtherRegistry, endpoint.Host)
 	}
 	full, err := lookUp(ctx, client, endpoint.Host, path)
 	if err != nil {
-		return r, fmt.Errorf("pushing image %q: %w", image, err)
+		return r, fmt.Errorf("pushing image %q: %w", opt.Name, err)
 	}
 	var opts []name.Option
 	if endpoint.Scheme == "http" { // a local registry; ECR says https
 		opts = append(opts, name.Insecure)
 	}
 	if r.name, err = name.NewRepository(full, opts...); err != nil {
-		return r, fmt.Errorf("pushing image %q: reading the repository: %w", image, err)
+		return r, fmt.Errorf("pushing image %q: reading the repository: %w", opt.Name, err)
 	}
 	r.auth, r.transport = login, &relogin{next: r.transport, login: login}
 	return r, nil
@@ -161,6 +173,7 @@ func classify(err error, what string) error {
 type ecrLogin struct {
 	ctx    context.Context //nolint:containedctx // authn.Authenticator has no context of its own
 	client ECR
+	learn  func(string) // may be nil
 	mu     sync.Mutex
 	host   *url.URL
 	config authn.AuthConfig
@@ -198,6 +211,10 @@ func (l *ecrLogin) fetch() error {
 		return fmt.Errorf("asking ECR for a login: its endpoint %q is no address", *data.ProxyEndpoint)
 	}
 	l.config = authn.AuthConfig{Username: user, Password: password}
+	if l.learn != nil {
+		l.learn(password)
+		l.learn(*data.AuthorizationToken)
+	}
 	if l.ends = time.Now().Add(time.Hour); data.ExpiresAt != nil {
 		l.ends = *data.ExpiresAt
 	}

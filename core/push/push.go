@@ -10,6 +10,7 @@ package push
 import (
 	"bytes"
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -40,6 +41,8 @@ type Options struct {
 	Tag        string // one tag besides the digest
 	Reuse      bool   // a Tag that is there already is taken as it is: tags that name a commit
 	UserAgent  string
+	CA         *x509.CertPool // trusted authorities; nil: the system's
+	Learn      func(string)   // told of each password of the registry, so that it can be hidden; may be nil
 	Observe    event.Func
 }
 
@@ -242,12 +245,28 @@ func (r repository) write(ctx context.Context, img image, opt Options, t http.Ro
 		}
 		return remote.Write(tag, img.plain, r.options(ctx, t)...)
 	}
-	err := once()
-	var status *transport.Error
-	if errors.As(err, &status) && strings.Contains(status.Error(), "BLOB_UNKNOWN") {
-		err = once()
+	done := make(chan error, 1)
+	go func() {
+		err := once()
+		var status *transport.Error
+		if errors.As(err, &status) && strings.Contains(status.Error(), "BLOB_UNKNOWN") {
+			err = once()
+		}
+		done <- err
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
 	}
-	return err
+	// The library ends at once, too, unless it sleeps between two tries, which may
+	// take longer than a CI waits for a cancelled job.
+	select {
+	case err := <-done:
+		return err
+	case <-time.After(time.Second):
+		return context.Cause(ctx)
+	}
 }
 
 // explain sorts a registry's errors.

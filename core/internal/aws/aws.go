@@ -8,16 +8,19 @@ package aws
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"net/http"
 	"strings"
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
-	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
 	ekstypes "github.com/aws/aws-sdk-go-v2/service/eks/types"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -27,10 +30,11 @@ import (
 
 // Options say as whom and where. Empty fields are the SDK's default chain.
 type Options struct {
-	Region, Profile     string
-	RoleARN, ExternalID string
-	SessionName         string // of the assumed role; empty: outlast
-	UserAgent           string
+	Region, Profile string
+	UserAgent       string
+	CA              *x509.CertPool // trusted authorities; nil: AWS_CA_BUNDLE's or the system's
+	Learn           func(string)   // told of each secret of a session, so that it can be hidden; may be nil
+	Role            Role
 }
 
 // AuthError is a login that failed or a permission that lacks.
@@ -49,6 +53,11 @@ func Load(ctx context.Context, opt Options) (awssdk.Config, error) {
 		}),
 		config.WithAppID(opt.UserAgent),
 	}
+	if opt.CA != nil {
+		load = append(load, config.WithHTTPClient(awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+			t.TLSClientConfig = &tls.Config{RootCAs: opt.CA, MinVersion: tls.VersionTLS12}
+		})))
+	}
 	if opt.Region != "" {
 		load = append(load, config.WithRegion(opt.Region))
 	}
@@ -62,19 +71,25 @@ func Load(ctx context.Context, opt Options) (awssdk.Config, error) {
 	if cfg.Region == "" {
 		return cfg, &AuthError{errors.New("reading the AWS configuration: no region is set; give --region, region in outlast.yaml, or AWS_REGION")}
 	}
-	if opt.RoleARN != "" {
-		name := opt.SessionName
-		if name == "" {
-			name = "outlast"
-		}
-		cfg.Credentials = awssdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), opt.RoleARN, func(o *stscreds.AssumeRoleOptions) {
-			o.RoleSessionName = name
-			if opt.ExternalID != "" {
-				o.ExternalID = &opt.ExternalID
-			}
-		}))
+	cfg.Credentials = opt.Role.on(cfg)
+	if opt.Learn != nil {
+		cfg.Credentials = learning{cfg.Credentials, opt.Learn}
 	}
 	return cfg, nil
+}
+
+// learning tells of each secret that it hands on.
+type learning struct {
+	awssdk.CredentialsProvider
+	learn func(string)
+}
+
+// Retrieve is called for each request.
+func (l learning) Retrieve(ctx context.Context) (awssdk.Credentials, error) {
+	c, err := l.CredentialsProvider.Retrieve(ctx)
+	l.learn(c.SecretAccessKey)
+	l.learn(c.SessionToken)
+	return c, err
 }
 
 // Identity is who the credentials belong to.
@@ -83,6 +98,10 @@ type Identity struct{ Account, ARN string }
 // WhoAmI asks STS, which tells missing, wrong and expired credentials apart.
 func WhoAmI(ctx context.Context, cfg awssdk.Config) (Identity, error) {
 	if _, err := cfg.Credentials.Retrieve(ctx); err != nil {
+		var auth *AuthError
+		if errors.As(err, &auth) { // the CI gave no token
+			return Identity{}, auth
+		}
 		var api smithy.APIError
 		if errors.As(err, &api) { // there are some, but STS gives no role for them
 			return Identity{}, &AuthError{explain(err, "getting a role's credentials (the role must trust the caller)", "in "+cfg.Region)}
@@ -162,6 +181,8 @@ func explain(err error, verb, where string) error {
 		return &AuthError{fmt.Errorf("%s: the AWS credentials have expired; renew them: %s", what, said)}
 	case "InvalidClientTokenId", "UnrecognizedClientException", "SignatureDoesNotMatch", "InvalidSignatureException", "MissingAuthenticationToken", "MissingAuthenticationTokenException", "AuthFailure":
 		return &AuthError{fmt.Errorf("%s: AWS does not accept the credentials (wrong key, or the key of another partition): %s", what, said)}
+	case "InvalidIdentityToken", "IDPRejectedClaim":
+		return &AuthError{fmt.Errorf("%s: STS does not take the CI's ID token; does the account have an IAM identity provider for its issuer, and does that list the token's audience? %s", what, said)}
 	case "AccessDenied", "AccessDeniedException", "UnauthorizedOperation":
 		return &AuthError{fmt.Errorf("%s: not allowed; add the action to the role's policy: %s", what, said)}
 	case "ResourceNotFoundException":

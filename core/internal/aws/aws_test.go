@@ -127,34 +127,6 @@ func TestWhereTheRegionAndTheKeyComeFrom(t *testing.T) {
 	}
 }
 
-func TestARoleIsAssumedOnTop(t *testing.T) {
-	sts := newService(t, func(_ int, form url.Values, _ string) (int, string) {
-		if form.Get("Action") == "AssumeRole" {
-			return http.StatusOK, `<AssumeRoleResponse><AssumeRoleResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleResult></AssumeRoleResponse>`
-		}
-		return http.StatusOK, `<GetCallerIdentityResponse><GetCallerIdentityResult><Arn>arn:aws-cn:sts::111122223333:assumed-role/deploy/outlast</Arn><Account>111122223333</Account></GetCallerIdentityResult></GetCallerIdentityResponse>`
-	})
-	bare(t, "AWS_REGION=cn-northwest-1", "AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=secret", "AWS_ENDPOINT_URL_STS="+sts.URL)
-	cfg, err := Load(t.Context(), Options{RoleARN: "role-arn", ExternalID: "ours"})
-	if err != nil {
-		t.Fatal(err)
-	}
-	who, err := WhoAmI(t.Context(), cfg)
-	if err != nil || who.Account != "111122223333" || !strings.Contains(who.ARN, "assumed-role/deploy") {
-		t.Fatalf("%+v, %v", who, err)
-	}
-	first := sts.asked[0]
-	if first.Get("RoleArn") != "role-arn" || first.Get("ExternalId") != "ours" || first.Get("RoleSessionName") != "outlast" {
-		t.Errorf("asked: %v", first)
-	}
-	if !strings.Contains(sts.headers[1].Get("Authorization"), "Credential=ASIAROLE/") {
-		t.Errorf("the second call was signed by %s", sts.headers[1].Get("Authorization"))
-	}
-	if _, err := Load(t.Context(), Options{RoleARN: "role-arn"}); err != nil || len(sts.asked) != 2 {
-		t.Errorf("loading alone asked for something: %v", err)
-	}
-}
-
 func TestWhatSTSSaysOfALogin(t *testing.T) {
 	cases := map[string]struct {
 		code, said string

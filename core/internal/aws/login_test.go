@@ -61,7 +61,7 @@ region = cn-northwest-1
 source_profile = base
 role_arn = arn:aws-cn:iam::111122223333:role/first
 `)
-	cfg, err := Load(t.Context(), Options{Profile: "first", RoleARN: "arn:aws-cn:iam::444455556666:role/second", SessionName: "ci-42"})
+	cfg, err := Load(t.Context(), Options{Profile: "first", Role: Role{ARN: "arn:aws-cn:iam::444455556666:role/second", Session: "ci-42"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,7 +129,7 @@ func TestARoleThatSTSDoesNotGive(t *testing.T) {
 				return http.StatusForbidden, queryError(c.code, "said AWS")
 			})
 			bare(t, "AWS_REGION=cn-northwest-1", "AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=secret", "AWS_ENDPOINT_URL_STS="+sts.URL)
-			cfg, err := Load(t.Context(), Options{RoleARN: "role-arn"})
+			cfg, err := Load(t.Context(), Options{Role: Role{ARN: "role-arn"}})
 			if err != nil {
 				t.Fatal(err)
 			}

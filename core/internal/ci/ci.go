@@ -4,6 +4,11 @@
 // a machine that is none of them, git answers for commit and branch.
 package ci
 
+import (
+	"net/http"
+	"strings"
+)
+
 // Facts is what a CI says about the run. Empty fields are unknown.
 type Facts struct {
 	Host        string `json:"host,omitempty"` // github, gitlab, circleci, codebuild, jenkins; "" on a plain terminal
@@ -17,6 +22,23 @@ type Facts struct {
 	// Stranger says why the checkout is not to be trusted with what this job may
 	// do: it is somebody else's, and the credentials are ours.
 	Stranger string `json:"stranger,omitempty"`
+}
+
+// World is what a host's surfaces work with.
+type World struct {
+	Environ []string
+	Dir     string
+	Client  *http.Client // for the CI's own API
+}
+
+// Getenv reads one variable.
+func (w World) Getenv(name string) string {
+	for _, pair := range w.Environ {
+		if v, ok := strings.CutPrefix(pair, name+"="); ok {
+			return v
+		}
+	}
+	return ""
 }
 
 // hosts in the order they are asked: a runner of one system may run inside a

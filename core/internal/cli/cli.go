@@ -47,7 +47,7 @@ func ErrTerminated() error { return errTerminated }
 
 // Main runs one command and gives its exit code.
 func Main(ctx context.Context, env Env) int {
-	app := &app{env: env}
+	app := &app{env: env, secrets: newSecrets(env.Environ)}
 	root := app.command()
 	root.SetArgs(env.Args)
 	root.SetOut(env.Stdout)
@@ -55,15 +55,16 @@ func Main(ctx context.Context, env Env) int {
 	err := root.ExecuteContext(ctx)
 	code, _ := explain(ctx, err)
 	if err != nil && !app.told {
-		fmt.Fprintf(env.Stderr, "outlast: %v\n", err)
+		fmt.Fprintf(env.Stderr, "outlast: %s\n", app.secrets.mask(err.Error()))
 	}
 	return code
 }
 
 // app is one call: told is set when the error has been shown already.
 type app struct {
-	env  Env
-	told bool
+	env     Env
+	secrets *secrets
+	told    bool
 }
 
 const about = `Outlast ships a container to Kubernetes behind an AWS load balancer without losing a request:

@@ -49,6 +49,14 @@ func (c *call) config() (core.Config, error) {
 		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.facts.PullRequest, c.command)
 	}
 	var err error
+	if c.trusted, err = c.authorities(); err != nil {
+		return cfg, err
+	}
+	if cfg.To != "build" && cfg.To != "render" { // which ask nobody
+		if c.role, err = c.becomes(); err != nil {
+			return cfg, err
+		}
+	}
 	if cfg.Images, cfg.Render.Images, err = c.images(cfg.Run.App); err != nil {
 		return cfg, err
 	}
@@ -134,7 +142,8 @@ func (c *call) image(img config.Image, args map[string]string) core.Image {
 	maps.Copy(all, args)
 	out := core.Image{
 		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: firstOf(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
-		Push:  push.Options{Name: img.Name, Repository: firstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.app.env.Version},
+		Push: push.Options{Name: img.Name, Repository: firstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.app.env.Version,
+			CA: c.trusted, Learn: c.app.secrets.add},
 	}
 	// The checkout is the commit that is shipped, and nothing in it differs.
 	clean := !c.inGit || !c.git.Dirty && strings.HasPrefix(c.git.Commit, c.facts.Commit)
@@ -244,12 +253,12 @@ func (c *call) clients(cfg core.Config) core.Clients {
 		if loaded != nil {
 			return *loaded, nil
 		}
-		sdk, err := aws.Load(ctx, aws.Options{Region: s.Text("region"), Profile: s.Text("profile"), RoleARN: s.Text("role-arn"), ExternalID: s.Text("external-id"), UserAgent: "outlast"})
+		sdk, err := aws.Load(ctx, aws.Options{Region: s.Text("region"), Profile: s.Text("profile"), UserAgent: "outlast", CA: c.trusted, Learn: c.app.secrets.add, Role: c.role})
 		if err != nil {
 			return sdk, err
 		}
 		if _, err := aws.WhoAmI(ctx, sdk); err != nil {
-			return sdk, err
+			return sdk, c.hint(err)
 		}
 		loaded = &sdk
 		return sdk, nil

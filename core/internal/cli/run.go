@@ -4,6 +4,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/aws"
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
@@ -32,6 +34,9 @@ type call struct {
 	inGit    bool
 	outDir   string
 	report   string // path of report.json
+	role     aws.Role
+	noToken  string         // why the CI gives no ID token, when role-arn could have used one
+	trusted  *x509.CertPool // nil: the system's authorities
 }
 
 // run settles the inputs, runs the stages and writes what they leave.
@@ -59,6 +64,9 @@ func (a *app) run(ctx context.Context, command string, flags map[string][]string
 	}
 	if cfg.World.TempDir, err = os.MkdirTemp("", "outlast-"); err != nil {
 		return fmt.Errorf("making a temporary folder: %w", err)
+	}
+	if err := c.trust(&cfg); err != nil {
+		return err
 	}
 	if cfg.To != "build" { // whose layout is its result
 		defer os.RemoveAll(cfg.World.TempDir)
@@ -165,7 +173,7 @@ func (c *call) prior(from string) (core.Report, error) {
 // whatever happened.
 func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
 	env := c.app.env
-	mask := c.masker()
+	mask := c.app.secrets.mask
 	live := env.Live && c.facts.Host == "" && c.settings.Text("progress") != "plain" || c.settings.Text("progress") == "live"
 	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask})
 	log, err := newEventLog(filepath.Join(c.outDir, "events.ndjson"), mask)
@@ -199,7 +207,7 @@ func (c *call) publish(r core.Report) error {
 	for _, o := range output.Outputs() {
 		pairs = append(pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
 	}
-	return ci.Publish(c.app.env.Getenv, pairs, c.masker()(output.Summary(r)))
+	return ci.Publish(c.app.env.Getenv, pairs, c.app.secrets.mask(output.Summary(r)))
 }
 
 // greet says what is about to happen, and what looks wrong about it.
@@ -316,15 +324,4 @@ func (l *eventLog) close() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return errors.Join(l.err, l.file.Close())
-}
-
-// masker hides the secrets that the environment holds.
-func (c *call) masker() func(string) string {
-	var pairs []string
-	for _, name := range []string{"AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "ACTIONS_ID_TOKEN_REQUEST_TOKEN", "CIRCLE_OIDC_TOKEN", "CIRCLE_OIDC_TOKEN_V2", "CI_JOB_TOKEN", "GITHUB_TOKEN"} {
-		if v := c.app.env.Getenv(name); len(v) >= 8 {
-			pairs = append(pairs, v, "***")
-		}
-	}
-	return strings.NewReplacer(pairs...).Replace
 }

@@ -54,7 +54,7 @@ func TestTheBuildspec(t *testing.T) {
 	if b.Version != "0.2" || b.Reports["outlast"].Format != "JUNITXML" || b.Reports["outlast"].Base != ".outlast" {
 		t.Errorf("%+v", b)
 	}
-	for _, in := range inputs.All() {
+	for _, in := range renamed() {
 		if v, ok := b.Env.Variables[in.Variable()]; !ok || v != "" {
 			t.Errorf("%s: %q, %t; no default may live in a wrapper", in.Variable(), v, ok)
 		}

@@ -78,12 +78,16 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	_, body, _ := strings.Cut(string(script), "\n") // its first line names the shell
 	view := struct {
 		Header, Script, Run string
-		Inputs              []row
+		Inputs, Secrets     []row // a secret is a variable only, and no wrapper renames it
 		Outputs             []output.Output
 	}{Header: header, Script: body, Outputs: output.Outputs()}
 	for _, g := range table {
 		for _, in := range g.Inputs {
-			view.Inputs = append(view.Inputs, row{in})
+			if in.Secret {
+				view.Secrets = append(view.Secrets, row{in})
+			} else {
+				view.Inputs = append(view.Inputs, row{in})
+			}
 		}
 	}
 	run, err := fill("run.sh", view)

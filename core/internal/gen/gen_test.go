@@ -111,7 +111,7 @@ func TestTheAction(t *testing.T) {
 		t.Fatal(err)
 	}
 	step := action.Runs.Steps[0]
-	for _, in := range inputs.All() {
+	for _, in := range renamed() {
 		got, ok := action.Inputs[in.Name]
 		if !ok || got.Required || got.Default != nil || !strings.Contains(got.Description, "Unset: "+in.Unset) {
 			t.Errorf("input %s: %+v; no default may live in a wrapper", in.Name, got)
@@ -120,8 +120,8 @@ func TestTheAction(t *testing.T) {
 			t.Errorf("%s=%q", in.Variable(), step.Env[in.Variable()])
 		}
 	}
-	if len(action.Inputs) != len(inputs.All()) || len(step.Env) != len(inputs.All())+1 {
-		t.Errorf("%d inputs, %d variables, %d rows", len(action.Inputs), len(step.Env), len(inputs.All()))
+	if len(action.Inputs) != len(renamed()) || len(step.Env) != len(renamed())+1 {
+		t.Errorf("%d inputs, %d variables, %d rows", len(action.Inputs), len(step.Env), len(renamed()))
 	}
 	for _, o := range output.Outputs() {
 		if action.Outputs[o.Name].Value != "${{ steps.outlast.outputs."+o.Name+" }}" {
@@ -158,6 +158,27 @@ func TestTheRunScriptBecomesOutlast(t *testing.T) {
 	if check, err := exec.LookPath("shellcheck"); err == nil {
 		if out, err := exec.Command(check, "--shell=sh", m.script).CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
+		}
+	}
+}
+
+// renamed are the inputs that wrappers rename: all but the secrets, which are
+// variables only.
+func renamed() []inputs.Input {
+	return slices.DeleteFunc(inputs.All(), func(in inputs.Input) bool { return in.Secret })
+}
+
+func TestASecretIsAVariableAndNoInput(t *testing.T) {
+	made := generated(t, append(slices.Clone(inputs.Table), inputs.Group{Title: "More", Inputs: []inputs.Input{
+		{Name: "brand-new", Kind: inputs.Text, Stages: "all", Doc: "new", Unset: "none", Secret: true}}}))
+	for path, text := range made {
+		if readme := strings.HasSuffix(path, "README.md"); readme != strings.Contains(string(text), "OUTLAST_BRAND_NEW") {
+			t.Errorf("%s: named: %v", path, !readme)
+		}
+		for _, name := range []string{"brand-new", "brand_new", "brandNew", "INPUT_BRAND_NEW", " BRAND_NEW"} {
+			if strings.Contains(string(text), name) {
+				t.Errorf("%s has it as %s", path, name)
+			}
 		}
 	}
 }

@@ -47,7 +47,7 @@ func TestTheComponent(t *testing.T) {
 		t.Fatal(err)
 	}
 	job := jobs["$[[ inputs.job_name ]]"]
-	for _, in := range inputs.All() {
+	for _, in := range renamed() {
 		name := row{in}.Snake()
 		got := head.Spec.Inputs[name]
 		if got.Default != "" || !strings.Contains(got.Description, "Unset: "+in.Unset) {
@@ -57,8 +57,8 @@ func TestTheComponent(t *testing.T) {
 			t.Errorf("%s: %+v", in.Variable(), v)
 		}
 	}
-	if len(job.Variables) != len(inputs.All()) || len(head.Spec.Inputs) != len(inputs.All())+4 {
-		t.Errorf("%d inputs, %d variables, %d rows", len(head.Spec.Inputs), len(job.Variables), len(inputs.All()))
+	if len(job.Variables) != len(renamed()) || len(head.Spec.Inputs) != len(renamed())+4 {
+		t.Errorf("%d inputs, %d variables, %d rows", len(head.Spec.Inputs), len(job.Variables), len(renamed()))
 	}
 	if len(job.Script) != 1 || strings.Contains(job.Script[0], "$[[") {
 		t.Errorf("an input in script is a way in for anybody's text")

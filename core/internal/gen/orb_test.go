@@ -118,7 +118,7 @@ func TestTheOrbKnowsEveryInput(t *testing.T) {
 	if err := job.Steps[1].Decode(&handed); err != nil {
 		t.Fatal(err)
 	}
-	for _, in := range inputs.All() {
+	for _, in := range renamed() {
 		name := row{in}.Snake()
 		for _, e := range []element{command, job} {
 			if p := e.Parameters[name]; p.Type != "string" || p.Default != "" || !strings.Contains(p.Description, "Unset: "+in.Unset) {
@@ -129,8 +129,8 @@ func TestTheOrbKnowsEveryInput(t *testing.T) {
 			t.Errorf("the job does not hand %s to the command", name)
 		}
 	}
-	if len(command.Parameters) != len(inputs.All()) || len(job.Parameters) != len(inputs.All())+1 {
-		t.Errorf("%d and %d parameters for %d rows", len(command.Parameters), len(job.Parameters), len(inputs.All()))
+	if len(command.Parameters) != len(renamed()) || len(job.Parameters) != len(renamed())+1 {
+		t.Errorf("%d and %d parameters for %d rows", len(command.Parameters), len(job.Parameters), len(renamed()))
 	}
 }
 

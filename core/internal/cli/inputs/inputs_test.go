@@ -99,9 +99,9 @@ func TestHelpNamesEveryInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, in := range All() {
-		if in.Stages == getOutlast {
+		if in.Stages == getOutlast || in.Secret {
 			if in.ReadBy("deploy") || strings.Contains(help, "--"+in.Name+" ") || !strings.Contains(b.String(), in.Variable()) {
-				t.Errorf("%s is no flag, but a variable", in.Name)
+				t.Errorf("%s is no flag, but a variable: help says otherwise", in.Name)
 			}
 			continue
 		}

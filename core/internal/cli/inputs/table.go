@@ -21,6 +21,7 @@ type Input struct {
 	Doc     string   // one line
 	Unset   string   // what holds when it is unset
 	Rare    bool     // left out of `deploy --help`, which fits a screen
+	Secret  bool     // a variable only: flags and files and most CIs' inputs are seen by others
 	Aliases []string // other names that people know from other tools; flags and variables only
 }
 
@@ -53,10 +54,10 @@ func variable(name string) string {
 // Names are the input's flags: its own name, then its aliases.
 func (in Input) Names() []string { return append([]string{in.Name}, in.Aliases...) }
 
-// ReadBy tells whether a command's stages read the input.
+// ReadBy tells whether a command has the input as a flag.
 func (in Input) ReadBy(command string) bool {
 	switch {
-	case in.Stages == getOutlast:
+	case in.Stages == getOutlast || in.Secret:
 		return false
 	case in.Name == "from" || in.Name == "to":
 		return command == "deploy"
@@ -95,9 +96,17 @@ var Table = []Group{
 	{"AWS and the cluster", []Input{
 		{Name: "region", Key: "region", Kind: Text, Stages: "push apply gate", Doc: "AWS region", Unset: "what the AWS SDK finds (AWS_REGION, profile)", Aliases: []string{"aws-region"}},
 		{Name: "cluster-name", Key: "clusterName", Kind: Text, Stages: "apply gate", Doc: "EKS cluster", Unset: "the kubeconfig, or the account of the pod", Aliases: []string{"cluster", "eks-cluster", "eks-cluster-name"}},
-		{Name: "role-arn", Key: "roleArn", Kind: Text, Stages: "push apply gate", Doc: "AWS role to assume on top of the credentials found", Unset: "none", Aliases: []string{"role", "role-to-assume", "aws-role-arn"}},
-		{Name: "external-id", Key: "externalId", Kind: Text, Stages: "push apply gate", Doc: "external id for role-arn", Unset: "none", Rare: true, Aliases: []string{"role-external-id"}},
+		{Name: "role-arn", Key: "roleArn", Kind: Text, Stages: "push apply gate", Doc: "AWS role to become, see identity", Unset: "none", Aliases: []string{"role", "role-to-assume", "aws-role-arn"}},
+		{Name: "identity", Key: "identity", Kind: Choice, Choices: []string{"auto", "ci", "aws"}, Stages: "push apply gate", Doc: "who becomes role-arn: the CI by its ID token, or AWS credentials", Unset: "auto: ci when it gives a token and the job has no AWS key, profile or token file", Rare: true},
+		{Name: "chain-role-arn", Key: "chainRoleArn", Kind: Text, Stages: "push apply gate", Doc: "second AWS role, assumed by role-arn (role chaining)", Unset: "none", Rare: true, Aliases: []string{"target-role-arn"}},
+		{Name: "external-id", Key: "externalId", Kind: Text, Stages: "push apply gate", Doc: "external id for the role that is assumed last", Unset: "none", Rare: true, Aliases: []string{"role-external-id"}},
+		{Name: "role-session-name", Key: "roleSessionName", Kind: Text, Stages: "push apply gate", Doc: "name of the role's session in CloudTrail", Unset: "outlast", Rare: true},
+		{Name: "role-duration", Key: "roleDuration", Kind: Duration, Stages: "push apply gate", Doc: "life of a role's session, which is renewed in time", Unset: "1h", Rare: true, Aliases: []string{"role-duration-seconds"}},
+		{Name: "id-token-audience", Key: "idTokenAudience", Kind: Text, Stages: "push apply gate", Doc: "audience of the CI's ID token", Unset: "the host of STS in the region's partition; on CircleCI the organization id", Rare: true, Aliases: []string{"audience", "oidc-audience"}},
+		{Name: "id-token", Kind: Text, Stages: "push apply gate", Doc: "ID token (a JWT) for role-arn", Unset: "what the CI gives", Secret: true},
+		{Name: "id-token-cn", Kind: Text, Stages: "push apply gate", Doc: "the same with the audience of the AWS partition of China; taken when the region is there", Unset: "none", Secret: true},
 		{Name: "profile", Key: "profile", Kind: Text, Stages: "push apply gate", Doc: "AWS profile", Unset: "the SDK's default", Rare: true, Aliases: []string{"aws-profile"}},
+		{Name: "ca-bundle", Key: "caBundle", Kind: Text, Stages: "all", Doc: "PEM file of more authorities to trust", Unset: "AWS_CA_BUNDLE", Rare: true, Aliases: []string{"ca-cert", "custom-ca-bundle"}},
 		{Name: "kubeconfig", Key: "kubeconfig", Kind: Text, Stages: "apply gate", Doc: "kubeconfig file, when cluster-name is unset", Unset: "KUBECONFIG, then ~/.kube/config, then the pod's account", Rare: true},
 		{Name: "kube-context", Key: "kubeContext", Kind: Text, Stages: "apply gate", Doc: "context of the kubeconfig", Unset: "its current one", Rare: true, Aliases: []string{"context-name"}},
 	}},
@@ -132,6 +141,7 @@ var Table = []Group{
 		{Name: "report", Kind: Text, Stages: "all", Doc: "report.json of the earlier stages' job, and of this one", Unset: "report.json of output-dir"},
 		{Name: "progress", Kind: Choice, Choices: []string{"auto", "live", "plain"}, Stages: "all", Doc: "live table or plain lines", Unset: "auto, live in a terminal outside CI"},
 		{Name: "output-dir", Kind: Text, Stages: "all", Doc: "folder for the report and its companions", Unset: ".outlast", Rare: true},
+		{Name: "gitlab-token", Kind: Text, Stages: "all", Doc: "GitLab project access token with the scope api, for the note on a merge request and the deployment's status", Unset: "neither is written", Secret: true},
 	}},
 	{"How a wrapper finds the program", []Input{
 		{Name: "binary", Kind: Text, Stages: getOutlast, Doc: "path of an outlast program", Unset: "outlast on PATH, then the release that the wrapper belongs to"},
