@@ -102,7 +102,15 @@ func (w *world) serveAWS(rw http.ResponseWriter, r *http.Request) {
 		rw.WriteHeader(http.StatusBadRequest)
 		fmt.Fprintf(rw, `{"__type":%q,"message":%q}`, kind, message)
 	}
-	if !strings.Contains(auth, "Credential=AKIDEXAMPLE/") {
+	if r.Form.Get("Action") == "AssumeRoleWithWebIdentity" {
+		if r.Form.Get("WebIdentityToken") != "secret-id-token" || !strings.HasSuffix(r.Form.Get("RoleArn"), ":role/ci") {
+			xml(http.StatusBadRequest, `<ErrorResponse><Error><Type>Sender</Type><Code>InvalidIdentityToken</Code><Message>No OpenIDConnect provider found in your account</Message></Error></ErrorResponse>`)
+			return
+		}
+		xml(http.StatusOK, `<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>ASIAROLE</AccessKeyId><SecretAccessKey>secret-role-key</SecretAccessKey><SessionToken>secret-session</SessionToken><Expiration>2100-01-01T00:00:00Z</Expiration></Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>`)
+		return
+	}
+	if !strings.Contains(auth, "Credential=AKIDEXAMPLE/") && !strings.Contains(auth, "Credential=ASIAROLE/") {
 		xml(http.StatusForbidden, `<ErrorResponse><Error><Type>Sender</Type><Code>InvalidClientTokenId</Code><Message>The security token included in the request is invalid.</Message></Error></ErrorResponse>`)
 		return
 	}

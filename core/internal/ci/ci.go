@@ -43,7 +43,7 @@ func (w World) Getenv(name string) string {
 
 // hosts in the order they are asked: a runner of one system may run inside a
 // job of another (CodeBuild runs GitHub's), and then the inner one is right.
-var hosts = []func(func(string) string) (Facts, bool){github, gitlab, circleci, jenkins, codebuild}
+var hosts = []func(func(string) string) (Facts, bool){onGitHub, onGitLab, onCircleCI, onJenkins, onCodeBuild}
 
 // Detect reads the facts from the environment of the CI, if there is one.
 func Detect(getenv func(string) string) Facts {

@@ -31,6 +31,26 @@ func TestDetect(t *testing.T) {
 			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/pull/12/merge", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_HEAD_REF": "fix"},
 			Facts{Host: "github", PullRequest: "12", Branch: "fix"},
 		},
+		"a pull request of a fork on GitHub": {
+			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/pull/12/merge", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_HEAD_REF": "fix", "GITHUB_EVENT_PATH": "testdata/fork.json"},
+			Facts{Host: "github", PullRequest: "12", Branch: "fix", Stranger: "the pull request comes from the fork evil/web"},
+		},
+		"a pull request of the same repository": {
+			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/pull/12/merge", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_HEAD_REF": "fix", "GITHUB_BASE_REF": "main", "GITHUB_EVENT_PATH": "testdata/own.json"},
+			Facts{Host: "github", PullRequest: "12", Branch: "fix", Target: "main"},
+		},
+		"a pull request whose payload is broken": {
+			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/pull/12/merge", "GITHUB_EVENT_NAME": "pull_request", "GITHUB_HEAD_REF": "fix", "GITHUB_EVENT_PATH": "testdata/broken.json"},
+			Facts{Host: "github", PullRequest: "12", Branch: "fix", Stranger: "whose pull request this is cannot be read: failed to unmarshal event payload: unexpected end of JSON input"},
+		},
+		"a push whose payload is broken": {
+			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_NAME": "push", "GITHUB_EVENT_PATH": "testdata/broken.json"},
+			Facts{Host: "github", Branch: "main"},
+		},
+		"variables of GitHub's that are none": {
+			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main", "GITHUB_RUN_ID": "seven"},
+			Facts{Host: "github", Stranger: `the runner's variables cannot be read: strconv.ParseInt: parsing "seven": invalid syntax`},
+		},
 		"pull_request_target, whose ref is the target branch": {
 			map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main", "GITHUB_EVENT_NAME": "pull_request_target", "GITHUB_HEAD_REF": "evil"},
 			Facts{Host: "github", PullRequest: "unknown", Branch: "evil", Stranger: "pull_request_target gives the code of a pull request, maybe a stranger's, this repository's secrets; use pull_request"},

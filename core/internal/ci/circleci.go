@@ -2,8 +2,8 @@
 
 package ci
 
-// circleci: https://circleci.com/docs/reference/variables/
-func circleci(getenv func(string) string) (Facts, bool) {
+// onCircleCI: https://circleci.com/docs/reference/variables/
+func onCircleCI(getenv func(string) string) (Facts, bool) {
 	if getenv("CIRCLECI") != "true" {
 		return Facts{}, false
 	}

@@ -4,12 +4,12 @@ package ci
 
 import "strings"
 
-// codebuild: https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
+// onCodeBuild: https://docs.aws.amazon.com/codebuild/latest/userguide/build-env-ref-env-vars.html
 //
 // CodePipeline gives no branch: CODEBUILD_WEBHOOK_HEAD_REF is set for webhook
 // builds only, and CODEBUILD_SOURCE_VERSION may be a branch, a commit or an
 // object of the artifact store. Outlast's own branch input fills the gap.
-func codebuild(getenv func(string) string) (Facts, bool) {
+func onCodeBuild(getenv func(string) string) (Facts, bool) {
 	if getenv("CODEBUILD_BUILD_ID") == "" {
 		return Facts{}, false
 	}

@@ -2,9 +2,9 @@
 
 package ci
 
-// gitlab: https://docs.gitlab.com/ci/variables/predefined_variables/ ; the same
+// onGitLab: https://docs.gitlab.com/ci/variables/predefined_variables/ ; the same
 // on gitlab.cn (JiHu) and self-managed instances.
-func gitlab(getenv func(string) string) (Facts, bool) {
+func onGitLab(getenv func(string) string) (Facts, bool) {
 	if getenv("GITLAB_CI") != "true" {
 		return Facts{}, false
 	}

@@ -9,7 +9,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -66,8 +68,13 @@ func (w World) circleciToken(ctx context.Context, audience string) (string, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
 	defer cancel()
-	program, err := exec.LookPath("circleci")
-	if err != nil {
+	program := ""
+	for _, dir := range filepath.SplitList(w.Getenv("PATH")) {
+		if info, err := os.Stat(filepath.Join(dir, "circleci")); err == nil && !info.IsDir() && program == "" {
+			program = filepath.Join(dir, "circleci")
+		}
+	}
+	if program == "" {
 		return "", errors.New("the program circleci, which every CircleCI job has, is not on PATH")
 	}
 	cmd := exec.CommandContext(ctx, program, "run", "oidc", "get", "--claims", string(claims))

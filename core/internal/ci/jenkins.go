@@ -4,9 +4,9 @@ package ci
 
 import "strings"
 
-// jenkins: https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables,
+// onJenkins: https://www.jenkins.io/doc/book/pipeline/jenkinsfile/#using-environment-variables,
 // the git plugin's GIT_COMMIT and GIT_BRANCH, the multibranch plugin's BRANCH_NAME and CHANGE_ID.
-func jenkins(getenv func(string) string) (Facts, bool) {
+func onJenkins(getenv func(string) string) (Facts, bool) {
 	if getenv("JENKINS_URL") == "" {
 		return Facts{}, false
 	}

@@ -3,6 +3,7 @@
 package ci
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,31 +15,55 @@ import (
 // plain words, which no reader takes for syntax.
 type Pair struct{ Name, Variable, Value string }
 
+// Result is what a CI is told of a run.
+type Result struct {
+	Facts       Facts
+	App         string
+	Environment string
+	Pairs       []Pair
+	Summary     string // Markdown
+	Deployed    bool   // the run was to change the environment, not only to render
+	Status      Status
+}
+
+// Status is how a run ended.
+type Status string
+
+// The ways to end, as GitLab calls them.
+const (
+	Success  Status = "success"
+	Failed   Status = "failed"
+	Canceled Status = "canceled"
+)
+
 // summaryLimit is what GitHub takes of a step's summary; it drops longer ones
 // whole. https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-commands
 const summaryLimit = 1 << 20
 
 // Publish gives the outputs and the Markdown summary to the CI that runs us,
-// where it has a place for them.
-func Publish(getenv func(string) string, pairs []Pair, summary string) error {
-	switch Detect(getenv).Host {
+// where it has a place for them. What it could not do although the run went
+// well is told in lines for people; an error is a fault.
+func (w World) Publish(ctx context.Context, r Result) ([]string, error) {
+	switch Detect(w.Getenv).Host {
 	case "github":
 		var lines strings.Builder
-		for _, p := range pairs {
+		for _, p := range r.Pairs { // values of one line: no delimiter that a value could hold
 			fmt.Fprintf(&lines, "%s=%s\n", p.Name, p.Value)
 		}
-		if len(summary) > summaryLimit {
-			summary = "The summary is longer than GitHub takes; it is in summary.md of the output folder.\n"
+		if len(r.Summary) > summaryLimit {
+			r.Summary = "The summary is longer than GitHub takes; it is in summary.md of the output folder.\n"
 		}
-		return errors.Join(appendTo(getenv("GITHUB_OUTPUT"), lines.String()), appendTo(getenv("GITHUB_STEP_SUMMARY"), summary))
+		return nil, errors.Join(appendTo(w.Getenv("GITHUB_OUTPUT"), lines.String()), appendTo(w.Getenv("GITHUB_STEP_SUMMARY"), r.Summary))
 	case "circleci":
 		var lines strings.Builder
-		for _, p := range pairs {
+		for _, p := range r.Pairs {
 			fmt.Fprintf(&lines, "export %s='%s'\n", p.Variable, p.Value)
 		}
-		return appendTo(getenv("BASH_ENV"), lines.String())
+		return nil, appendTo(w.Getenv("BASH_ENV"), lines.String())
+	case "gitlab":
+		return w.tellGitLab(ctx, r), nil
 	}
-	return nil
+	return nil, nil
 }
 
 // appendTo adds text to a file that the CI named; none was named: nothing to do.

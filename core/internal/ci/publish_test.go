@@ -33,15 +33,16 @@ func TestEachCIGetsTheOutputsItsWay(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			err := Publish(func(name string) string {
-				if v := c.env[name]; strings.HasPrefix(v, "/") {
-					return filepath.Join(dir, v)
-				} else {
-					return v
+			var env []string
+			for name, v := range c.env {
+				if strings.HasPrefix(v, "/") {
+					v = filepath.Join(dir, v)
 				}
-			}, pairs, c.summary)
-			if err != nil {
-				t.Fatal(err)
+				env = append(env, name+"="+v)
+			}
+			lines, err := World{Environ: env}.Publish(t.Context(), Result{Pairs: pairs, Summary: c.summary})
+			if err != nil || len(lines) > 0 {
+				t.Fatal(lines, err)
 			}
 			for file, want := range c.want {
 				if got, err := os.ReadFile(filepath.Join(dir, file)); err != nil || string(got) != want {
@@ -50,9 +51,7 @@ func TestEachCIGetsTheOutputsItsWay(t *testing.T) {
 			}
 		})
 	}
-	err := Publish(func(name string) string {
-		return map[string]string{"GITHUB_ACTIONS": "true", "GITHUB_OUTPUT": "/absent/folder/file"}[name]
-	}, pairs, "")
+	_, err := World{Environ: []string{"GITHUB_ACTIONS=true", "GITHUB_OUTPUT=/absent/folder/file"}}.Publish(t.Context(), Result{Pairs: pairs})
 	if err == nil || !strings.Contains(err.Error(), "/absent/folder/file") {
 		t.Errorf("a file that cannot be written: %v", err)
 	}

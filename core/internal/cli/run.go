@@ -175,7 +175,9 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 	env := c.app.env
 	mask := c.app.secrets.mask
 	live := env.Live && c.facts.Host == "" && c.settings.Text("progress") != "plain" || c.settings.Text("progress") == "live"
-	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask})
+	console := c.host().Console(env.Stderr)
+	c.app.secrets.tell(console.Hide)
+	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask, Open: console.Open, Shut: console.Shut})
 	log, err := newEventLog(filepath.Join(c.outDir, "events.ndjson"), mask)
 	if err != nil {
 		display.Close()
@@ -187,27 +189,55 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 		}
 		log.write(e)
 		display.Observe(e)
+		if e.Kind == event.Warn {
+			console.Annotate(ci.Warning, "outlast "+e.Stage, mask(strings.TrimPrefix(e.Object+": "+e.Message, ": ")))
+		}
 	}
 	c.greet(cfg)
 	report, runErr := core.Deploy(ctx, cfg, c.clients(cfg), prior)
 	display.Close()
 	_, report.Reason = explain(ctx, runErr)
 	report.Error = mask(report.Error)
-	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report, mask), c.publish(report))
+	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report, mask), c.publish(ctx, report))
 	c.tell(report, runErr, mask)
+	if runErr != nil {
+		console.Annotate(ci.Failure, "outlast: "+report.Reason, report.Error)
+	}
 	if runErr != nil {
 		return errors.Join(runErr, err)
 	}
 	return errors.Join(err, c.print(report))
 }
 
+// How long the CI's own API may take to hear of the result; a cancelled job is
+// killed soon after (GitHub's 2.5 s after SIGTERM), and its report comes first.
+const (
+	publishTime         = time.Minute
+	publishTimeCanceled = 2 * time.Second
+)
+
 // publish hands the outputs to the CI that runs us.
-func (c *call) publish(r core.Report) error {
-	var pairs []ci.Pair
-	for _, o := range output.Outputs() {
-		pairs = append(pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
+func (c *call) publish(ctx context.Context, r core.Report) error {
+	limit, status := publishTime, ci.Success
+	switch r.Result {
+	case core.Interrupted:
+		limit, status = publishTimeCanceled, ci.Canceled
+	case core.Failed:
+		status = ci.Failed
 	}
-	return ci.Publish(c.app.env.Getenv, pairs, c.app.secrets.mask(output.Summary(r)))
+	mask := c.app.secrets.mask
+	out := ci.Result{Facts: c.facts, App: r.Run.App, Environment: r.Run.Environment, Summary: mask(output.Summary(r)), Status: status,
+		Deployed: c.facts.PullRequest == "" && (c.command == "deploy" || c.command == "apply")}
+	for _, o := range output.Outputs() {
+		out.Pairs = append(out.Pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
+	defer cancel()
+	lines, err := c.host().Publish(ctx, out)
+	for _, line := range lines {
+		fmt.Fprintf(c.app.env.Stderr, "outlast: %s\n", mask(line))
+	}
+	return err
 }
 
 // greet says what is about to happen, and what looks wrong about it.

@@ -49,6 +49,13 @@ func newSecrets(environ []string) *secrets {
 	return s
 }
 
+// tell names who is told of each new one from now on.
+func (s *secrets) tell(learn func(string)) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.learn = learn
+}
+
 // add hides one more secret, each of its lines.
 func (s *secrets) add(secret string) {
 	s.mu.Lock()

@@ -26,6 +26,9 @@ func Summary(r core.Report) string {
 	for _, s := range r.Stages {
 		fmt.Fprintf(&b, "| %s | %s | %.1f | %s |\n", s.Name, s.Result, s.Seconds, cell(s.Note))
 	}
+	if chart := gantt(r); chart != "" {
+		b.WriteString("\n" + chart)
+	}
 	for _, ref := range r.Refs {
 		fmt.Fprintf(&b, "\nImage `%s` (tag `%s`)\n", cell(ref.String()), cell(ref.Tag))
 	}
