@@ -27,25 +27,38 @@ if [ -n "${GITHUB_OUTPUT:-}" ]; then
 	echo "image-digest=sha256:00" >> "$GITHUB_OUTPUT"
 fi
 mkdir -p .outlast
-printf 'OUTLAST_OUT_RESULT=passed\nOUTLAST_OUT_IMAGE_DIGEST=sha256:00\n' > .outlast/outputs.env
+printf 'OUTLAST_OUT_RESULT=passed\nOUTLAST_OUT_APP=web\nOUTLAST_OUT_ENVIRONMENT=dev\nOUTLAST_OUT_IMAGE_DIGEST=sha256:00\n' > .outlast/outputs.env
 echo '<testsuite name="x" tests="0"></testsuite>' > .outlast/report.xml
 exit "${FAKE_EXIT:-0}"
 `
 
-// hostile are values that a shell, a runner's commands or a reader of YAML
-// might take for syntax.
-var hostile = map[string]string{
-	"region":          `$(touch "$KEEP/executed")`,
-	"cluster-name":    "`touch $KEEP/executed`",
-	"role-arn":        `'; touch "$KEEP/executed"; '`,
-	"repository":      `"quoted" 'twice' \back\slash`,
-	"tag":             "::set-output name=result::hacked",
-	"build-arg":       "A=1\nB=two words\nC=_GitHubActionsFileCommandDelimeter_",
-	"manifests":       "--leading-dash",
-	"environment":     "中文 %0A::error::x %25",
-	"longest-request": "* ? [a-z] ~ $HOME ${PATH}",
-	"app":             "#no comment: {a: b} - [c] | > & ! % @",
-}
+// hostile gives every input that a wrapper renames a value that a shell, a
+// runner's commands or a reader of YAML might take for syntax. Left out are
+// the ones that the tests themselves need.
+var hostile = func() map[string]string {
+	values := []string{
+		`$(touch "$KEEP/executed")`,
+		"`touch $KEEP/executed`",
+		`'; touch "$KEEP/executed"; '`,
+		`"quoted" 'twice' \back\slash`,
+		"::set-output name=result::hacked",
+		"A=1\nB=two words\nC=_GitHubActionsFileCommandDelimeter_\nEOF",
+		"--leading-dash",
+		"中文 %0A::error::x %25",
+		"* ? [a-z] ~ $HOME ${PATH}",
+		"#no comment: {a: b} - [c] | > & ! % @",
+		"<<include(x.sh)>> ${{ env.X }} $[[ inputs.x ]]",
+	}
+	all := map[string]string{}
+	for i, in := range renamed() {
+		switch in.Name {
+		case "binary", "working-directory", "output-dir", "no-cache", "set", "commit", "profile": // profile: set by nobody
+		default:
+			all[in.Name] = values[i%len(values)]
+		}
+	}
+	return all
+}()
 
 // workflow is a user's: every hostile value is an input, by way of a file that
 // GitHub would give as an event's payload, so that YAML is not what is tested.

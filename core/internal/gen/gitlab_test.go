@@ -34,8 +34,10 @@ func TestTheComponent(t *testing.T) {
 			Value  string
 			Expand bool
 		}
-		Script    []string
-		Artifacts struct {
+		Environment struct{ Name string }
+		Tokens      map[string]struct{ Aud string } `yaml:"id_tokens"`
+		Script      []string
+		Artifacts   struct {
 			When    string
 			Reports map[string]string
 		}
@@ -57,7 +59,7 @@ func TestTheComponent(t *testing.T) {
 			t.Errorf("%s: %+v", in.Variable(), v)
 		}
 	}
-	if len(job.Variables) != len(renamed()) || len(head.Spec.Inputs) != len(renamed())+4 {
+	if len(job.Variables) != len(renamed()) || len(head.Spec.Inputs) != len(renamed())+5 {
 		t.Errorf("%d inputs, %d variables, %d rows", len(head.Spec.Inputs), len(job.Variables), len(renamed()))
 	}
 	if len(job.Script) != 1 || strings.Contains(job.Script[0], "$[[") {
@@ -65,6 +67,9 @@ func TestTheComponent(t *testing.T) {
 	}
 	if run := string(generated(t, inputs.Table)["actions/run.sh"]); job.Script[0] != run {
 		t.Error("the script is not the one of the other wrappers")
+	}
+	if job.Environment.Name != "$[[ inputs.job_environment ]]" || job.Tokens["OUTLAST_ID_TOKEN"].Aud != "sts.amazonaws.com" || job.Tokens["OUTLAST_ID_TOKEN_CN"].Aud != "sts.amazonaws.com.cn" {
+		t.Errorf("environment %+v, ID tokens %+v", job.Environment, job.Tokens)
 	}
 	if job.Artifacts.When != "always" || job.Artifacts.Reports["dotenv"] != ".outlast/outputs.env" || job.Artifacts.Reports["junit"] != ".outlast/report.xml" {
 		t.Errorf("artifacts: %+v", job.Artifacts)

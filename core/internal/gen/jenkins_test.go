@@ -18,6 +18,7 @@ import (
 type jenkins struct {
 	Steps    []string
 	Env      map[string]string
+	Build    map[string]string
 	Error    string
 	Returned map[string]string
 }
@@ -76,6 +77,9 @@ func TestTheJenkinsStep(t *testing.T) {
 			}
 			if want := []string{"withEnv", "sh", "junit .outlast/report.xml", "archive .outlast/**"}; !slices.Equal(seen.Steps, want) {
 				t.Errorf("steps %q, want %q", seen.Steps, want)
+			}
+			if want := "outlast: web to dev passed"; seen.Build["description"] != want {
+				t.Errorf("description %q, want %q", seen.Build["description"], want)
 			}
 			if seen.Env["OUTLAST_OUT_IMAGE_DIGEST"] != "sha256:00" {
 				t.Errorf("variables of the build: %v", seen.Env)

@@ -31,6 +31,9 @@ def call(Map args = [:]) {
     for (int i = 0; i < names.size(); i++) {
         env[names[i]] = result[names[i]]
     }
+    if (result['OUTLAST_OUT_RESULT']) {
+        currentBuild.description = 'outlast: ' + result['OUTLAST_OUT_APP'] + ' to ' + result['OUTLAST_OUT_ENVIRONMENT'] + ' ' + result['OUTLAST_OUT_RESULT']
+    }
     if (fileExists(folder + '/report.xml')) {
         junit(testResults: folder + '/report.xml', allowEmptyResults: true)
     }

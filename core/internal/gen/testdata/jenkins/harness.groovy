@@ -7,12 +7,13 @@ import org.codehaus.groovy.control.CompilerConfiguration
 import org.codehaus.groovy.control.customizers.ImportCustomizer
 
 def (library, workspace, input, result) = args
-def seen = [steps: [], env: [:], error: null, returned: null]
+def seen = [steps: [], env: [:], build: [:], error: null, returned: null]
 class Failed extends RuntimeException { Failed(String m) { super(m) } }
 
 def variables = []
 def binding = new Binding([
     env: seen.env,
+    currentBuild: seen.build,
     error: { String m -> throw new Failed(m) },
     libraryResource: { String name -> new File(library, 'resources/' + name).text },
     withEnv: { List list, Closure body -> variables.addAll(list); seen.steps << 'withEnv'; body() },
