@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +18,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/cloud/auth"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/region"
 )
 
 // wrapper is one CI system's way to the program: it writes that CI's
@@ -23,8 +28,9 @@ import (
 // are the wrapper's, by their names with hyphens; env is what a CI's settings
 // give to the job.
 type wrapper struct {
-	name string
-	run  func(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd
+	name  string
+	run   func(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd
+	login func(t *testing.T, w *world, inputs map[string]string) (env, secrets []string)
 }
 
 // TestWrappers deploys one version after the other, each by another CI's runner.
@@ -32,53 +38,139 @@ func TestWrappers(t *testing.T) {
 	w := begin(t)
 	firstDeploy(t, w)
 	version := 1
-	for _, by := range []wrapper{{"GitHub Action on act", github}, {"GitLab component on gitlab-ci-local", gitlab}, {"Jenkins step on Groovy", jenkins}} {
+	for _, by := range []wrapper{
+		{"GitHub Action on act", github, githubToken},
+		{"GitLab component on gitlab-ci-local", gitlab, gitlabToken},
+		{"Jenkins step on Groovy", jenkins, keys},
+	} {
 		version++
 		next := fmt.Sprintf("v%d", version)
-		t.Run(by.name, func(t *testing.T) {
-			inputs := map[string]string{"binary": w.Outlast, "cluster-name": w.Lab.Cluster, "environment": "dev"}
-			var env []string
-			for _, pair := range w.Lab.Env("deployer") {
-				name, value, _ := strings.Cut(pair, "=")
-				switch name {
-				case "OUTLAST_BUILD_ARG":
-					inputs["build-arg"] = value + "\nVERSION=" + next
-				case "OUTLAST_SET":
-					inputs["set"] = value
-				case "OUTLAST_CLUSTER_NAME":
-				default:
-					env = append(env, pair)
-				}
-			}
-			env = append(env, "PATH="+w.Lab.Path("bin")+":"+os.Getenv("PATH"))
-			cmd := by.run(t, w, inputs, env)
-			w.commit(t, "Make "+next+" by the "+by.name)
-			stop, sent := w.send(t)
-			time.Sleep(2 * time.Second)
-			out, err := cmd.CombinedOutput()
-			time.Sleep(5 * time.Second)
-			stop()
-			r := <-sent
-			t.Logf("%d requests, %d failed, %d missed, versions %v", r.Sent, r.Failed, r.Missed, r.Versions)
-			if err != nil {
-				t.Fatalf("%v\n%s", err, out)
-			}
-			if r.Failed > 0 || r.Missed > 0 || r.Sent < 1000 {
-				t.Errorf("requests: %+v", r.Failures)
-			}
-			if got := w.version(t); got != next {
-				t.Errorf("the balancer answers with %s, want %s", got, next)
-			}
-			if !strings.Contains(string(out), "deploy passed in") {
-				t.Errorf("the log does not have outlast's last line:\n%s", out)
-			}
-			for _, secret := range []string{w.Lab.Users["deployer"].SecretAccessKey} {
-				if strings.Contains(string(out), secret) {
-					t.Error("a secret is in the log")
-				}
-			}
-		})
+		t.Run(by.name, func(t *testing.T) { w.deployBy(t, by, next) })
 	}
+}
+
+// deployBy ships the next version by a wrapper while requests are sent.
+func (w *world) deployBy(t *testing.T, by wrapper, next string) {
+	inputs := map[string]string{"binary": w.Outlast, "cluster-name": w.Lab.Cluster, "environment": "dev"}
+	env, secrets := by.login(t, w, inputs)
+	for _, pair := range w.Lab.Env("deployer") {
+		name, value, _ := strings.Cut(pair, "=")
+		switch name {
+		case "OUTLAST_BUILD_ARG":
+			inputs["build-arg"] = value + "\nVERSION=" + next
+		case "OUTLAST_SET":
+			inputs["set"] = value
+		case "OUTLAST_CLUSTER_NAME", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY":
+		default:
+			env = append(env, pair)
+		}
+	}
+	env = append(env, "PATH="+w.Lab.Path("bin")+":"+os.Getenv("PATH"))
+	cmd := by.run(t, w, inputs, env)
+	w.commit(t, "Make "+next+" by the "+by.name)
+	stop, sent := w.send(t)
+	time.Sleep(2 * time.Second)
+	out, err := cmd.CombinedOutput()
+	time.Sleep(5 * time.Second)
+	stop()
+	r := <-sent
+	t.Logf("%d requests, %d failed, %d missed, versions %v", r.Sent, r.Failed, r.Missed, r.Versions)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if r.Failed > 0 || r.Missed > 0 || r.Sent < 1000 {
+		t.Errorf("requests: %+v", r.Failures)
+	}
+	if got := w.version(t); got != next {
+		t.Errorf("the balancer answers with %s, want %s", got, next)
+	}
+	if !strings.Contains(string(out), "deploy passed in") {
+		t.Errorf("the log does not have outlast's last line:\n%s", out)
+	}
+	w.keeps(t, append(secrets, w.Lab.Users["deployer"].SecretAccessKey), string(out))
+}
+
+// keeps looks for secrets in the log and in all that the run left behind.
+func (w *world) keeps(t *testing.T, secrets []string, log string) {
+	t.Helper()
+	texts := map[string]string{"the log": log}
+	files, err := filepath.Glob(filepath.Join(w.Dir, ".outlast", "*"))
+	if err != nil || len(files) < 5 {
+		t.Fatalf("the run's outputs: %v, %v", files, err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[file] = string(text)
+	}
+	for where, text := range texts {
+		for i, secret := range secrets {
+			if strings.Contains(text, secret) {
+				t.Errorf("secret %d is in %s", i, where)
+			}
+		}
+	}
+}
+
+// keys is a login by long-lived keys.
+func keys(_ *testing.T, w *world, _ map[string]string) (env, secrets []string) {
+	u := w.Lab.Users["deployer"]
+	return []string{"AWS_ACCESS_KEY_ID=" + u.AccessKeyID, "AWS_SECRET_ACCESS_KEY=" + u.SecretAccessKey}, nil
+}
+
+// roles names the roles that a job becomes by its ID token: one that the token
+// may have, and by that one another with an external id.
+func roles(t *testing.T, w *world, inputs map[string]string) *auth.Issuer {
+	t.Helper()
+	inputs["role-arn"] = region.ARN("iam", w.Lab.Region, w.Lab.Account, "role/ci")
+	inputs["chain-role-arn"] = region.ARN("iam", w.Lab.Region, w.Lab.Account, "role/deploy")
+	inputs["external-id"] = "outlast-lab"
+	issuer, err := auth.LoadIssuer(w.Lab.IssuerKey(), "sts."+region.DNSSuffix(w.Lab.Region))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return issuer
+}
+
+// subject is the repository and branch that the lab's role trusts.
+const subject = "repo:acme/web:ref:refs/heads/develop"
+
+// githubToken is GitHub's token service, which gives a token for the audience
+// that it is asked for.
+func githubToken(t *testing.T, w *world, inputs map[string]string) (env, secrets []string) {
+	issuer := roles(t, w, inputs)
+	var asked []string
+	service := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		token, err := issuer.Sign(subject, r.URL.Query().Get("audience"), time.Now())
+		if err != nil || r.Header.Get("Authorization") != "Bearer request-secret-of-the-job" {
+			rw.WriteHeader(http.StatusForbidden)
+			return
+		}
+		asked = append(asked, token)
+		fmt.Fprintf(rw, `{"value":%q}`, token)
+	}))
+	t.Cleanup(func() {
+		service.Close()
+		if len(asked) == 0 {
+			t.Error("no ID token was asked for")
+		}
+	})
+	return []string{"ACTIONS_ID_TOKEN_REQUEST_URL=" + service.URL + "/?v=1", "ACTIONS_ID_TOKEN_REQUEST_TOKEN=request-secret-of-the-job"}, []string{"request-secret-of-the-job"}
+}
+
+// gitlabToken gives both tokens that the component asks GitLab for.
+func gitlabToken(t *testing.T, w *world, inputs map[string]string) (env, secrets []string) {
+	issuer := roles(t, w, inputs)
+	for name, audience := range map[string]string{"OUTLAST_ID_TOKEN": "sts.amazonaws.com", "OUTLAST_ID_TOKEN_CN": "sts.amazonaws.com.cn"} {
+		token, err := issuer.Sign(subject, audience, time.Now())
+		if err != nil {
+			t.Fatal(err)
+		}
+		env, secrets = append(env, name+"="+token), append(secrets, token)
+	}
+	return env, secrets
 }
 
 // tool gives a program or ends the test: in e2e a runner that is missing is a fault.

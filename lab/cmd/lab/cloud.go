@@ -15,6 +15,8 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/alb"
 	"github.com/outlast-ci/outlast/lab/internal/cloud"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/auth"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/region"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/node"
@@ -85,13 +87,30 @@ func newCloud(s labstate.State, engine *alb.Engine) (*cloud.Cloud, error) {
 		}
 		users = append(users, user)
 	}
+	issuer, err := auth.LoadIssuer(s.IssuerKey(), "sts."+region.DNSSuffix(s.Region))
+	if err != nil {
+		return nil, err
+	}
+	users = append(users, roles(s)...)
 	return cloud.New(cloud.Config{
-		Dir: s.Path("cloud"), Account: s.Account, Region: s.Region, Users: users, Engine: engine,
+		Issuer: issuer,
+		Dir:    s.Path("cloud"), Account: s.Account, Region: s.Region, Users: users, Engine: engine,
 		Cluster:     cloud.Cluster{Name: s.Cluster, Endpoint: s.Kube(), CAData: string(ca), Version: "1.37"},
 		RegistryURL: "http://" + s.Registry(), PublicURL: s.API(),
 		VPC: cloud.VPC{CIDR: node.VPCCIDR, PodCIDR: node.PodCIDR, NodeIP: s.NodeIP, NodeName: cluster.NodeName},
 		Log: func(text string) { fmt.Println(time.Now().UTC().Format(time.RFC3339), text) },
 	})
+}
+
+// roles are what a job with an ID token becomes: ci, which may do nothing but
+// become deploy, which is the deployer with an external id.
+func roles(s labstate.State) []cloud.User {
+	role := func(name string) string { return region.ARN("iam", s.Region, s.Account, "role/"+name) }
+	return []cloud.User{
+		{Name: "role-ci", ARN: role("ci"), Deny: []string{"ecr:*", "eks:*", "ec2:*", "elasticloadbalancing:*"}, Trust: auth.Trust{Subject: "repo:acme/web:ref:refs/heads/develop"}},
+		{Name: "role-deploy", ARN: role("deploy"), Trust: auth.Trust{Role: "role-ci", ExternalID: "outlast-lab"},
+			KubernetesUser: "deployer", KubernetesGroups: []string{"outlast:deployers"}},
+	}
 }
 
 // serve serves each handler on its address until ctx ends.

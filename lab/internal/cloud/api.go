@@ -34,6 +34,9 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
+	if c.unsigned(w, r, body, id) {
+		return
+	}
 	caller, scope, err := c.keys.Verify(r, body)
 	service := scope.Service
 	if service == "" {
@@ -70,6 +73,28 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.reply(w, protocol, call, out)
+}
+
+// unsigned serves the one call that has an ID token in a signature's stead.
+func (c *Cloud) unsigned(w http.ResponseWriter, r *http.Request, body []byte, id string) bool {
+	form, err := formOf(r, body)
+	if err != nil || form.Get("Action") != "AssumeRoleWithWebIdentity" || c.cfg.Issuer == nil {
+		return false
+	}
+	call := wire.Call{Service: "sts", Operation: "AssumeRoleWithWebIdentity", Region: c.cfg.Region, Account: c.cfg.Account, Now: c.cfg.Now(), RequestID: id}
+	c.mu.Lock()
+	out, err := sts.AssumeRoleWithWebIdentity(c.keys, c.cfg.Issuer, call, form)
+	if err == nil {
+		err = c.save()
+	}
+	c.mu.Unlock()
+	if err != nil {
+		c.log(fmt.Sprintf("sts: a token is refused: %v", err))
+		c.refuse(w, wire.Query, call, err)
+	} else {
+		c.reply(w, wire.Query, call, out)
+	}
+	return true
 }
 
 // guess tells an unsigned request's service by its shape.

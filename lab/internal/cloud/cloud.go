@@ -15,6 +15,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
@@ -53,6 +54,7 @@ type Config struct {
 	Account string // 12 digits
 	Region  string // of the cluster, the VPC and the registry
 	Users   []User
+	Issuer  *auth.Issuer // of the ID tokens that STS takes; nil: it takes none
 	Cluster Cluster
 	// RegistryURL is what GetAuthorizationToken answers as proxyEndpoint; its
 	// host begins every repositoryUri.
@@ -144,6 +146,10 @@ func complete(cfg *Config) error {
 	}
 	users := make([]User, len(cfg.Users))
 	for i, u := range cfg.Users {
+		if u.Name != "" && strings.Contains(u.ARN, ":role/") && u.AccessKeyID+u.SecretAccessKey == "" {
+			users[i] = u
+			continue
+		}
 		if u.AccessKeyID == "" || u.SecretAccessKey == "" || u.Name == "" {
 			return fmt.Errorf("user %d needs a name, an access key and a secret", i)
 		}

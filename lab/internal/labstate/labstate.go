@@ -95,6 +95,9 @@ func (s State) Kube() string { return fmt.Sprintf("https://%s:%d", s.HostIP, s.P
 // Kubeconfig is the file with the administrator's access.
 func (s State) Kubeconfig() string { return s.Path("pki", "admin.kubeconfig") }
 
+// IssuerKey is the file with the key that signs ID tokens of CI jobs.
+func (s State) IssuerKey() string { return s.Path("pki", "issuer.pem") }
+
 // Env lists the variables under which outlast works in the lab as a user,
 // each NAME=value: the SDK's own variables, BuildKit's and the tools' PATH.
 func (s State) Env(user string) []string {

@@ -26,8 +26,18 @@ type User struct {
 	// ("ecr:DescribeRepositories", "elasticloadbalancing:*"); the rest is allowed.
 	Deny []string
 
+	// Trust says who may become a role; for others, anybody of the account.
+	Trust Trust
+
 	KubernetesUser   string
 	KubernetesGroups []string
+}
+
+// Trust is a role's trust policy. Empty fields ask for nothing.
+type Trust struct {
+	Subject    string // of an ID token: the role is for the CI only
+	Role       string // name of the one role that may assume this one
+	ExternalID string
 }
 
 // Session is a temporary credential of AssumeRole.
@@ -101,7 +111,7 @@ func (k *Keys) lookup(id, token string) (string, Identity, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, u := range k.users {
-		if u.AccessKeyID == id {
+		if u.AccessKeyID == id && id != "" { // a role has no key of its own
 			if token != "" {
 				return "", Identity{}, ErrToken
 			}
