@@ -95,6 +95,7 @@ func (a *app) command() *cobra.Command {
 		}
 		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
 	}
+	root.AddCommand(a.initCommand())
 	root.AddCommand(&cobra.Command{
 		Use: "inputs", Short: "explain every flag, its variable and its key of outlast.yaml", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return inputs.Describe(cmd.OutOrStdout()) },
@@ -126,20 +127,7 @@ func suggest(cmd *cobra.Command, word string) string {
 // stageCommand runs a fixed part of the list; deploy's part is told by flags.
 func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short}
-	flags := map[string]*[]string{}
-	for _, in := range inputs.All() {
-		if !in.ReadBy(name) {
-			continue
-		}
-		for _, name := range in.Names() {
-			value := &flagValue{kind: in.Kind}
-			flags[name] = &value.items
-			flag := cmd.Flags().VarPF(value, name, "", in.Doc)
-			if in.Kind == inputs.Boolean {
-				flag.NoOptDefVal = "true"
-			}
-		}
-	}
+	flags := addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy(name) })
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		path := ""
 		if name == "render" {
@@ -154,10 +142,7 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		return &usageError{fmt.Errorf("%s takes no argument %q; see outlast %s --help", name, args[0], name)}
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		given := map[string][]string{}
-		for flag, items := range flags {
-			given[flag] = *items
-		}
+		given := values(flags)
 		if len(args) == 1 {
 			given["manifests"] = args
 		}
@@ -167,6 +152,34 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		return a.run(cmd.Context(), name, given)
 	}
 	return cmd
+}
+
+// addFlags gives a command the flags of some rows of the table; what they were
+// given comes into the map later, by flag.
+func addFlags(cmd *cobra.Command, reads func(inputs.Input) bool) map[string]*[]string {
+	flags := map[string]*[]string{}
+	for _, in := range inputs.All() {
+		if !reads(in) {
+			continue
+		}
+		for _, name := range in.Names() {
+			value := &flagValue{kind: in.Kind}
+			flags[name] = &value.items
+			flag := cmd.Flags().VarPF(value, name, "", in.Doc)
+			if in.Kind == inputs.Boolean {
+				flag.NoOptDefVal = "true"
+			}
+		}
+	}
+	return flags
+}
+
+func values(flags map[string]*[]string) map[string][]string {
+	given := map[string][]string{}
+	for flag, items := range flags {
+		given[flag] = *items
+	}
+	return given
 }
 
 // flagValue keeps what was given; checking is one place's work, inputs.Settings.
