@@ -120,7 +120,8 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 			return nil, err
 		}
 	}
-	return made, nil
+	made["docs/outlast.schema.json"], err = Schema(table)
+	return made, err
 }
 
 // GetOutlast gives the script that finds the program.

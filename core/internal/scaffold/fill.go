@@ -20,7 +20,7 @@ var mark = regexp.MustCompile(`\{%(\??)([A-Za-z]+)%\}`)
 // fill fills in a template: {%name%} is a value, and a line that starts with
 // {%?name%} is there when the value is not empty, {%?noName%} when it is. An
 // unknown name is an error. (text/template would make the linker keep every
-// exported method of the program, which adds a fifth to its size.)
+// exported method of the program, which adds a third to its size.)
 func fill(name string, values map[string]string) (string, error) {
 	text, err := files.ReadFile("files/" + name)
 	if err != nil {
