@@ -75,7 +75,6 @@ func (a *app) command() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true, Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
@@ -107,6 +106,7 @@ func (a *app) command() *cobra.Command {
 			return err
 		},
 	})
+	addCompletion(root)
 	return root
 }
 
@@ -127,7 +127,11 @@ func suggest(cmd *cobra.Command, word string) string {
 // stageCommand runs a fixed part of the list; deploy's part is told by flags.
 func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short}
-	flags := addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy(name) })
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy(name) })
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	if name == "render" {
+		cmd.ValidArgsFunction = fixed(cobra.ShellCompDirectiveDefault)
+	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		path := ""
 		if name == "render" {
@@ -155,8 +159,9 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 }
 
 // addFlags gives a command the flags of some rows of the table; what they were
-// given comes into the map later, by flag.
-func addFlags(cmd *cobra.Command, reads func(inputs.Input) bool) map[string]*[]string {
+// given comes into the map later, by flag. Other names of a flag work, but are not
+// shown again.
+func (a *app) addFlags(cmd *cobra.Command, reads func(inputs.Input) bool) map[string]*[]string {
 	flags := map[string]*[]string{}
 	for _, in := range inputs.All() {
 		if !reads(in) {
@@ -166,9 +171,11 @@ func addFlags(cmd *cobra.Command, reads func(inputs.Input) bool) map[string]*[]s
 			value := &flagValue{kind: in.Kind}
 			flags[name] = &value.items
 			flag := cmd.Flags().VarPF(value, name, "", in.Doc)
+			flag.Hidden = name != in.Name
 			if in.Kind == inputs.Boolean {
 				flag.NoOptDefVal = "true"
 			}
+			_ = cmd.RegisterFlagCompletionFunc(name, a.completion(in, flags)) // fails only for a flag that is not there
 		}
 	}
 	return flags

@@ -36,18 +36,13 @@ usage: outlast init [DIR] [flags]
 
 func (a *app) initCommand() *cobra.Command {
 	cmd := &cobra.Command{Use: "init [DIR]", Short: "write outlast.yaml and the CI's configuration for this repository"}
-	flags := addFlags(cmd, func(in inputs.Input) bool { return slices.Contains(initInputs, in.Name) })
-	for _, in := range inputs.All() {
-		for _, alias := range in.Aliases {
-			if f := cmd.Flags().Lookup(alias); f != nil {
-				f.Hidden = true
-			}
-		}
-	}
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return slices.Contains(initInputs, in.Name) })
 	var opt initOptions
 	cmd.Flags().StringVar(&opt.ci, "ci", "", "CI to write for: "+strings.Join(scaffold.CIs(), ", ")+" (unset: the one in use)")
 	cmd.Flags().BoolVar(&opt.force, "force", false, "overwrite outlast.yaml and .github/workflows/outlast.yml")
 	cmd.Flags().BoolVar(&opt.dryRun, "dry-run", false, "print the files on stdout and write nothing")
+	cmd.ValidArgsFunction = fixed(cobra.ShellCompDirectiveFilterDirs)
+	_ = cmd.RegisterFlagCompletionFunc("ci", fixed(cobra.ShellCompDirectiveNoFileComp|cobra.ShellCompDirectiveKeepOrder, scaffold.CIs()...)) // fails only for a flag that is not there
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		fmt.Fprint(cmd.OutOrStdout(), aboutInit+cmd.LocalFlags().FlagUsages())
 	})
