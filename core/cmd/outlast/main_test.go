@@ -4,6 +4,7 @@ package main
 
 import (
 	"flag"
+	"fmt"
 	"os"
 	"strconv"
 	"strings"
@@ -36,6 +37,13 @@ func TestScripts(t *testing.T) {
 			env.Values["world"] = w
 			return nil
 		},
+		Condition: func(name string) (bool, error) {
+			if name != "bash-completion" {
+				return false, fmt.Errorf("unknown condition %s", name)
+			}
+			_, err := os.Stat(bashCompletion)
+			return err == nil, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"exits":   exits,
 			"fits":    fits,
@@ -44,6 +52,9 @@ func TestScripts(t *testing.T) {
 		},
 	})
 }
+
+// bashCompletion is the library that bash's completion scripts call.
+const bashCompletion = "/usr/share/bash-completion/bash_completion"
 
 // exits CODE PROGRAM [ARG...] runs a program and wants its exit code.
 func exits(ts *testscript.TestScript, neg bool, args []string) {

@@ -15,7 +15,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/internal/cli/complete"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/secret"
 )
 
 // Env is the world of one call.
@@ -47,7 +49,7 @@ func ErrTerminated() error { return errTerminated }
 
 // Main runs one command and gives its exit code.
 func Main(ctx context.Context, env Env) int {
-	app := &app{env: env, secrets: newSecrets(env.Environ)}
+	app := &app{env: env, secrets: secret.New(env.Environ)}
 	root := app.command()
 	root.SetArgs(env.Args)
 	root.SetOut(env.Stdout)
@@ -55,7 +57,7 @@ func Main(ctx context.Context, env Env) int {
 	err := root.ExecuteContext(ctx)
 	code, _ := explain(ctx, err)
 	if err != nil && !app.told {
-		fmt.Fprintf(env.Stderr, "outlast: %s\n", app.secrets.mask(err.Error()))
+		fmt.Fprintf(env.Stderr, "outlast: %s\n", app.secrets.Mask(err.Error()))
 	}
 	return code
 }
@@ -63,7 +65,7 @@ func Main(ctx context.Context, env Env) int {
 // app is one call: told is set when the error has been shown already.
 type app struct {
 	env     Env
-	secrets *secrets
+	secrets *secret.Set
 	told    bool
 }
 
@@ -76,7 +78,6 @@ func (a *app) command() *cobra.Command {
 		SilenceErrors: true, SilenceUsage: true, Args: unknownCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
@@ -96,6 +97,7 @@ func (a *app) command() *cobra.Command {
 		}
 		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
 	}
+	root.AddCommand(a.initCommand())
 	root.AddCommand(&cobra.Command{
 		Use: "inputs", Short: "explain every flag, its variable and its key of outlast.yaml", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return inputs.Describe(cmd.OutOrStdout()) },
@@ -107,6 +109,7 @@ func (a *app) command() *cobra.Command {
 			return err
 		},
 	})
+	complete.AddCommand(root, func(err error) error { return &usageError{err} })
 	return root
 }
 
@@ -127,19 +130,10 @@ func suggest(cmd *cobra.Command, word string) string {
 // stageCommand runs a fixed part of the list; deploy's part is told by flags.
 func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short}
-	flags := map[string]*[]string{}
-	for _, in := range inputs.All() {
-		if !in.ReadBy(name) {
-			continue
-		}
-		for _, name := range in.Names() {
-			value := &flagValue{kind: in.Kind}
-			flags[name] = &value.items
-			flag := cmd.Flags().VarPF(value, name, "", in.Doc)
-			if in.Kind == inputs.Boolean {
-				flag.NoOptDefVal = "true"
-			}
-		}
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy(name) })
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	if name == "render" {
+		cmd.ValidArgsFunction = complete.Fixed(cobra.ShellCompDirectiveDefault)
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
 		path := ""
@@ -155,10 +149,7 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		return &usageError{fmt.Errorf("%s takes no argument %q; see outlast %s --help", name, args[0], name)}
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
-		given := map[string][]string{}
-		for flag, items := range flags {
-			given[flag] = *items
-		}
+		given := values(flags)
 		if len(args) == 1 {
 			given["manifests"] = args
 		}
@@ -168,6 +159,38 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		return a.run(cmd.Context(), name, given)
 	}
 	return cmd
+}
+
+// addFlags gives a command the flags of some rows of the table; what they were
+// given comes into the map later, by flag. Other names of a flag work, but are not
+// shown again.
+func (a *app) addFlags(cmd *cobra.Command, reads func(inputs.Input) bool) map[string]*[]string {
+	flags := map[string]*[]string{}
+	for _, in := range inputs.All() {
+		if !reads(in) {
+			continue
+		}
+		for _, name := range in.Names() {
+			value := &flagValue{kind: in.Kind}
+			flags[name] = &value.items
+			flag := cmd.Flags().VarPF(value, name, "", in.Doc)
+			flag.Hidden = name != in.Name
+			if in.Kind == inputs.Boolean {
+				flag.NoOptDefVal = "true"
+			}
+			words := complete.World{Environ: a.env.Environ, Dir: a.env.Dir}.Value(in, func() map[string][]string { return values(flags) })
+			_ = cmd.RegisterFlagCompletionFunc(name, words) // fails only for a flag that is not there
+		}
+	}
+	return flags
+}
+
+func values(flags map[string]*[]string) map[string][]string {
+	given := map[string][]string{}
+	for flag, items := range flags {
+		given[flag] = *items
+	}
+	return given
 }
 
 // flagValue keeps what was given; checking is one place's work, inputs.Settings.

@@ -143,7 +143,7 @@ func (c *call) image(img config.Image, args map[string]string) core.Image {
 	out := core.Image{
 		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: firstOf(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
 		Push: push.Options{Name: img.Name, Repository: firstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.app.env.Version,
-			CA: c.trusted, Learn: c.app.secrets.add},
+			CA: c.trusted, Learn: c.app.secrets.Add},
 	}
 	// The checkout is the commit that is shipped, and nothing in it differs.
 	clean := !c.inGit || !c.git.Dirty && strings.HasPrefix(c.git.Commit, c.facts.Commit)
@@ -253,7 +253,7 @@ func (c *call) clients(cfg core.Config) core.Clients {
 		if loaded != nil {
 			return *loaded, nil
 		}
-		sdk, err := aws.Load(ctx, aws.Options{Region: s.Text("region"), Profile: s.Text("profile"), UserAgent: "outlast", CA: c.trusted, Learn: c.app.secrets.add, Role: c.role})
+		sdk, err := aws.Load(ctx, aws.Options{Region: s.Text("region"), Profile: s.Text("profile"), UserAgent: "outlast", CA: c.trusted, Learn: c.app.secrets.Add, Role: c.role})
 		if err != nil {
 			return sdk, err
 		}

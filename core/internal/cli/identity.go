@@ -44,7 +44,7 @@ func (c *call) becomes() (aws.Role, error) {
 		case identity == "ci" || own == "" && token != nil:
 			r.Token = func(ctx context.Context, audience string) (string, error) {
 				text, err := token(ctx, audience)
-				c.app.secrets.add(text)
+				c.app.secrets.Add(text)
 				return text, err
 			}
 		case own == "":

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/outlast-ci/outlast/core"
@@ -173,12 +172,12 @@ func (c *call) prior(from string) (core.Report, error) {
 // whatever happened.
 func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
 	env := c.app.env
-	mask := c.app.secrets.mask
+	mask := c.app.secrets.Mask
 	live := env.Live && c.facts.Host == "" && c.settings.Text("progress") != "plain" || c.settings.Text("progress") == "live"
 	console := c.host().Console(env.Stderr)
-	c.app.secrets.tell(console.Hide)
+	c.app.secrets.Tell(console.Hide)
 	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask, Open: console.Open, Shut: console.Shut})
-	log, err := newEventLog(filepath.Join(c.outDir, "events.ndjson"), mask)
+	log, err := output.NewEventLog(c.outDir, mask)
 	if err != nil {
 		display.Close()
 		return err
@@ -187,7 +186,7 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 		if e.Time.IsZero() {
 			e.Time = time.Now()
 		}
-		log.write(e)
+		log.Write(e)
 		display.Observe(e)
 		if e.Kind == event.Warn {
 			console.Annotate(ci.Warning, "outlast "+e.Stage, mask(strings.TrimPrefix(e.Object+": "+e.Message, ": ")))
@@ -198,7 +197,7 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 	display.Close()
 	_, report.Reason = explain(ctx, runErr)
 	report.Error = mask(report.Error)
-	err = errors.Join(log.close(), output.Write(c.outDir, c.report, report, mask), c.publish(ctx, report))
+	err = errors.Join(log.Close(), output.Write(c.outDir, c.report, report, mask), c.publish(ctx, report))
 	c.tell(report, runErr, mask)
 	if runErr != nil {
 		console.Annotate(ci.Failure, "outlast: "+report.Reason, report.Error)
@@ -225,7 +224,7 @@ func (c *call) publish(ctx context.Context, r core.Report) error {
 	case core.Failed:
 		status = ci.Failed
 	}
-	mask := c.app.secrets.mask
+	mask := c.app.secrets.Mask
 	out := ci.Result{Facts: c.facts, App: r.Run.App, Environment: r.Run.Environment, Summary: mask(output.Summary(r)), Status: status,
 		Deployed: c.facts.PullRequest == "" && (c.command == "deploy" || c.command == "apply")}
 	for _, o := range output.Outputs() {
@@ -319,39 +318,4 @@ func (c *call) print(r core.Report) error {
 		}
 	}
 	return err
-}
-
-// eventLog is events.ndjson.
-type eventLog struct {
-	mu   sync.Mutex
-	file *os.File
-	mask func(string) string
-	err  error
-}
-
-func newEventLog(path string, mask func(string) string) (*eventLog, error) {
-	file, err := os.Create(path)
-	if err != nil {
-		return nil, fmt.Errorf("making the event log: %w", err)
-	}
-	return &eventLog{file: file, mask: mask}, nil
-}
-
-func (l *eventLog) write(e event.Event) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	e.Message, e.Object = l.mask(e.Message), l.mask(e.Object)
-	text, err := json.Marshal(e)
-	if err == nil {
-		_, err = l.file.Write(append(text, '\n'))
-	}
-	if l.err == nil {
-		l.err = err
-	}
-}
-
-func (l *eventLog) close() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return errors.Join(l.err, l.file.Close())
 }

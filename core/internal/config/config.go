@@ -64,7 +64,7 @@ func Parse(name string, text []byte, scalars []string) (File, error) {
 		return File{}, fmt.Errorf("reading %s: more than one YAML document", name)
 	}
 	r := reader{file: name, scalars: scalars}
-	r.mapping(doc.Content[0], "", []string{"images", "environments"}, f.Values, f.Set, func(key string, n *yaml.Node) {
+	r.mapping(doc.Content[0], "", names(FileKeys()), f.Values, f.Set, func(key string, n *yaml.Node) {
 		switch key {
 		case "images":
 			f.Images = r.images(n)

@@ -54,10 +54,10 @@ func (r *reader) mapping(n *yaml.Node, prefix string, structured []string, value
 	r.pairs(n, where, func(key string, k, v *yaml.Node) {
 		full := prefix + key
 		switch {
+		case full == setKey:
+			r.stringMap(v, full, set)
 		case slices.Contains(structured, full):
 			do(full, v)
-		case full == "drain.set":
-			r.stringMap(v, full, set)
 		case slices.Contains(r.scalars, full):
 			values[full] = r.scalar(v, full)
 		case slices.ContainsFunc(r.scalars, func(s string) bool { return strings.HasPrefix(s, full+".") }):
@@ -71,7 +71,6 @@ func (r *reader) mapping(n *yaml.Node, prefix string, structured []string, value
 // known lists the keys that may stand at a level.
 func (r *reader) known(prefix string, structured []string) []string {
 	all := append(slices.Clone(r.scalars), structured...)
-	all = append(all, "drain.set")
 	var here []string
 	for _, s := range all {
 		if rest, ok := strings.CutPrefix(s, prefix); ok {
@@ -127,7 +126,7 @@ func (r *reader) images(n *yaml.Node) (images []Image) {
 			case key == "args":
 				r.stringMap(v, "images.args", img.Args)
 			default:
-				r.fail(k, "unknown key %q of an image%s", key, DidYouMean(key, []string{"name", "context", "dockerfile", "target", "platform", "repository", "args"}))
+				r.fail(k, "unknown key %q of an image%s", key, DidYouMean(key, names(ImageKeys())))
 			}
 		})
 		if img.Name == "" {
@@ -142,7 +141,7 @@ func (r *reader) environments(n *yaml.Node) map[string]Environment {
 	envs := map[string]Environment{}
 	r.pairs(n, "environments", func(name string, k, v *yaml.Node) {
 		env := Environment{Name: name, Values: map[string]string{}, Set: map[string]string{}}
-		r.mapping(v, "", []string{"branches"}, env.Values, env.Set, func(_ string, v *yaml.Node) {
+		r.mapping(v, "", names(EnvironmentKeys()), env.Values, env.Set, func(_ string, v *yaml.Node) {
 			r.list(v, "branches", func(item *yaml.Node) {
 				pattern := r.scalar(item, "branches")
 				if _, err := path.Match(pattern, ""); err != nil || pattern == "" {

@@ -99,26 +99,16 @@ func TestTheActionOnGitHubsRunner(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "")
 			keep := filepath.Join(m.dir, "keep")
-			repo := filepath.Join(m.dir, "repo")
 			m.write("fake", fakeCore, 0o755)
 			m.write("repo/.github/workflows/ci.yml", workflow(t, m, c.exit), 0o644)
 			for path, text := range generated(t, inputs.Table) {
 				m.write(filepath.Join("repo", path), string(text), 0o644)
 			}
-			git := exec.Command("sh", "-c", "git init -q -b develop . && git add . && git -c user.name=a -c user.email=a@example.com commit -q -m x")
-			git.Dir = repo
-			if out, err := git.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
+			log, err := actRun(t, act, m, keep)
+			if (err == nil) != (c.exit == "0") {
+				t.Fatalf("act: %v\n%s", err, log)
 			}
-			cmd := exec.CommandContext(t.Context(), act, "push", "-P", "ubuntu-latest=-self-hosted", "--env", "KEEP="+keep)
-			cmd.Dir = repo
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(m.dir, "home"), "XDG_CACHE_HOME=" + filepath.Join(m.dir, "cache")}
-			var log bytes.Buffer
-			cmd.Stdout, cmd.Stderr = &log, &log
-			if err := cmd.Run(); (err == nil) != (c.exit == "0") {
-				t.Fatalf("act: %v\n%s", err, log.String())
-			}
-			kept := arrived(t, keep, log.String())
+			kept := arrived(t, keep, log)
 			if got := kept("OUTLAST_COMMIT"); got != "from-the-job" {
 				t.Errorf("a variable of the job that is no input arrived as %q", got)
 			}
@@ -130,6 +120,24 @@ func TestTheActionOnGitHubsRunner(t *testing.T) {
 			}
 		})
 	}
+}
+
+// actRun commits the machine's folder repo and runs its workflow there.
+func actRun(t *testing.T, act string, m *machine, keep string, args ...string) (log string, err error) {
+	t.Helper()
+	repo := filepath.Join(m.dir, "repo")
+	git := exec.Command("sh", "-c", "git init -q -b develop . && git add . && git -c user.name=a -c user.email=a@example.com commit -q -m x")
+	git.Dir = repo
+	if out, err := git.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	cmd := exec.CommandContext(t.Context(), act, append([]string{"push", "-P", "ubuntu-latest=-self-hosted", "--env", "KEEP=" + keep}, args...)...)
+	cmd.Dir = repo
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(m.dir, "home"), "XDG_CACHE_HOME=" + filepath.Join(m.dir, "cache")}
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	err = cmd.Run()
+	return out.String(), err
 }
 
 // arrived checks what the fake core kept: called as it should be, every hostile

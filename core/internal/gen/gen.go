@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 	"text/template"
 
@@ -69,6 +70,63 @@ func (r row) Camel() string {
 	return strings.Join(words, "")
 }
 
+// contents are what the templates see.
+type contents struct {
+	Header, Script, Run string
+	Command             string // what run.sh runs
+	Inputs, Secrets     []row  // a secret is a variable only, and no wrapper renames it
+	Outputs             []output.Output
+}
+
+// setup is the view of actions/setup, which only finds the program.
+func (v contents) setup() contents {
+	v.Inputs = slices.DeleteFunc(slices.Clone(v.Inputs), func(r row) bool { return !r.ForGetOutlast() })
+	return v
+}
+
+// check is the view of actions/check: render under the policy enforce. Its
+// stdout, the manifests with their Secrets, is no text for a log.
+func (v contents) check() contents {
+	v.Command = "render >/dev/null"
+	v.Inputs = slices.DeleteFunc(slices.Clone(v.Inputs), func(r row) bool {
+		return r.Name == "drain-policy" || !r.ForGetOutlast() && !r.ReadBy("render")
+	})
+	v.Outputs = slices.DeleteFunc(slices.Clone(v.Outputs), func(o output.Output) bool {
+		return !slices.Contains([]string{"result", "reason", "environment", "manifests-sha256"}, o.Name)
+	})
+	return v
+}
+
+// Check and Setup list the inputs of the two smaller actions, for the README.
+func (v contents) Check() []row { return v.check().Inputs }
+func (v contents) Setup() []row { return v.setup().Inputs }
+
+// places are the templates by the file that they make.
+var places = map[string]string{
+	"actions/action.yml": "action.yml",
+	"actions/run.sh":     "run.sh",
+	"actions/README.md":  "actions.md",
+
+	"gitlab/templates/deploy/template.yml": "gitlab.yml",
+	"gitlab/README.md":                     "gitlab.md",
+
+	"circleci-orb/src/@orb.yml":                     "orb/orb.yml",
+	"circleci-orb/src/commands/rollout.yml":         "orb/command.yml",
+	"circleci-orb/src/jobs/rollout.yml":             "orb/job.yml",
+	"circleci-orb/src/executors/default.yml":        "orb/executor.yml",
+	"circleci-orb/src/examples/deploy_branches.yml": "orb/example.yml",
+	"circleci-orb/src/scripts/run.sh":               "run.sh",
+	"circleci-orb/README.md":                        "orb/README.md",
+
+	"codebuild/buildspec.yml": "buildspec.yml",
+	"codebuild/README.md":     "codebuild.md",
+
+	"jenkins/vars/outlast.groovy":      "outlast.groovy",
+	"jenkins/vars/outlast.txt":         "outlast.txt",
+	"jenkins/resources/outlast/run.sh": "run.sh",
+	"jenkins/README.md":                "jenkins.md",
+}
+
 // Files gives every generated file: its text by its path.
 func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	script, err := GetOutlast(release)
@@ -76,11 +134,7 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 		return nil, err
 	}
 	_, body, _ := strings.Cut(string(script), "\n") // its first line names the shell
-	view := struct {
-		Header, Script, Run string
-		Inputs, Secrets     []row // a secret is a variable only, and no wrapper renames it
-		Outputs             []output.Output
-	}{Header: header, Script: body, Outputs: output.Outputs()}
+	view := contents{Header: header, Script: body, Command: "deploy", Outputs: output.Outputs()}
 	for _, g := range table {
 		for _, in := range g.Inputs {
 			if in.Secret {
@@ -96,35 +150,26 @@ func Files(table []inputs.Group, release Release) (map[string][]byte, error) {
 	}
 	view.Run = string(run)
 	made := map[string][]byte{}
-	for to, name := range map[string]string{
-		"actions/action.yml": "action.yml",
-		"actions/run.sh":     "run.sh",
-		"actions/README.md":  "actions.md",
-
-		"gitlab/templates/deploy/template.yml": "gitlab.yml",
-		"gitlab/README.md":                     "gitlab.md",
-
-		"circleci-orb/src/@orb.yml":                     "orb/orb.yml",
-		"circleci-orb/src/commands/rollout.yml":         "orb/command.yml",
-		"circleci-orb/src/jobs/rollout.yml":             "orb/job.yml",
-		"circleci-orb/src/executors/default.yml":        "orb/executor.yml",
-		"circleci-orb/src/examples/deploy_branches.yml": "orb/example.yml",
-		"circleci-orb/src/scripts/run.sh":               "run.sh",
-		"circleci-orb/README.md":                        "orb/README.md",
-
-		"codebuild/buildspec.yml": "buildspec.yml",
-		"codebuild/README.md":     "codebuild.md",
-
-		"jenkins/vars/outlast.groovy":      "outlast.groovy",
-		"jenkins/vars/outlast.txt":         "outlast.txt",
-		"jenkins/resources/outlast/run.sh": "run.sh",
-		"jenkins/README.md":                "jenkins.md",
-	} {
+	for to, name := range places {
 		if made[to], err = fill(name, view); err != nil {
 			return nil, err
 		}
 	}
-	return made, nil
+	for to, one := range map[string]struct {
+		name string
+		view contents
+	}{
+		"actions/setup/action.yml": {"setup/action.yml", view.setup()},
+		"actions/setup/setup.sh":   {"setup/setup.sh", view.setup()},
+		"actions/check/action.yml": {"check/action.yml", view.check()},
+		"actions/check/run.sh":     {"run.sh", view.check()},
+	} {
+		if made[to], err = fill(one.name, one.view); err != nil {
+			return nil, err
+		}
+	}
+	made["docs/outlast.schema.json"], err = Schema(table)
+	return made, err
 }
 
 // GetOutlast gives the script that finds the program.

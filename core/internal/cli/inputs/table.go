@@ -69,6 +69,10 @@ func (in Input) ReadBy(command string) bool {
 	return strings.Contains(in.Stages, command)
 }
 
+// ForGetOutlast tells whether only the script that finds the program reads the
+// input.
+func (in Input) ForGetOutlast() bool { return in.Stages == getOutlast }
+
 // getOutlast marks the inputs of the script that finds the program for a
 // wrapper: variables that the program itself only has to know.
 const getOutlast = "get-outlast"

@@ -15,4 +15,4 @@ done
 get_outlast() (
 {%.Script%})
 program=$(get_outlast) || exit $?
-exec "$program" deploy
+exec "$program" {%.Command%}

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+// Package secret hides what must not be printed: values go in, and text without
+// them comes out.
+package secret
 
 import (
 	"bytes"
@@ -13,9 +15,9 @@ import (
 	"sync"
 )
 
-// secrets hides what must not be printed: what the environment holds by the
-// name of its variable, and what is learned on the way. Safe for concurrent use.
-type secrets struct {
+// Set is what is known to be secret: what the environment holds by the name of
+// its variable, and what is learned on the way. Safe for concurrent use.
+type Set struct {
 	mu     sync.Mutex
 	values []string
 	hide   *strings.Replacer
@@ -26,38 +28,38 @@ type secrets struct {
 // "true" would make a log useless and hide nothing.
 const shortest = 8
 
-// secretSuffixes end the names of variables that hold a secret.
-var secretSuffixes = []string{"_TOKEN", "_TOKEN_V2", "_TOKEN_CN", "_SECRET", "_PASSWORD", "_PASSWD", "_PASS", "_API_KEY", "_ACCESS_KEY", "_PRIVATE_KEY", "_JWT", "_CREDENTIALS"}
+// suffixes end the names of variables that hold a secret.
+var suffixes = []string{"_TOKEN", "_TOKEN_V2", "_TOKEN_CN", "_SECRET", "_PASSWORD", "_PASSWD", "_PASS", "_API_KEY", "_ACCESS_KEY", "_PRIVATE_KEY", "_JWT", "_CREDENTIALS"}
 
-// newSecrets takes those of an environment.
-func newSecrets(environ []string) *secrets {
-	s := &secrets{hide: strings.NewReplacer()}
+// New takes those of an environment, NAME=value each.
+func New(environ []string) *Set {
+	s := &Set{hide: strings.NewReplacer()}
 	for _, pair := range environ {
 		name, value, _ := strings.Cut(pair, "=")
 		name = strings.ToUpper(name)
 		if strings.HasSuffix(name, "_PROXY") {
 			if u, err := url.Parse(value); err == nil {
 				password, _ := u.User.Password()
-				s.add(password)
+				s.Add(password)
 			}
 			continue
 		}
-		if slices.ContainsFunc(secretSuffixes, func(suffix string) bool { return strings.HasSuffix("_"+name, suffix) }) {
-			s.add(value)
+		if slices.ContainsFunc(suffixes, func(suffix string) bool { return strings.HasSuffix("_"+name, suffix) }) {
+			s.Add(value)
 		}
 	}
 	return s
 }
 
-// tell names who is told of each new one from now on.
-func (s *secrets) tell(learn func(string)) {
+// Tell names who is told of each new one from now on.
+func (s *Set) Tell(learn func(string)) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.learn = learn
 }
 
-// add hides one more secret, each of its lines.
-func (s *secrets) add(secret string) {
+// Add hides one more secret, each of its lines.
+func (s *Set) Add(secret string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for line := range strings.Lines(secret) {
@@ -93,8 +95,8 @@ func forms(v string) []string {
 	return append(all, url.QueryEscape(v))
 }
 
-// mask gives text without the secrets.
-func (s *secrets) mask(text string) string {
+// Mask gives text without the secrets.
+func (s *Set) Mask(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.hide.Replace(text)
