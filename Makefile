@@ -20,6 +20,7 @@ test: tools runners lab ## unit tests of the product, the lab and the example
 	@.ci/test core ./...
 	@.ci/test lab -C lab ./...
 	@.ci/test example -C examples/web ./...
+	@.ci/test runners -C .ci/runners ./circleci ./codebuild
 
 e2e: tools runners lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
 	$(LAB) up
@@ -43,6 +44,9 @@ tools: ## build the linters and the test runner into bin/
 
 runners: ## build the CI systems' own runners into bin/, for the wrappers' tests
 	@go -C .ci/runners build -trimpath -o $(BIN)/ tool
+	@go -C .ci/runners build -trimpath -o $(BIN)/circleci-run ./circleci
+	@go -C .ci/runners build -trimpath -o $(BIN)/codebuild-run ./codebuild
+	@go -C .ci/runners/circleci-cli build -trimpath -o $(BIN)/circleci github.com/CircleCI-Public/circleci-cli
 	@.ci/runners/install
 
 down: lab ## take the lab down

@@ -26,6 +26,9 @@ if [ -n "${GITHUB_OUTPUT:-}" ]; then
 	echo "result=passed" >> "$GITHUB_OUTPUT"
 	echo "image-digest=sha256:00" >> "$GITHUB_OUTPUT"
 fi
+if [ -n "${BASH_ENV:-}" ]; then
+	printf "export OUTLAST_OUT_RESULT='passed'\nexport OUTLAST_OUT_IMAGE_DIGEST='sha256:00'\n" >> "$BASH_ENV"
+fi
 mkdir -p .outlast
 printf 'OUTLAST_OUT_RESULT=passed\nOUTLAST_OUT_APP=web\nOUTLAST_OUT_ENVIRONMENT=dev\nOUTLAST_OUT_IMAGE_DIGEST=sha256:00\n' > .outlast/outputs.env
 echo '<testsuite name="x" tests="0"></testsuite>' > .outlast/report.xml
@@ -47,12 +50,12 @@ var hostile = func() map[string]string {
 		"中文 %0A::error::x %25",
 		"* ? [a-z] ~ $HOME ${PATH}",
 		"#no comment: {a: b} - [c] | > & ! % @",
-		"<<include(x.sh)>> ${{ env.X }} $[[ inputs.x ]]",
+		"<<include(x.sh)>> $[[ inputs.x ]] }} ]] >>",
 	}
 	all := map[string]string{}
 	for i, in := range renamed() {
 		switch in.Name {
-		case "binary", "working-directory", "output-dir", "no-cache", "set", "commit", "profile": // profile: set by nobody
+		case "binary", "working-directory", "output-dir", "no-cache", "set", "commit", "source", "profile": // profile: set by nobody
 		default:
 			all[in.Name] = values[i%len(values)]
 		}

@@ -66,42 +66,37 @@ func TestTheBuildspec(t *testing.T) {
 	}
 }
 
-// One shell runs all commands, then those of finally, whatever became of them.
-func TestTheBuildspecsCommands(t *testing.T) {
+// The buildspec is run by an evaluator of ours: one shell for all commands, then
+// those of finally, whatever became of them.
+func TestTheBuildspecOnOurEvaluator(t *testing.T) {
+	codebuild := runner(t, "codebuild-run")
 	for name, exit := range map[string]string{"a deploy that passes": "0", "a deploy that fails": "7"} {
 		t.Run(name, func(t *testing.T) {
-			b, m := theBuildspec(t), newMachine(t, "")
+			m := newMachine(t, "")
 			keep, work := filepath.Join(m.dir, "keep"), filepath.Join(m.dir, "work")
 			if err := os.MkdirAll(work, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			var script strings.Builder
-			script.WriteString("failed=0\n")
-			for _, c := range b.Phases.Build.Commands {
-				script.WriteString("if [ $failed = 0 ]; then\n" + c + "\nfailed=$?\nfi\n")
-			}
-			script.WriteString(strings.Join(b.Phases.Build.Finally, "\n"))
-			script.WriteString("\nfor name in " + strings.Join(b.Env.Exported, " ") + "; do eval \"echo $name=\\${$name:-}\"; done > \"$KEEP/exported\"\nexit $failed\n")
-			cmd := exec.CommandContext(t.Context(), "sh", "-c", script.String())
-			cmd.Dir = work
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir, "KEEP=" + keep, "FAKE_EXIT=" + exit}
-			given := map[string]string{"OUTLAST_BINARY": m.write("fake", fakeCore, 0o755)}
+			spec := m.write("buildspec.yml", string(generated(t, inputs.Table)["codebuild/buildspec.yml"]), 0o644)
+			args := []string{"--source", work, "--exported", filepath.Join(m.dir, "exported"), "--stored", filepath.Join(m.dir, "stored"),
+				"--env", "KEEP=" + keep, "--env", "FAKE_EXIT=" + exit, "--env", "OUTLAST_BINARY=" + m.write("fake", fakeCore, 0o755)}
 			for name, value := range hostile {
-				given[inputs.Input{Name: name}.Variable()] = value
+				args = append(args, "--env", inputs.Input{Name: name}.Variable()+"="+value)
 			}
-			for name, value := range b.Env.Variables { // the project's win over the buildspec's
-				if v, ok := given[name]; ok {
-					value = v
-				}
-				cmd.Env = append(cmd.Env, name+"="+value)
-			}
+			cmd := exec.CommandContext(t.Context(), codebuild, append(args, spec)...)
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir}
 			out, err := cmd.CombinedOutput()
-			if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != int(exit[0]-'0') {
+			if (err == nil) != (exit == "0") || exit != "0" && !strings.Contains(string(out), "phase build failed: exit status 7") {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			kept := arrived(t, keep, string(out))
-			if got := kept("exported"); !strings.Contains(got, "OUTLAST_OUT_RESULT=passed\n") || !strings.Contains(got, "OUTLAST_OUT_IMAGE_DIGEST=sha256:00\n") {
-				t.Errorf("exported:\n%s", got)
+			arrived(t, keep, string(out))
+			text, err := os.ReadFile(filepath.Join(m.dir, "exported"))
+			if err != nil || !strings.Contains(string(text), "OUTLAST_OUT_RESULT=passed\n") || !strings.Contains(string(text), "OUTLAST_OUT_IMAGE_DIGEST=sha256:00\n") {
+				t.Errorf("exported %q (%v)", text, err)
+			}
+			text, err = os.ReadFile(filepath.Join(m.dir, "stored"))
+			if err != nil || !strings.Contains(string(text), "report outlast report.xml\n") || !strings.Contains(string(text), "artifact primary outputs.env\n") {
+				t.Errorf("stored %q (%v)", text, err)
 			}
 		})
 	}

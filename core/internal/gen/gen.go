@@ -58,6 +58,15 @@ func (r row) Description() string {
 // Snake is the input's name where hyphens are none: cluster_name.
 func (r row) Snake() string { return strings.ReplaceAll(r.Name, "-", "_") }
 
+// Orb is Snake, or the first other name where CircleCI reads Snake as a word of
+// its own: what a workflow says of an orb's job is parameters and such words.
+func (r row) Orb() string {
+	if slices.Contains([]string{"context", "filters", "matrix", "name", "requires", "type"}, r.Snake()) && len(r.Aliases) > 0 {
+		return row{inputs.Input{Name: r.Aliases[0]}}.Snake()
+	}
+	return r.Snake()
+}
+
 // Upper is the input's variable without OUTLAST_.
 func (r row) Upper() string { return strings.TrimPrefix(r.Variable(), "OUTLAST_") }
 

@@ -119,7 +119,7 @@ func TestTheOrbKnowsEveryInput(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, in := range renamed() {
-		name := row{in}.Snake()
+		name := row{in}.Orb()
 		for _, e := range []element{command, job} {
 			if p := e.Parameters[name]; p.Type != "string" || p.Default != "" || !strings.Contains(p.Description, "Unset: "+in.Unset) {
 				t.Errorf("parameter %s: %+v", name, p)
@@ -134,48 +134,64 @@ func TestTheOrbKnowsEveryInput(t *testing.T) {
 	}
 }
 
-// The command's step, with its parameters filled in the way CircleCI does: in
-// the text of each value.
-func TestTheOrbsStep(t *testing.T) {
+// packed is the orb in one file, made by CircleCI's own program.
+func packed(t *testing.T, m *machine) string {
+	t.Helper()
+	for path, text := range generated(t, inputs.Table) {
+		if strings.HasPrefix(path, orb) {
+			m.write(path, string(text), 0o644)
+		}
+	}
+	cmd := exec.CommandContext(t.Context(), runner(t, "circleci"), "orb", "pack", "--skip-update-check", filepath.Join(m.dir, orb))
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(m.dir, "home")}
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("circleci orb pack: %v: %s", err, stderr.String())
+	}
+	return m.write("orb.yml", string(out), 0o644)
+}
+
+// A project's configuration with the orb's job: what CircleCI's own program packs
+// is run by an evaluator of ours.
+func TestTheOrbOnOurEvaluator(t *testing.T) {
+	circleci := runner(t, "circleci-run")
 	for name, exit := range map[string]string{"a deploy that passes": "0", "a deploy that fails": "7"} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "")
-			keep, work := filepath.Join(m.dir, "keep"), filepath.Join(m.dir, "work")
+			keep, work, stored := filepath.Join(m.dir, "keep"), filepath.Join(m.dir, "work"), filepath.Join(m.dir, "stored")
 			if err := os.MkdirAll(work, 0o755); err != nil {
 				t.Fatal(err)
 			}
-			command := orbFile[element](t, "commands/rollout.yml")
-			var step runStep
-			if err := command.Steps[0].Decode(&step); err != nil {
+			given := map[string]any{"binary": m.write("fake", fakeCore, 0o755),
+				"post-steps": []any{map[string]any{"run": map[string]any{"name": "Look", "when": "always", "command": `echo "$OUTLAST_OUT_RESULT $OUTLAST_OUT_IMAGE_DIGEST" > "$KEEP/outputs"`}}}}
+			for _, in := range renamed() {
+				if value, ok := hostile[in.Name]; ok {
+					given[row{in}.Orb()] = value
+				}
+			}
+			config, err := yaml.Marshal(map[string]any{"version": 2.1, "orbs": map[string]any{"outlast": "outlast/outlast@1.0.0"},
+				"workflows": map[string]any{"ship": map[string]any{"jobs": []any{map[string]any{"outlast/rollout": given}}}}})
+			if err != nil {
 				t.Fatal(err)
 			}
-			given := map[string]string{"binary": m.write("fake", fakeCore, 0o755)}
-			for name, value := range hostile {
-				given[row{inputs.Input{Name: name}}.Snake()] = value
-			}
-			script, ok := strings.CutPrefix(strings.TrimSuffix(step.Run.Command, ")>>"), "<<include(")
-			if !ok {
-				t.Fatalf("command %q", step.Run.Command)
-			}
-			cmd := exec.CommandContext(t.Context(), "sh", "-e", "-c", string(generated(t, inputs.Table)[orb+script]))
-			cmd.Dir = work
-			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir, "KEEP=" + keep, "FAKE_EXIT=" + exit, "OUTLAST_COMMIT=of-the-project", "OUTLAST_REGION=of-the-project"}
-			for name, value := range step.Run.Environment {
-				for p, about := range command.Parameters {
-					text, ok := given[p]
-					if !ok {
-						text = about.Default
-					}
-					value = strings.ReplaceAll(value, "<<parameters."+p+">>", text)
-				}
-				cmd.Env = append(cmd.Env, name+"="+value)
-			}
+			cmd := exec.CommandContext(t.Context(), circleci, "--orb", "outlast/outlast="+packed(t, m), "--source", work, "--stored", stored, "--branch", "develop",
+				"--env", "KEEP="+keep, "--env", "FAKE_EXIT="+exit, "--env", "OUTLAST_COMMIT=of-the-project", "--env", "OUTLAST_REGION=of-the-project", m.write("config.yml", string(config), 0o644))
+			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir}
 			out, err := cmd.CombinedOutput()
-			if cmd.ProcessState == nil || cmd.ProcessState.ExitCode() != int(exit[0]-'0') {
+			if (err == nil) != (exit == "0") || exit != "0" && !strings.Contains(string(out), "exit code 7") {
 				t.Fatalf("%v\n%s", err, out)
 			}
-			if got := arrived(t, keep, string(out))("OUTLAST_COMMIT"); got != "of-the-project" {
+			kept := arrived(t, keep, string(out))
+			if got := kept("OUTLAST_COMMIT"); got != "of-the-project" {
 				t.Errorf("a variable of the project that is no input arrived as %q", got)
+			}
+			if got := kept("outputs"); got != "passed sha256:00\n" {
+				t.Errorf("the next step saw %q", got)
+			}
+			if got, err := os.ReadFile(stored); err != nil || string(got) != "store_test_results .outlast\nstore_artifacts .outlast\n" {
+				t.Errorf("stored %q (%v)", got, err)
 			}
 		})
 	}
