@@ -40,6 +40,7 @@ type Build struct {
 	tasks    io.Writer
 	codes    *bufio.Reader
 	number   int
+	failing  bool
 	hides    *strings.Replacer
 	Exported map[string]string
 	Stored   []string // files of reports and artifacts that were found: "report GROUP PATH", "artifact NAME PATH"
@@ -160,9 +161,7 @@ func (b *Build) phases() error {
 		if p.name == "install" || p.name == "pre_build" || p.phase.OnFailure == "ABORT" {
 			return ErrFailed
 		}
-		if _, err := b.command("export CODEBUILD_BUILD_SUCCEEDING=0"); err != nil {
-			return err
-		}
+		b.failing = true
 	}
 	if failed {
 		return ErrFailed
@@ -205,6 +204,12 @@ func first(command string) string {
 // command runs one in the build's shell.
 func (b *Build) command(text string) (int, error) {
 	b.number++
+	if b.Spec.Version == "0.1" { // what it sets is for itself
+		text = "(\n" + text + "\n)"
+	}
+	if b.failing {
+		text = "export CODEBUILD_BUILD_SUCCEEDING=0\n" + text
+	}
 	file := filepath.Join(b.Work, fmt.Sprintf("command-%d", b.number))
 	if err := os.WriteFile(file, []byte(text+"\n"), 0o644); err != nil {
 		return 0, err

@@ -14,7 +14,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Spec is a buildspec of version 0.2:
+// Spec is a buildspec of version 0.2, or of 0.1, whose commands have a shell each:
 // https://docs.aws.amazon.com/codebuild/latest/userguide/build-spec-ref.html
 type Spec struct {
 	Version   string            `yaml:"version"`
@@ -126,8 +126,8 @@ func Parse(text []byte) (*Spec, error) {
 }
 
 func (s *Spec) check() error {
-	if s.Version != "0.2" {
-		return fmt.Errorf("version: %q is not 0.2", s.Version)
+	if s.Version != "0.2" && s.Version != "0.1" {
+		return fmt.Errorf("version: %q is neither 0.2 nor 0.1", s.Version)
 	}
 	if !slices.Contains(shells, s.Env.Shell) {
 		return fmt.Errorf("env.shell: %q is none of bash, /bin/sh", s.Env.Shell)
