@@ -42,6 +42,8 @@ func TestWrappers(t *testing.T) {
 		{"GitHub Action on act", github, githubToken},
 		{"GitLab component on gitlab-ci-local", gitlab, gitlabToken},
 		{"Jenkins step on Groovy", jenkins, keys},
+		{"CircleCI orb on our evaluator", circleci, keys},
+		{"CodeBuild buildspec on our evaluator", codebuild, keys},
 	} {
 		version++
 		next := fmt.Sprintf("v%d", version)
@@ -279,5 +281,44 @@ func jenkins(t *testing.T, w *world, inputs map[string]string, env []string) *ex
 			t.Errorf("the step returned %s (%v)", result, err)
 		}
 	})
+	return cmd
+}
+
+// circleci packs the orb with CircleCI's own program and runs a project's
+// configuration that has its job.
+func circleci(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd {
+	dir := t.TempDir()
+	pack := exec.Command(tool(t, "circleci"), "orb", "pack", "--skip-update-check", "../../circleci-orb/src")
+	pack.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	orb, err := pack.Output()
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, "orb.yml"), orb, 0o644)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.write(t, ".circleci/config.yml", "version: 2.1\norbs:\n  outlast: outlast/outlast@1.0.0\nworkflows:\n  ship:\n    jobs:\n      - outlast/rollout:\n          filters: {branches: {only: [develop, main]}}\n"+
+		with(t, 10, inputs, func(s string) string { return strings.ReplaceAll(s, "-", "_") }))
+	args := []string{"--orb", "outlast/outlast=" + filepath.Join(dir, "orb.yml"), "--source", w.Dir, "--branch", "develop"}
+	for _, pair := range env {
+		args = append(args, "--env", pair)
+	}
+	cmd := exec.CommandContext(t.Context(), tool(t, "circleci-run"), append(args, filepath.Join(w.Dir, ".circleci/config.yml"))...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir}
+	return cmd
+}
+
+// codebuild runs the buildspec with the inputs as variables of the project.
+func codebuild(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd {
+	w.copyIn(t, "codebuild", "codebuild")
+	args := []string{"--source", w.Dir, "--env", "OUTLAST_BRANCH=develop"} // as CodePipeline hands it over
+	for name, value := range inputs {
+		args = append(args, "--env", "OUTLAST_"+strings.ToUpper(strings.ReplaceAll(name, "-", "_"))+"="+value)
+	}
+	for _, pair := range env {
+		args = append(args, "--env", pair)
+	}
+	cmd := exec.CommandContext(t.Context(), tool(t, "codebuild-run"), append(args, filepath.Join(w.Dir, "codebuild/buildspec.yml"))...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
 	return cmd
 }
