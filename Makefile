@@ -9,9 +9,9 @@ export CGO_ENABLED := 0
 export GOWORK := off
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: help demo test e2e lint build bench lab down clean tools runners
+.PHONY: release release-check help demo test e2e lint build bench lab down clean tools runners
 help: ## print this list
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: lab ## bring the lab up, deploy examples/web, then its next version under load
 	$(LAB) demo
@@ -31,6 +31,13 @@ lint: tools ## gofmt, go vet, staticcheck, go mod tidy and verify, govulncheck
 
 build: ## build bin/outlast
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/outlast ./core/cmd/outlast
+
+DIST ?= $(CURDIR)/dist
+release: tools runners ## make the archives, sums and pinned wrappers of VERSION=v1.2.3 into dist/
+	go -C .ci/release run . --root $(CURDIR) --bin $(BIN) --version $(VERSION) --to $(DIST)
+
+release-check: tools runners ## make VERSION twice, from two clones and an empty build cache, and compare
+	@.ci/release/check $(VERSION)
 
 bench: ## benchmarks
 	go test -run '^$$' -bench . -benchmem ./core/...
