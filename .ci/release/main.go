@@ -174,7 +174,7 @@ func (r *release) common(work string) (files []file, err error) {
 // bill writes what is linked into a program, in CycloneDX's form. The time and the
 // serial number, which would be new each time, are left out.
 func (r *release) bill(binary, to string) error {
-	cmd := exec.Command(filepath.Join(r.bin, "cyclonedx-gomod"), "bin", "-json", "-noserial", "-std", "-version", r.version, binary)
+	cmd := exec.Command(filepath.Join(r.bin, "cyclonedx-gomod"), "bin", "-json", "-noserial", "-notimestamp", "-std", "-version", r.version, binary)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -189,7 +189,6 @@ func (r *release) bill(binary, to string) error {
 	if !ok || len(bill["components"].([]any)) == 0 {
 		return errors.New("writing the bill of materials: it names nothing")
 	}
-	delete(metadata, "timestamp")
 	if tools, ok := metadata["tools"].([]any); ok { // their own hashes differ by machine
 		for _, tool := range tools {
 			delete(tool.(map[string]any), "hashes")
