@@ -9,6 +9,8 @@ import (
 
 type AddMask struct{}
 
-func New(db any, stdout, stderr io.Writer) (*AddMask, error) { return nil, errors.New("stub: no addmask") }
-func (*AddMask) Get(int) io.Writer                           { return io.Discard }
-func (*AddMask) Close() error                                { return nil }
+func New(db any, stdout, stderr io.Writer) (*AddMask, error) {
+	return nil, errors.New("stub: no addmask")
+}
+func (*AddMask) Get(int) io.Writer { return io.Discard }
+func (*AddMask) Close() error      { return nil }

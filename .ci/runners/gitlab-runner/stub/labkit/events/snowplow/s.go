@@ -26,21 +26,21 @@ type (
 		Quantity                                  float64
 	}
 	BillingEventOptionalInput struct {
-		Subject, DeploymentType, InstanceID, UniqueInstanceID string
+		Subject, DeploymentType, InstanceID, UniqueInstanceID   string
 		ProjectID, NamespaceID, RootNamespaceID, OrganizationID int64
-		Metadata                                              map[string]any
+		Metadata                                                map[string]any
 	}
 )
 
 var errStub = errors.New("stub: no snowplow")
 
-func WithCallback(SendCallback) EmitterOption                             { return nil }
-func WithTokenSource(*oidc.Source) EmitterOption                          { return nil }
+func WithCallback(SendCallback) EmitterOption                              { return nil }
+func WithTokenSource(*oidc.Source) EmitterOption                           { return nil }
 func WithMetricsCollectorOptions(...metrics.CollectorOption) EmitterOption { return nil }
-func NewEmitter(string, ...EmitterOption) (*Emitter, error)               { return nil, errStub }
-func NewTracker(string, *Emitter) (*Tracker, error)                       { return nil, errStub }
-func (*Emitter) Collector() prometheus.Collector                          { return nil }
-func (*Tracker) Stop()                                                    {}
+func NewEmitter(string, ...EmitterOption) (*Emitter, error)                { return nil, errStub }
+func NewTracker(string, *Emitter) (*Tracker, error)                        { return nil, errStub }
+func (*Emitter) Collector() prometheus.Collector                           { return nil }
+func (*Tracker) Stop()                                                     {}
 func (*Tracker) TrackBillingEventWithOptionalInput(BillingEventRequiredInput, BillingEventOptionalInput) error {
 	return errStub
 }

@@ -4,5 +4,5 @@ package api
 
 import "net"
 
-func DefaultSocketPath() string          { return "" }
+func DefaultSocketPath() string         { return "" }
 func SocketAddr(p string) *net.UnixAddr { return &net.UnixAddr{Name: p, Net: "unix"} }

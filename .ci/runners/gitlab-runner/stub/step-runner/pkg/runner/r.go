@@ -32,4 +32,3 @@ type (
 )
 
 const KindString Kind = 1
-

@@ -12,16 +12,18 @@ import (
 )
 
 type (
-	Dialer       interface{ Dial() (*grpc.ClientConn, error) }
+	Dialer interface {
+		Dial() (*grpc.ClientConn, error)
+	}
 	FollowOutput struct{ Logs io.Writer }
 	Client       struct{}
 )
 
 var errStub = errors.New("stub: no step-runner")
 
-func New(Dialer) (*Client, error)                      { return nil, errStub }
-func (*Client) CloseConn() error                       { return nil }
-func (*Client) Cancel(context.Context, string) error   { return errStub }
+func New(Dialer) (*Client, error)                    { return nil, errStub }
+func (*Client) CloseConn() error                     { return nil }
+func (*Client) Cancel(context.Context, string) error { return errStub }
 func (*Client) RunAndFollow(context.Context, *client.RunRequest, *FollowOutput) (client.Status, error) {
 	return client.Status{}, errStub
 }
