@@ -68,6 +68,9 @@ func (w *world) deployBy(t *testing.T, by wrapper, next string) {
 		}
 	}
 	env = append(env, "PATH="+w.Lab.Path("bin")+":"+os.Getenv("PATH"))
+	if err := os.RemoveAll(filepath.Join(w.Dir, ".outlast")); err != nil { // the run before's
+		t.Fatal(err)
+	}
 	cmd := by.run(t, w, inputs, env)
 	w.commit(t, "Make "+next+" by the "+by.name)
 	stop, sent := w.send(t)
@@ -219,7 +222,8 @@ func github(t *testing.T, w *world, inputs map[string]string, env []string) *exe
 	w.copyIn(t, "actions", "actions")
 	w.write(t, ".github/workflows/ci.yml", "on: push\njobs:\n  deploy:\n    runs-on: ubuntu-latest\n    steps:\n      - uses: actions/checkout@v4\n      - uses: ./actions\n        with:\n"+
 		with(t, 10, inputs, func(s string) string { return s }))
-	args := []string{"push", "-P", "ubuntu-latest=-self-hosted"}
+	// act works in a copy, which it removes.
+	args := []string{"push", "-P", "ubuntu-latest=-self-hosted", "--env", "OUTLAST_OUTPUT_DIR=" + filepath.Join(w.Dir, ".outlast"), "--env", "ACTIONS_STEP_DEBUG=true"}
 	for _, pair := range env {
 		args = append(args, "--env", pair)
 	}

@@ -191,7 +191,7 @@ func fill(name string, data any) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	t, err := template.New(path.Base(name)).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote, "cell": cell, "indent": indent}).Parse(string(text))
+	t, err := template.New(path.Base(name)).Delims("{%", "%}").Option("missingkey=error").Funcs(template.FuncMap{"q": quote, "cell": cell, "indent": indent, "file": plain, "moving": moving}).Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("reading the template %s: %w", name, err)
 	}
@@ -200,6 +200,18 @@ func fill(name string, data any) ([]byte, error) {
 		return nil, fmt.Errorf("filling in the template %s: %w", name, err)
 	}
 	return out.Bytes(), nil
+}
+
+// plain gives a file of ours as it is.
+func plain(name string) (string, error) {
+	text, err := files.ReadFile("files/" + name)
+	return strings.TrimSuffix(string(text), "\n"), err
+}
+
+// moving gives the part of the migration guide that all wrappers share.
+func moving() (string, error) {
+	text, err := fill("migrate/text.md", nil)
+	return strings.TrimSuffix(string(text), "\n"), err
 }
 
 // quote writes a string as JSON does, which YAML reads, too.

@@ -44,7 +44,7 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 	if err != nil {
 		return err
 	}
-	for name, immutable := range map[string]bool{"web": true, "mirror/golang": false, "mirror/static": false} {
+	for name, immutable := range map[string]bool{"web": true, "mirror/golang": false, "mirror/static": false, "mirror/scm": false, "mirror/buildkit": false, "outlast": true} {
 		if err := c.CreateRepository(s.Region, name, immutable); err != nil {
 			return err
 		}

@@ -200,7 +200,7 @@ func (l *lab) baseImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(append(busybox, version+runtime.GOARCH+"recipe 2"...))
+	sum := sha256.Sum256(append(busybox, version+runtime.GOARCH+"recipe 3"...))
 	mark := "made-" + hex.EncodeToString(sum[:8])
 	tmp, err := os.MkdirTemp(l.opt.Dir, "images-")
 	if err != nil {
@@ -213,6 +213,10 @@ func (l *lab) baseImages(ctx context.Context) error {
 	}{
 		"mirror/static": {"latest", func() (v1.Image, error) { return images.Static(tmp) }},
 		"mirror/golang": {"latest", func() (v1.Image, error) { return images.Golang(tmp, root) }},
+		"mirror/scm":    {"latest", func() (v1.Image, error) { return images.SCM(tmp) }},
+		"mirror/buildkit": {"latest", func() (v1.Image, error) {
+			return images.BuildKit(tmp, l.state.Tools["buildctl"], l.state.Tools["buildkitd"])
+		}},
 	} {
 		full, err := name.NewRepository(l.state.Registry()+"/"+repo, name.Insecure)
 		if err != nil {

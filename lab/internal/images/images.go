@@ -12,6 +12,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path"
 	"path/filepath"
 	"runtime"
@@ -188,6 +189,62 @@ func (a *archive) tree(to, root, part string) {
 	})
 	if a.err == nil {
 		a.err = err
+	}
+}
+
+// SCM is a base with a shell, git and certificates, as buildpack-deps:scm is:
+// Debian's busybox and git, with the libraries that git and runc need.
+func SCM(dir string) (v1.Image, error) {
+	l, err := layer(dir, func(a *archive) {
+		accounts(a)
+		a.file("bin/busybox", "/bin/busybox")
+		for _, name := range applets {
+			a.link("bin/"+name, "busybox")
+		}
+		for _, name := range []string{"proc", "sys", "dev", "root", "run", "etc/buildkit"} {
+			a.dir(name, 0o755)
+		}
+		a.program("usr/bin/git", "/usr/bin/git")
+		a.libraries("/usr/sbin/runc")
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making the base with git: %w", err)
+	}
+	return image(v1.Config{WorkingDir: "/", Env: []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}}, l)
+}
+
+// BuildKit has BuildKit's programs where its own image has them.
+func BuildKit(dir, buildctl, buildkitd string) (v1.Image, error) {
+	l, err := layer(dir, func(a *archive) {
+		a.file("usr/bin/buildctl", buildctl)
+		a.file("usr/bin/buildkitd", buildkitd)
+		a.file("usr/bin/buildkit-runc", "/usr/sbin/runc")
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making BuildKit's image: %w", err)
+	}
+	return image(v1.Config{}, l)
+}
+
+// program adds one with the libraries that it is linked with.
+func (a *archive) program(name, from string) {
+	a.file(name, from)
+	a.libraries(from)
+}
+
+func (a *archive) libraries(program string) {
+	if a.err != nil {
+		return
+	}
+	out, err := exec.Command("ldd", program).Output()
+	if err != nil {
+		a.err = fmt.Errorf("asking for the libraries of %s: %w", program, err)
+		return
+	}
+	for _, word := range strings.Fields(string(out)) {
+		if strings.HasPrefix(word, "/") {
+			a.file(strings.TrimPrefix(word, "/"), word)
+		}
 	}
 }
 
