@@ -200,3 +200,26 @@ func TestActionlintKnowsTheAction(t *testing.T) {
 		t.Errorf("a misspelt input passes: %v\n%s", err, out)
 	}
 }
+
+// zizmor knows how actions are attacked; nothing at medium or above.
+func TestZizmorFindsNothing(t *testing.T) {
+	zizmor, m := runner(t, "zizmor"), newMachine(t, "")
+	audit := func(name string) (string, error) {
+		cmd := exec.CommandContext(t.Context(), zizmor, "--offline", "--no-progress", "--min-severity", "medium", filepath.Join(m.dir, name))
+		cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir}
+		out, err := cmd.CombinedOutput()
+		return string(out), err
+	}
+	for path, text := range generated(t, inputs.Table) {
+		if strings.HasPrefix(path, "actions/") {
+			m.write(path, string(text), 0o644)
+		}
+	}
+	if out, err := audit("actions"); err != nil || !strings.Contains(out, "No findings to report") {
+		t.Errorf("%v\n%s", err, out)
+	}
+	m.write("bad/action.yml", "name: x\ndescription: x\ninputs: {a: {description: x}}\nruns:\n  using: composite\n  steps:\n    - shell: bash\n      run: echo ${{ inputs.a }}\n", 0o644)
+	if out, err := audit("bad"); err == nil || !strings.Contains(out, "template-injection") {
+		t.Errorf("an action that is open to attack passes: %v\n%s", err, out)
+	}
+}
