@@ -73,7 +73,7 @@ func pod(bar func(name, mark string, from, to time.Time), p gate.PodTimeline, en
 		return
 	}
 	if !p.Draining.IsZero() {
-		bar(name+" target drains", "crit", p.Draining, until(p.Drained))
+		bar(name+" target drains", "", p.Draining, until(p.Drained))
 		bar(name+" outlasts it", "done", p.Drained, until(p.Ended, p.Gone))
 		return
 	}
