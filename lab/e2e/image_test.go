@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -173,7 +174,7 @@ func container(t *testing.T, root string, privileged bool, env map[string]string
 	linux := config["linux"].(map[string]any)
 	linux["namespaces"] = slices.DeleteFunc(linux["namespaces"].([]any), func(n any) bool { return n.(map[string]any)["type"] == "network" })
 	if privileged {
-		caps := strings.Fields("CAP_CHOWN CAP_DAC_OVERRIDE CAP_DAC_READ_SEARCH CAP_FOWNER CAP_FSETID CAP_KILL CAP_SETGID CAP_SETUID CAP_SETPCAP CAP_NET_BIND_SERVICE CAP_NET_ADMIN CAP_NET_RAW CAP_SYS_CHROOT CAP_SYS_PTRACE CAP_SYS_ADMIN CAP_SYS_RESOURCE CAP_MKNOD CAP_AUDIT_WRITE CAP_SETFCAP CAP_SYSLOG")
+		caps := capabilities(t)
 		process["capabilities"] = map[string]any{"bounding": caps, "effective": caps, "permitted": caps}
 		delete(linux, "maskedPaths")
 		delete(linux, "readonlyPaths")
@@ -192,4 +193,27 @@ func container(t *testing.T, root string, privileged bool, env map[string]string
 		t.Fatal(err)
 	}
 	return exec.CommandContext(t.Context(), "runc", "run", "--bundle", bundle, "outlast-e2e-"+filepath.Base(bundle))
+}
+
+// capabilities lists those that this process may give away, in the order of their bits.
+func capabilities(t *testing.T) (all []string) {
+	t.Helper()
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mask uint64
+	for line := range strings.Lines(string(text)) {
+		if hex, ok := strings.CutPrefix(line, "CapBnd:"); ok {
+			if mask, err = strconv.ParseUint(strings.TrimSpace(hex), 16, 64); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for bit, name := range strings.Fields("CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP") {
+		if mask&(1<<bit) != 0 {
+			all = append(all, "CAP_"+name)
+		}
+	}
+	return all
 }

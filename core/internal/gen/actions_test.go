@@ -92,7 +92,7 @@ func TestTheWorkflowThatInitWrites(t *testing.T) {
 	t.Setenv("PATH", filepath.Join(m.dir, "bin2")+":"+os.Getenv("PATH"))
 	args := published(t, m)
 	args[1] = strings.Replace(args[1], "@v1", "@main", 1)
-	for name, with := range map[string][]string{"actions/setup-go@v5": {"go-version"}, "aws-actions/configure-aws-credentials@v5": {"role-to-assume", "aws-region", "audience"}} {
+	for name, with := range map[string][]string{"actions/setup-go@v5": {"go-version"}} {
 		text := "name: x\ninputs:\n"
 		env, run := "", ""
 		for i, in := range with {
@@ -118,7 +118,7 @@ func TestTheWorkflowThatInitWrites(t *testing.T) {
 	if err != nil {
 		t.Fatalf("act: %v\n%s", err, log)
 	}
-	for file, want := range map[string]string{"args": "deploy\n", "OUTLAST_WORKING_DIRECTORY": "services/web", "role-to-assume": role, "aws-region": "cn-northwest-1", "audience": "sts.amazonaws.com.cn", "go-version": "1.26"} {
+	for file, want := range map[string]string{"args": "deploy\n", "OUTLAST_WORKING_DIRECTORY": "services/web", "OUTLAST_ROLE_ARN": role, "OUTLAST_REGION": "cn-northwest-1", "go-version": "1.26"} {
 		if got, err := os.ReadFile(filepath.Join(keep, file)); err != nil || string(got) != want {
 			t.Errorf("%s: %q %v, want %q\n%s", file, got, err, want, log)
 		}

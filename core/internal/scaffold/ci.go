@@ -91,12 +91,8 @@ func (p *project) outputs() string { return path.Join(p.below(), ".outlast") }
 
 // values are those of the CIs' templates.
 func (p *project) values() map[string]string {
-	china := ""
-	if strings.HasPrefix(p.Region, "cn-") { // the partition aws-cn
-		china = p.Region
-	}
 	return map[string]string{
-		"branches": list(p.branches()), "below": quote(p.below()), "groovyBelow": groovy(p.below()), "outputs": p.outputs(), "china": china,
+		"branches": list(p.branches()), "below": quote(p.below()), "groovyBelow": groovy(p.below()), "outputs": p.outputs(),
 		"role": firstOf(quote(p.RoleARN), `"${{ vars.AWS_ROLE_ARN }}"`), "region": firstOf(quote(p.Region), `"${{ vars.AWS_REGION }}"`),
 	}
 }
