@@ -256,6 +256,38 @@ func TestACancelledPushEnds(t *testing.T) {
 	}
 }
 
+// The library sleeps between two tries without looking at the context; a
+// cancelled job has no time for that.
+func TestAPushIsCancelledInThePauseBeforeAnotherTry(t *testing.T) {
+	w := newWorld(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var mu sync.Mutex
+	posts, cancelled := 0, time.Time{}
+	w.hook = func(rw http.ResponseWriter, r *http.Request, _ int) bool {
+		if r.Method != http.MethodPost {
+			return false
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if posts++; posts == 4 { // of each blob the second; two seconds' pause follow
+			cancelled = time.Now()
+			cancel()
+		}
+		rw.WriteHeader(http.StatusServiceUnavailable)
+		return true
+	}
+	opt, _ := onDisk(t, 1)
+	_, err := Push(ctx, w.client(), opt)
+	mu.Lock()
+	took := time.Since(cancelled)
+	mu.Unlock()
+	if !errors.Is(err, context.Canceled) || took > 1400*time.Millisecond {
+		t.Errorf("%v after %s", err, took)
+	}
+	time.Sleep(2 * time.Second) // until the library has woken up
+}
+
 func TestTheNameOfARegistry(t *testing.T) {
 	cases := map[string]struct {
 		host, path string

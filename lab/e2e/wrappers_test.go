@@ -41,7 +41,7 @@ func TestWrappers(t *testing.T) {
 	for _, by := range []wrapper{
 		{"GitHub Action on act", github, githubToken},
 		{"GitLab component on GitLab's runner", gitlab, gitlabToken},
-		{"Jenkins step on Groovy", jenkins, keys},
+		{"Jenkins step on JenkinsPipelineUnit", jenkins, keys},
 		{"CircleCI orb on our evaluator", circleci, keys},
 		{"CodeBuild buildspec on our evaluator", codebuild, keys},
 	} {
@@ -92,7 +92,7 @@ func (w *world) deployBy(t *testing.T, by wrapper, next string) {
 	if !strings.Contains(string(out), "deploy passed in") {
 		t.Errorf("the log does not have outlast's last line:\n%s", out)
 	}
-	w.keeps(t, append(secrets, w.Lab.Users["deployer"].SecretAccessKey), string(out))
+	w.keeps(t, append(append(secrets, w.Lab.Users["deployer"].SecretAccessKey), w.sessions(t)...), string(out))
 }
 
 // keeps looks for secrets in the log and in all that the run left behind.
@@ -117,6 +117,25 @@ func (w *world) keeps(t *testing.T, secrets []string, log string) {
 			}
 		}
 	}
+}
+
+// sessions are the secrets of all sessions that the lab's STS has opened.
+func (w *world) sessions(t *testing.T) (secrets []string) {
+	t.Helper()
+	text, err := os.ReadFile(w.Lab.Path("cloud", "state.json"))
+	var state struct {
+		Sessions []struct{ SecretAccessKey, Token string }
+	}
+	if err == nil {
+		err = json.Unmarshal(text, &state)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range state.Sessions {
+		secrets = append(secrets, s.SecretAccessKey, s.Token)
+	}
+	return secrets
 }
 
 // keys is a login by long-lived keys.
@@ -264,30 +283,29 @@ func gitlab(t *testing.T, w *world, inputs map[string]string, env []string) *exe
 	return cmd
 }
 
+// jenkins runs a scripted pipeline with the step on JenkinsPipelineUnit.
 func jenkins(t *testing.T, w *world, inputs map[string]string, env []string) *exec.Cmd {
-	arguments := map[string]string{}
-	for name, value := range inputs {
+	var arguments []string
+	quote := strings.NewReplacer(`\`, `\\`, `'`, `\'`, "\n", `\n`)
+	for _, name := range slices.Sorted(maps.Keys(inputs)) {
 		words := strings.Split(name, "-")
 		for i := 1; i < len(words); i++ {
 			words[i] = strings.ToUpper(words[i][:1]) + words[i][1:]
 		}
-		arguments[strings.Join(words, "")] = value
+		arguments = append(arguments, strings.Join(words, "")+": '"+quote.Replace(inputs[name])+"'")
 	}
-	text, err := json.Marshal(arguments)
+	w.write(t, "Jenkinsfile", "@Library('outlast@main') _\nkeep(outlast("+strings.Join(arguments, ", ")+"))\n")
+	jars, err := filepath.Glob("../../.ci/runners/jenkins/lib/*.jar")
+	if err != nil || len(jars) == 0 {
+		t.Fatal("JenkinsPipelineUnit is missing: make runners")
+	}
+	library, err := filepath.Abs("../../jenkins")
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, "arguments.json"), text, 0o644); err != nil {
-		t.Fatal(err)
-	}
-	java, err := filepath.EvalSymlinks(tool(t, "java"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	harness := "../../core/internal/gen/testdata/jenkins"
-	cmd := exec.CommandContext(t.Context(), tool(t, "groovy"), "-cp", harness, filepath.Join(harness, "harness.groovy"), "../../jenkins", w.Dir, filepath.Join(dir, "arguments.json"), filepath.Join(dir, "result.json"))
-	cmd.Env = append([]string{"HOME=" + dir, "JAVA_HOME=" + filepath.Dir(filepath.Dir(java))}, env...)
+	cmd := exec.CommandContext(t.Context(), tool(t, "java"), "-cp", strings.Join(jars, ":"), "groovy.ui.GroovyMain", "../../.ci/runners/jenkins/cps.groovy", library, w.Dir, "Jenkinsfile", filepath.Join(dir, "result.json"))
+	cmd.Env = append([]string{"HOME=" + dir}, env...)
 	t.Cleanup(func() {
 		result, err := os.ReadFile(filepath.Join(dir, "result.json"))
 		if err != nil || !strings.Contains(string(result), `"OUTLAST_OUT_RESULT":"passed"`) || !strings.Contains(string(result), `"error":null`) {
