@@ -29,6 +29,8 @@ var platforms = []string{"darwin/amd64", "darwin/arm64", "linux/amd64", "linux/a
 type release struct {
 	root, version, to, releases string
 	bin                         string    // folder of cyclonedx-gomod and circleci
+	work                        string    // temporary
+	host                        string    // the program for this machine
 	time                        time.Time // of every file in it: the commit's
 }
 
@@ -67,7 +69,11 @@ func (r *release) run() error {
 	if err := os.MkdirAll(r.to, 0o755); err != nil {
 		return err
 	}
-	for _, step := range []func() error{r.archives, r.sums, r.wrappers, r.sign} {
+	if r.work, err = os.MkdirTemp("", "outlast-release-"); err != nil {
+		return err
+	}
+	defer os.RemoveAll(r.work)
+	for _, step := range []func() error{r.archives, r.sums, r.wrappers, r.image, r.sign} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -90,12 +96,7 @@ func (r *release) seconds() (int64, error) {
 // archives makes outlast_VERSION_OS_ARCH.tar.gz, for Windows a .zip besides, and
 // the bill of materials of each program.
 func (r *release) archives() error {
-	work, err := os.MkdirTemp("", "outlast-release-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(work)
-	common, err := r.common(work)
+	common, err := r.common()
 	if err != nil {
 		return err
 	}
@@ -105,7 +106,7 @@ func (r *release) archives() error {
 		if system == "windows" {
 			program += ".exe"
 		}
-		binary := filepath.Join(work, system+"-"+machine, program)
+		binary := filepath.Join(r.work, system+"-"+machine, program)
 		if err := r.compile(system, machine, binary); err != nil {
 			return err
 		}
@@ -144,7 +145,7 @@ func (r *release) compile(system, machine, to string) error {
 
 // common are the files that every archive has besides the program: licence,
 // README and the shells' completions, which a program for this machine writes.
-func (r *release) common(work string) (files []file, err error) {
+func (r *release) common() (files []file, err error) {
 	for _, name := range []string{"LICENSE", "README.md"} {
 		text, err := os.ReadFile(filepath.Join(r.root, name))
 		if err != nil {
@@ -152,16 +153,16 @@ func (r *release) common(work string) (files []file, err error) {
 		}
 		files = append(files, file{name, text, 0o644})
 	}
-	host := filepath.Join(work, "outlast-host")
+	r.host = filepath.Join(r.work, "outlast-host")
 	out, err := exec.Command("go", "env", "GOHOSTOS", "GOHOSTARCH").Output()
 	if err != nil {
 		return nil, err
 	}
-	if err := r.compile(strings.Fields(string(out))[0], strings.Fields(string(out))[1], host); err != nil {
+	if err := r.compile(strings.Fields(string(out))[0], strings.Fields(string(out))[1], r.host); err != nil {
 		return nil, err
 	}
 	for shell, name := range map[string]string{"bash": "outlast.bash", "zsh": "_outlast", "fish": "outlast.fish", "powershell": "outlast.ps1"} {
-		text, err := exec.Command(host, "completion", shell).Output()
+		text, err := exec.Command(r.host, "completion", shell).Output()
 		if err != nil || len(text) == 0 {
 			return nil, fmt.Errorf("writing the completion of %s: %w", shell, err)
 		}
