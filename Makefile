@@ -9,7 +9,7 @@ export CGO_ENABLED := 0
 export GOWORK := off
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: release release-check help demo test e2e lint build bench lab down clean tools runners
+.PHONY: image release release-check help demo test e2e lint build bench lab down clean tools runners
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -21,6 +21,7 @@ test: tools runners lab ## unit tests of the product, the lab and the example
 	@.ci/test lab -C lab ./...
 	@.ci/test example -C examples/web ./...
 	@.ci/test runners -C .ci/runners ./circleci ./codebuild
+	@.ci/test release -C .ci/release ./...
 
 e2e: tools runners lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
 	$(LAB) up
@@ -32,12 +33,14 @@ lint: tools ## gofmt, go vet, staticcheck, go mod tidy and verify, govulncheck
 build: ## build bin/outlast
 	go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o $(BIN)/outlast ./core/cmd/outlast
 
-DIST ?= $(CURDIR)/dist
-release: tools runners ## make the archives, sums and pinned wrappers of VERSION=v1.2.3 into dist/
-	go -C .ci/release run . --root $(CURDIR) --bin $(BIN) --version $(VERSION) --to $(DIST)
+image: ## build the image into bin/image.oci.tar; IMAGE_ARGS="GO_IMAGE=... BASE_IMAGE=..." names other base images
+	@go -C .ci/release run . --version "$(VERSION)" --only-image "$(BIN)/image.oci.tar"
 
-release-check: tools runners ## make VERSION twice, from two clones and an empty build cache, and compare
-	@.ci/release/check $(VERSION)
+release: tools runners ## make the release VERSION=vX.Y.Z in dist/; see docs/release.md
+	@go -C .ci/release run . --version "$(VERSION)"
+
+release-check: tools runners ## make the release VERSION=vX.Y.Z twice, from two checkouts, and compare
+	@go -C .ci/release run . --version "$(VERSION)" --check
 
 bench: ## benchmarks
 	go test -run '^$$' -bench . -benchmem ./core/...

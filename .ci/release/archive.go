@@ -7,59 +7,125 @@ import (
 	"archive/zip"
 	"compress/gzip"
 	"errors"
+	"fmt"
+	"io"
+	"io/fs"
 	"os"
+	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 )
 
-// file is one in an archive.
-type file struct {
-	name string
+// entry is a file of an archive. Its name, text and mode are all that reaches
+// the archive: the owner is 0, the time is the archive's.
+type entry struct {
+	name string // with slashes
 	text []byte
-	mode int64
+	mode fs.FileMode // 0o755 or 0o644, whatever the umask made of it on disk
 }
 
-// tarball writes a .tar.gz that depends on nothing but the files and the time.
-func tarball(path string, files []file, at time.Time) (err error) {
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	packed, err := gzip.NewWriterLevel(out, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	archive := tar.NewWriter(packed)
-	for _, f := range files {
-		header := &tar.Header{Format: tar.FormatUSTAR, Typeflag: tar.TypeReg, Name: f.name, Mode: f.mode, Size: int64(len(f.text)), ModTime: at}
-		if err := archive.WriteHeader(header); err != nil {
-			return err
+// sorted checks the names, which tar and zip would take as they are, and gives
+// the entries in one order.
+func sorted(entries []entry) ([]entry, error) {
+	list := slices.Clone(entries)
+	slices.SortFunc(list, func(a, b entry) int { return strings.Compare(a.name, b.name) })
+	for i, e := range list {
+		if !fs.ValidPath(e.name) || e.name == "." {
+			return nil, fmt.Errorf("the name %q is no path inside an archive", e.name)
 		}
-		if _, err := archive.Write(f.text); err != nil {
-			return err
+		if i > 0 && list[i-1].name == e.name {
+			return nil, fmt.Errorf("the name %q is there twice", e.name)
 		}
 	}
-	return errors.Join(archive.Close(), packed.Close())
+	if len(list) == 0 {
+		return nil, errors.New("there is nothing to put into it")
+	}
+	return list, nil
 }
 
-// zipball writes the same as a .zip.
-func zipball(path string, files []file, at time.Time) (err error) {
-	out, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o644)
+// writeTarGz writes the entries so that equal ones give equal bytes.
+func writeTarGz(to io.Writer, entries []entry, at time.Time) error {
+	list, err := sorted(entries)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, out.Close()) }()
-	archive := zip.NewWriter(out)
-	for _, f := range files {
-		header := &zip.FileHeader{Name: f.name, Method: zip.Deflate, Modified: at}
-		header.SetMode(os.FileMode(f.mode))
-		w, err := archive.CreateHeader(header)
+	zw, err := gzip.NewWriterLevel(to, gzip.BestCompression)
+	if err != nil {
+		return err
+	}
+	tw := tar.NewWriter(zw)
+	for _, e := range list {
+		h := &tar.Header{Typeflag: tar.TypeReg, Name: e.name, Mode: int64(e.mode.Perm()), Size: int64(len(e.text)), ModTime: at.UTC().Truncate(time.Second), Format: tar.FormatUSTAR}
+		if err := tw.WriteHeader(h); err != nil {
+			return err
+		}
+		if _, err := tw.Write(e.text); err != nil {
+			return err
+		}
+	}
+	return errors.Join(tw.Close(), zw.Close())
+}
+
+// writeZip is writeTarGz for Windows.
+func writeZip(to io.Writer, entries []entry, at time.Time) error {
+	list, err := sorted(entries)
+	if err != nil {
+		return err
+	}
+	zw := zip.NewWriter(to)
+	for _, e := range list {
+		h := &zip.FileHeader{Name: e.name, Method: zip.Deflate, Modified: at.UTC().Truncate(time.Second)}
+		h.SetMode(e.mode.Perm())
+		w, err := zw.CreateHeader(h)
 		if err != nil {
 			return err
 		}
-		if _, err := w.Write(f.text); err != nil {
+		if _, err := w.Write(e.text); err != nil {
 			return err
 		}
 	}
-	return archive.Close()
+	return zw.Close()
+}
+
+// pack writes one archive; its name says of which kind.
+func pack(path string, entries []entry, at time.Time) (err error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	write := writeTarGz
+	if strings.HasSuffix(path, ".zip") {
+		write = writeZip
+	}
+	if err := write(f, entries, at); err != nil {
+		return fmt.Errorf("packing %s: %w", path, err)
+	}
+	return nil
+}
+
+// folder reads a folder as entries below prefix. A script that starts with #!
+// can be run; nothing else of a mode on disk is kept.
+func folder(dir, prefix string) (list []entry, err error) {
+	err = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		mode := fs.FileMode(0o644)
+		if strings.HasPrefix(string(text), "#!") {
+			mode = 0o755
+		}
+		list = append(list, entry{prefix + filepath.ToSlash(rel), text, mode})
+		return nil
+	})
+	return list, err
 }

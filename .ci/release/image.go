@@ -3,74 +3,93 @@
 package main
 
 import (
-	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
-	"time"
 )
 
-// image builds our Dockerfile with outlast itself, into an OCI layout, when there
-// is a builder. OUTLAST_BUILD_ARG names base images of a mirror.
-func (r *release) image() error {
-	_, noBuildkit := exec.LookPath("buildkitd")
-	_, noDocker := exec.LookPath("docker")
-	if os.Getenv("BUILDKIT_HOST") == "" && noBuildkit != nil && noDocker != nil {
-		fmt.Fprintln(os.Stderr, "release: neither BUILDKIT_HOST nor buildkitd nor docker is there: the image is not made")
+// container builds the image into an archive of an OCI layout, for the
+// platform of this machine. IMAGE_ARGS gives build arguments, as NAME=VALUE
+// words: the base images, by digest or from a mirror.
+func (r *release) container(ctx context.Context) error {
+	if r.image == "no" {
+		say("no image is built: --image=no")
 		return nil
 	}
-	context := filepath.Join(r.work, "image")
-	if err := r.context(context); err != nil {
-		return fmt.Errorf("making the image: %w", err)
+	build, why := builder(ctx)
+	if build == nil {
+		if r.image == "yes" {
+			return errors.New(why)
+		}
+		say("no image is built: %s", why)
+		return nil
 	}
-	cmd := exec.Command(r.host, "build", "--app", "outlast", "--platform", "linux/"+runtime.GOARCH)
-	cmd.Dir, cmd.Stderr = context, os.Stderr
-	cmd.Env = append(os.Environ(), "OUTLAST_BUILD_ARG="+os.Getenv("OUTLAST_BUILD_ARG")+"\nPROGRAM=prebuilt", "OUTLAST_CLUSTER_NAME=", "OUTLAST_SET=")
-	out, err := cmd.Output()
-	if err != nil {
-		return fmt.Errorf("making the image: %w", err)
-	}
-	layout, digest, ok := strings.Cut(strings.TrimSpace(string(out)), " ")
-	if !ok || !strings.HasPrefix(digest, "sha256:") {
-		return fmt.Errorf("making the image: outlast build said %q", out)
-	}
-	to := filepath.Join(r.to, "image")
-	if err := errors.Join(os.CopyFS(to, os.DirFS(layout)), os.RemoveAll(filepath.Dir(layout))); err != nil {
-		return err
-	}
-	fmt.Fprintln(os.Stderr, "release: the image is", digest)
-	return os.WriteFile(filepath.Join(r.to, "image-digest"), []byte(digest+"\n"), 0o644)
+	return r.buildImage(ctx, build, filepath.Join(r.dist, r.stem("image/linux/"+runtime.GOARCH)+".oci.tar"))
 }
 
-// context is a checkout of its own with the program in it, so that the image's
-// times are the release's.
-func (r *release) context(dir string) error {
-	if err := os.MkdirAll(filepath.Join(dir, "bin"), 0o755); err != nil {
+// onlyImage builds the image of the checkout as it is.
+func (r *release) onlyImage(ctx context.Context, to string) (err error) {
+	build, why := builder(ctx)
+	if build == nil {
+		return fmt.Errorf("building the image: %s", why)
+	}
+	if !filepath.IsAbs(to) {
+		to = filepath.Join(r.root, to)
+	}
+	if r.epoch, err = r.time(ctx); err != nil {
 		return err
 	}
-	for to, from := range map[string]string{"Dockerfile": filepath.Join(r.root, "Dockerfile"), ".dockerignore": filepath.Join(r.root, ".dockerignore"),
-		"bin/outlast": filepath.Join(r.work, "linux-"+runtime.GOARCH, "outlast")} {
-		text, err := os.ReadFile(from)
-		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, to), text, 0o755)
-		}
-		if err != nil {
-			return err
+	if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+		return err
+	}
+	if err := r.buildImage(ctx, build, to); err != nil {
+		return err
+	}
+	say("the image is in %s, an archive of an OCI layout", to)
+	return nil
+}
+
+func (r *release) buildImage(ctx context.Context, build func(root, to string) []string, to string) error {
+	args := build(r.root, to)
+	pairs := append(strings.Fields(os.Getenv("IMAGE_ARGS")), "VERSION="+r.version, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.epoch.Unix()))
+	for _, pair := range pairs {
+		if args[0] == "buildctl" {
+			args = append(args, "--opt", "build-arg:"+pair)
+		} else {
+			args = append(args, "--build-arg", pair)
 		}
 	}
-	at := r.time.Format(time.RFC3339)
-	for _, args := range [][]string{{"init", "-q"}, {"add", "-A"}, {"-c", "user.name=release", "-c", "user.email=release@example.com", "commit", "-q", "-m", r.version}} {
-		cmd := exec.Command("git", args...)
-		cmd.Dir, cmd.Env = dir, append(os.Environ(), "GIT_AUTHOR_DATE="+at, "GIT_COMMITTER_DATE="+at)
-		var stderr bytes.Buffer
-		cmd.Stderr = &stderr
-		if err := cmd.Run(); err != nil {
-			return fmt.Errorf("git %s: %w: %s", args[0], err, stderr.String())
-		}
+	if args[0] != "buildctl" {
+		args = append(args, r.root)
+	}
+	cmd := command(ctx, r.root, nil, args[0], args[1:]...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr // minutes, the first time
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("running %s: %w", args[0], err)
 	}
 	return nil
+}
+
+// builder is a BuildKit that answers, as the words that build with it; or why
+// there is none.
+func builder(ctx context.Context) (words func(root, to string) []string, why string) {
+	exporter := func(to string) string { return "type=oci,rewrite-timestamp=true,dest=" + to }
+	if host := os.Getenv("BUILDKIT_HOST"); host != "" {
+		if _, err := output(ctx, "", nil, "buildctl", "debug", "workers"); err != nil {
+			return nil, fmt.Sprintf("BUILDKIT_HOST is %s, but it does not answer: %v", host, err)
+		}
+		return func(root, to string) []string {
+			return []string{"buildctl", "build", "--frontend", "dockerfile.v0", "--local", "context=" + root, "--local", "dockerfile=" + root, "--output", exporter(to)}
+		}, ""
+	}
+	if _, err := output(ctx, "", nil, "docker", "buildx", "inspect", "--bootstrap"); err != nil {
+		return nil, "BUILDKIT_HOST is not set, and docker buildx does not answer"
+	}
+	return func(_, to string) []string {
+		return []string{"docker", "buildx", "build", "--provenance=false", "--sbom=false", "--output", exporter(to)}
+	}, ""
 }

@@ -1,205 +1,200 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Command release makes what a release of Outlast is: see docs/release.md. Two
-// runs from one commit give the same bytes, wherever the checkout is.
-//
-//	release --root CHECKOUT --version v1.2.3 --to DIR [--releases URL]
+// Command release makes what a version of Outlast is published as: archives of
+// the program, their bills of materials, the wrappers pinned to them, the image
+// where a builder answers, and SHA256SUMS of it all. Equal sources and an equal
+// Go give equal bytes, wherever, whenever and by whomever it is run. See
+// docs/release.md.
 package main
 
 import (
-	"bytes"
-	"encoding/json"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
-// platforms that get an archive: GOOS/GOARCH.
-var platforms = []string{"darwin/amd64", "darwin/arm64", "linux/amd64", "linux/arm64", "windows/amd64", "windows/arm64"}
-
-// release is one that is made.
+// release is one run.
 type release struct {
-	root, version, to, releases string
-	bin                         string    // folder of cyclonedx-gomod and circleci
-	work                        string    // temporary
-	host                        string    // the program for this machine
-	time                        time.Time // of every file in it: the commit's
+	version   string // v1.2.3
+	root      string // top of the checkout
+	dist      string // is made beside its place and moved there at the end
+	releases  string // base URL that the wrappers download from
+	platforms []string
+	image     string // auto, yes or no
+	epoch     time.Time
+	work      string // what no one needs afterwards
 }
 
+// say prints progress.
+func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "release: "+format+"\n", args...) }
+
 func main() {
-	var r release
-	flag.StringVar(&r.root, "root", ".", "checkout of the project")
-	flag.StringVar(&r.version, "version", "", "version, v1.2.3")
-	flag.StringVar(&r.to, "to", "dist", "folder to make")
-	flag.StringVar(&r.releases, "releases", "https://github.com/outlast-ci/outlast/releases/download", "where the assets will be, below URL/VERSION/")
-	flag.StringVar(&r.bin, "bin", "bin", "folder of the tools")
-	flag.Parse()
-	if err := r.run(); err != nil {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	err := run(ctx, os.Args[1:])
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "release:", err)
 		os.Exit(1)
 	}
 }
 
-func (r *release) run() error {
-	if !regexp.MustCompile(`^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$`).MatchString(r.version) {
-		return fmt.Errorf("--version %q is not v1.2.3", r.version)
+var versions = regexp.MustCompile(`^v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?$`)
+
+func run(ctx context.Context, args []string) (err error) {
+	flags := flag.NewFlagSet("release", flag.ContinueOnError)
+	version := flags.String("version", "", "vX.Y.Z")
+	to := flags.String("to", "dist", "folder of the release, below the checkout's top unless absolute; what it held is replaced")
+	releases := flags.String("releases", "https://github.com/outlast-ci/outlast/releases/download", "base URL that the wrappers download from; assets are below BASE/VERSION/")
+	platforms := flags.String("platforms", "linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64", "OS/ARCH of the archives")
+	image := flags.String("image", "auto", "build the image: yes, no, or auto: where a builder answers")
+	dirty := flags.Bool("dirty", false, "take the checkout as it is, for tests: a release is made of a commit")
+	only := flags.String("only-image", "", "build nothing but the image, into this file; of any version")
+	check := flags.Bool("check", false, "make the release twice, from clones of the commit, and compare")
+	if err := flags.Parse(args); err != nil {
+		return err
 	}
-	for _, path := range []*string{&r.root, &r.to, &r.bin} {
-		var err error
-		if *path, err = filepath.Abs(*path); err != nil {
-			return err
-		}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is no flag", flags.Arg(0))
 	}
-	seconds, err := r.seconds()
+	if !versions.MatchString(*version) && *only == "" {
+		return fmt.Errorf("reading the version %q: want vMAJOR.MINOR.PATCH, with a -suffix or none: make release VERSION=v1.2.3", *version)
+	}
+	if !slices.Contains([]string{"auto", "yes", "no"}, *image) {
+		return fmt.Errorf("reading --image %q: want auto, yes or no", *image)
+	}
+	r := &release{version: *version, releases: *releases, platforms: strings.Fields(*platforms), image: *image}
+	if r.root, err = output(ctx, "", nil, "git", "rev-parse", "--show-toplevel"); err != nil {
+		return err
+	}
+	if r.dist = *to; !filepath.IsAbs(r.dist) {
+		r.dist = filepath.Join(r.root, r.dist)
+	}
+	if *only != "" {
+		return r.onlyImage(ctx, *only)
+	}
+	if err := r.clean(ctx); err != nil && !*dirty {
+		return err
+	}
+	if *check {
+		return r.check(ctx)
+	}
+	return r.make(ctx)
+}
+
+// clean refuses a checkout that is not what its commit says.
+func (r *release) clean(ctx context.Context) error {
+	changed, err := output(ctx, r.root, nil, "git", "status", "--porcelain")
 	if err != nil {
 		return err
 	}
-	r.time = time.Unix(seconds, 0).UTC()
-	if entries, err := os.ReadDir(r.to); err == nil && len(entries) > 0 {
-		return fmt.Errorf("%s is not empty: remove it, or name another folder", r.to)
+	if changed != "" {
+		return fmt.Errorf("reading the checkout %s: it differs from its commit, and a release is made of a commit: commit or stash\n%s", r.root, changed)
 	}
-	if err := os.MkdirAll(r.to, 0o755); err != nil {
+	return nil
+}
+
+// make makes the release in a new folder and puts it into its place.
+func (r *release) make(ctx context.Context) (err error) {
+	started, place := time.Now(), r.dist
+	if err := replaceable(place); err != nil {
+		return err
+	}
+	if r.epoch, err = r.time(ctx); err != nil {
+		return err
+	}
+	r.dist = place + ".new"
+	if err := errors.Join(os.RemoveAll(r.dist), os.MkdirAll(r.dist, 0o755)); err != nil {
 		return err
 	}
 	if r.work, err = os.MkdirTemp("", "outlast-release-"); err != nil {
 		return err
 	}
-	defer os.RemoveAll(r.work)
-	for _, step := range []func() error{r.archives, r.sums, r.wrappers, r.image, r.sign} {
-		if err := step(); err != nil {
-			return err
+	defer func() { err = errors.Join(err, os.RemoveAll(r.work), os.RemoveAll(r.dist)) }()
+	for _, step := range []struct {
+		name string
+		do   func(context.Context) error
+	}{
+		{"archives", r.archives},
+		{"bills of materials", r.materials},
+		{"wrappers", r.wrappers},
+		{"image", r.container},
+		{"sums", func(ctx context.Context) error { return r.sums(ctx) }},
+	} {
+		began := time.Now()
+		if err := step.do(ctx); err != nil {
+			return fmt.Errorf("making the %s: %w", step.name, err)
 		}
+		say("%s: %.1f s", step.name, time.Since(began).Seconds())
 	}
+	if err := errors.Join(os.RemoveAll(place), os.Rename(r.dist, place)); err != nil {
+		return err
+	}
+	say("%s is in %s after %.0f s", r.version, place, time.Since(started).Seconds())
 	return nil
 }
 
-// seconds is the commit's time, or SOURCE_DATE_EPOCH outside a checkout.
-func (r *release) seconds() (int64, error) {
-	if epoch := os.Getenv("SOURCE_DATE_EPOCH"); epoch != "" {
-		return strconv.ParseInt(epoch, 10, 64)
+// replaceable says whether a folder may be replaced: a release, or nothing.
+func replaceable(dir string) error {
+	entries, err := os.ReadDir(dir)
+	if errors.Is(err, os.ErrNotExist) || err == nil && len(entries) == 0 {
+		return nil
 	}
-	out, err := exec.Command("git", "-C", r.root, "log", "-1", "--format=%ct", "HEAD").Output()
-	if err != nil {
-		return 0, fmt.Errorf("asking git for the commit's time (or set SOURCE_DATE_EPOCH): %w", err)
-	}
-	return strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-}
-
-// archives makes outlast_VERSION_OS_ARCH.tar.gz, for Windows a .zip besides, and
-// the bill of materials of each program.
-func (r *release) archives() error {
-	common, err := r.common()
 	if err != nil {
 		return err
 	}
-	for _, platform := range platforms {
-		system, machine, _ := strings.Cut(platform, "/")
-		program := "outlast"
-		if system == "windows" {
-			program += ".exe"
-		}
-		binary := filepath.Join(r.work, system+"-"+machine, program)
-		if err := r.compile(system, machine, binary); err != nil {
-			return err
-		}
-		text, err := os.ReadFile(binary)
-		if err != nil {
-			return err
-		}
-		files := append([]file{{program, text, 0o755}}, common...)
-		name := filepath.Join(r.to, fmt.Sprintf("outlast_%s_%s_%s", strings.TrimPrefix(r.version, "v"), system, machine))
-		if err := tarball(name+".tar.gz", files, r.time); err != nil {
-			return err
-		}
-		if system == "windows" {
-			if err := zipball(name+".zip", files, r.time); err != nil {
-				return err
-			}
-		}
-		if err := r.bill(binary, name+".cdx.json"); err != nil {
-			return err
-		}
+	if _, err := os.Stat(filepath.Join(dir, sumsFile)); err != nil {
+		return fmt.Errorf("replacing %s: it holds no %s, so it is no release: name another folder by --to", dir, sumsFile)
 	}
 	return nil
 }
 
-// compile builds one program. Neither paths nor the state of git are in it.
-func (r *release) compile(system, machine, to string) error {
-	fmt.Fprintln(os.Stderr, "release: compiling for", system, machine)
-	cmd := exec.Command("go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid= -X main.version="+r.version, "-o", to, "./core/cmd/outlast")
-	cmd.Dir, cmd.Stderr = r.root, os.Stderr
-	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=-mod=readonly", "GOAMD64=v1", "GOARM64=v8.0", "GOEXPERIMENT=", "GOOS="+system, "GOARCH="+machine)
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("compiling for %s/%s: %w", system, machine, err)
-	}
-	return nil
-}
-
-// common are the files that every archive has besides the program: licence,
-// README and the shells' completions, which a program for this machine writes.
-func (r *release) common() (files []file, err error) {
-	for _, name := range []string{"LICENSE", "README.md"} {
-		text, err := os.ReadFile(filepath.Join(r.root, name))
-		if err != nil {
-			return nil, err
+// time is that of the last commit that changed what the archives are made of.
+// The commit that pins the wrappers to their sums comes after the archives, and
+// must not change them.
+func (r *release) time(ctx context.Context) (time.Time, error) {
+	text, from := os.Getenv("SOURCE_DATE_EPOCH"), "SOURCE_DATE_EPOCH"
+	if text == "" {
+		from = "git's last commit"
+		var err error
+		if text, err = output(ctx, r.root, nil, "git", "log", "-1", "--format=%ct", "--", "go.mod", "go.sum", "core", ":(exclude)core/internal/gen", "README.md", "LICENSE", "Dockerfile"); err != nil {
+			return time.Time{}, err
 		}
-		files = append(files, file{name, text, 0o644})
 	}
-	r.host = filepath.Join(r.work, "outlast-host")
-	out, err := exec.Command("go", "env", "GOHOSTOS", "GOHOSTARCH").Output()
+	seconds, err := strconv.ParseInt(text, 10, 64)
 	if err != nil {
-		return nil, err
+		return time.Time{}, fmt.Errorf("reading %s: %q is no time in seconds: set SOURCE_DATE_EPOCH", from, text)
 	}
-	if err := r.compile(strings.Fields(string(out))[0], strings.Fields(string(out))[1], r.host); err != nil {
-		return nil, err
-	}
-	for shell, name := range map[string]string{"bash": "outlast.bash", "zsh": "_outlast", "fish": "outlast.fish", "powershell": "outlast.ps1"} {
-		text, err := exec.Command(r.host, "completion", shell).Output()
-		if err != nil || len(text) == 0 {
-			return nil, fmt.Errorf("writing the completion of %s: %w", shell, err)
-		}
-		files = append(files, file{"completions/" + name, text, 0o644})
-	}
-	slices.SortFunc(files, func(a, b file) int { return strings.Compare(a.name, b.name) })
-	return files, nil
+	return time.Unix(seconds, 0), nil
 }
 
-// bill writes what is linked into a program, in CycloneDX's form. The time and the
-// serial number, which would be new each time, are left out.
-func (r *release) bill(binary, to string) error {
-	cmd := exec.Command(filepath.Join(r.bin, "cyclonedx-gomod"), "bin", "-json", "-noserial", "-notimestamp", "-std", "-version", r.version, binary)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
+// command runs a program with some variables set.
+func command(ctx context.Context, dir string, env []string, name string, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), env...)
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = 10 * time.Second
+	return cmd
+}
+
+// output runs a program and gives what it prints.
+func output(ctx context.Context, dir string, env []string, name string, args ...string) (string, error) {
+	cmd := command(ctx, dir, env, name, args...)
+	var errs strings.Builder
+	cmd.Stderr = &errs
 	out, err := cmd.Output()
 	if err != nil {
-		return fmt.Errorf("writing the bill of materials: %w: %s", err, stderr.String())
+		return "", fmt.Errorf("running %s %s: %w\n%s", name, strings.Join(args, " "), err, strings.TrimSpace(errs.String()))
 	}
-	var bill map[string]any
-	if err := json.Unmarshal(out, &bill); err != nil {
-		return err
-	}
-	metadata, ok := bill["metadata"].(map[string]any)
-	if !ok || len(bill["components"].([]any)) == 0 {
-		return errors.New("writing the bill of materials: it names nothing")
-	}
-	if tools, ok := metadata["tools"].([]any); ok { // their own hashes differ by machine
-		for _, tool := range tools {
-			delete(tool.(map[string]any), "hashes")
-		}
-	}
-	component := metadata["component"].(map[string]any)
-	delete(component, "hashes") // the archive's is in SHA256SUMS
-	text, err := json.MarshalIndent(bill, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(to, append(text, '\n'), 0o644)
+	return strings.TrimSpace(string(out)), nil
 }

@@ -3,94 +3,108 @@
 package main
 
 import (
-	"bytes"
-	"crypto/sha256"
+	"context"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"slices"
 	"strings"
 )
 
-// sums writes SHA256SUMS over all assets that are there.
-func (r *release) sums() error {
-	entries, err := os.ReadDir(r.to)
-	if err != nil {
-		return err
-	}
-	var b strings.Builder
-	for _, e := range entries { // sorted by name
-		text, err := os.ReadFile(filepath.Join(r.to, e.Name()))
+// folders are the wrappers'.
+var folders = []string{"actions", "circleci-orb", "codebuild", "gitlab", "jenkins"}
+
+// wrappers writes the wrappers as they are when they download this release,
+// the tree of a GitLab project for the component, and the packed orb.
+func (r *release) wrappers(ctx context.Context) error {
+	trees := filepath.Join(r.dist, "wrappers")
+	for _, name := range folders { // what the repository tracks, beside what is generated
+		list, err := output(ctx, r.root, nil, "git", "ls-files", "-z", "--", name)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&b, "%x  %s\n", sha256.Sum256(text), e.Name())
+		for path := range strings.SplitSeq(strings.TrimRight(list, "\x00"), "\x00") {
+			if err := copyFile(filepath.Join(r.root, path), filepath.Join(trees, path)); err != nil {
+				return err
+			}
+		}
 	}
-	return os.WriteFile(filepath.Join(r.to, "SHA256SUMS"), []byte(b.String()), 0o644)
-}
-
-// folders of the wrappers in the checkout.
-var folders = []string{"actions", "circleci-orb", "codebuild", "gitlab", "jenkins"}
-
-// wrappers writes them pinned to this release, the orb in one file, and the tree
-// of the component's own project: GitLab finds components only at its top.
-func (r *release) wrappers() error {
-	to := filepath.Join(r.to, "wrappers")
-	for _, folder := range folders {
-		if err := os.CopyFS(filepath.Join(to, folder), os.DirFS(filepath.Join(r.root, folder))); err != nil {
+	if err := writeSums(r.dist); err != nil {
+		return err
+	}
+	made := filepath.Join(r.work, "generated")
+	if _, err := output(ctx, r.root, fixed, "go", "run", "./core/cmd/gen", "--version", r.version, "--releases", r.releases, "--sums", filepath.Join(r.dist, sumsFile), "--to", made); err != nil {
+		return err
+	}
+	for _, name := range folders {
+		if err := copyTree(filepath.Join(made, name), filepath.Join(trees, name)); err != nil {
 			return err
 		}
 	}
-	gen := exec.Command("go", "run", "./core/cmd/gen", "--version", r.version, "--releases", r.releases, "--sums", filepath.Join(r.to, "SHA256SUMS"), "--to", to)
-	gen.Dir, gen.Stderr, gen.Env = r.root, os.Stderr, append(os.Environ(), "GOWORK=off", "GOFLAGS=-mod=readonly")
-	if err := gen.Run(); err != nil {
-		return fmt.Errorf("pinning the wrappers: %w", err)
-	}
-	component := filepath.Join(r.to, "gitlab-component")
-	if err := os.CopyFS(component, os.DirFS(filepath.Join(to, "gitlab"))); err != nil {
+	component := filepath.Join(r.dist, "gitlab-component")
+	if err := errors.Join(copyTree(filepath.Join(trees, "gitlab"), component), copyFile(filepath.Join(r.root, "LICENSE"), filepath.Join(component, "LICENSE"))); err != nil {
 		return err
 	}
-	licence, err := os.ReadFile(filepath.Join(r.root, "LICENSE"))
-	if err != nil {
+	if err := r.orb(ctx, filepath.Join(trees, "circleci-orb", "src")); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(component, "LICENSE"), licence, 0o644); err != nil {
-		return err
+	for _, tree := range []string{"wrappers", "gitlab-component"} {
+		entries, err := folder(filepath.Join(r.dist, tree), "")
+		if err != nil {
+			return err
+		}
+		if tree == "wrappers" {
+			license, err := os.ReadFile(filepath.Join(r.root, "LICENSE"))
+			if err != nil {
+				return err
+			}
+			entries = append(entries, entry{"LICENSE", license, 0o644})
+		}
+		if err := pack(filepath.Join(r.dist, "outlast-"+tree+"_"+r.version[1:]+".tar.gz"), entries, r.epoch); err != nil {
+			return err
+		}
 	}
-	pack := exec.Command(filepath.Join(r.bin, "circleci"), "orb", "pack", "--skip-update-check", filepath.Join(to, "circleci-orb", "src"))
-	var stderr bytes.Buffer
-	pack.Stderr = &stderr
-	orb, err := pack.Output()
-	if err != nil {
-		return fmt.Errorf("packing the orb: %w: %s", err, stderr.String())
-	}
-	return os.WriteFile(filepath.Join(r.to, "outlast-orb.yml"), orb, 0o644)
+	return nil
 }
 
-// sign signs the sums when there is a key, with cosign on PATH.
-func (r *release) sign() error {
-	sums := filepath.Join(r.to, "SHA256SUMS")
-	key := os.Getenv("COSIGN_KEY")
-	if key == "" {
-		fmt.Fprintln(os.Stderr, "release: COSIGN_KEY is not set: SHA256SUMS is not signed")
-		return r.list()
+// orb packs the orb with CircleCI's own program, which is built as pinned.
+func (r *release) orb(ctx context.Context, src string) error {
+	module := filepath.Join(r.root, ".ci", "runners", "circleci-cli")
+	packer := filepath.Join(r.work, "circleci")
+	if _, err := output(ctx, module, fixed, "go", "build", "-trimpath", "-buildvcs=false", "-o", packer, "github.com/CircleCI-Public/circleci-cli"); err != nil {
+		return err
 	}
-	cmd := exec.Command("cosign", "sign-blob", "--yes", "--tlog-upload=false", "--key", key, "--output-signature", sums+".sig", sums)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("signing %s: %w", sums, err)
-	}
-	return r.list()
-}
-
-// list prints the assets with their sums.
-func (r *release) list() error {
-	text, err := os.ReadFile(filepath.Join(r.to, "SHA256SUMS"))
+	text, err := output(ctx, r.work, []string{"HOME=" + r.work, "CIRCLECI_CLI_TELEMETRY_OPTOUT=1"}, packer, "orb", "pack", "--skip-update-check", src)
 	if err != nil {
 		return err
 	}
-	lines := slices.Sorted(strings.Lines(string(text)))
-	fmt.Print(strings.Join(lines, ""))
+	if !strings.Contains(text, r.version) {
+		return fmt.Errorf("packing the orb: what %s made is not pinned to %s", packer, r.version)
+	}
+	return os.WriteFile(filepath.Join(r.dist, "outlast-orb_"+r.version[1:]+".yml"), []byte(text+"\n"), 0o644)
+}
+
+func copyFile(from, to string) error {
+	text, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	mode := os.FileMode(0o644)
+	if strings.HasPrefix(string(text), "#!") {
+		mode = 0o755
+	}
+	return errors.Join(os.MkdirAll(filepath.Dir(to), 0o755), os.WriteFile(to, text, mode))
+}
+
+func copyTree(from, to string) error {
+	list, err := folder(from, "")
+	if err != nil {
+		return err
+	}
+	for _, e := range list {
+		if err := copyFile(filepath.Join(from, filepath.FromSlash(e.name)), filepath.Join(to, filepath.FromSlash(e.name))); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -3,66 +3,70 @@
 // Command gen writes the generated parts of the wrappers. Run it at the top of
 // a checkout after a change of the table of inputs: go run ./core/cmd/gen
 //
-// make release calls it with the release that get-outlast may download:
-// gen --version v1.2.3 --releases URL --sums SHA256SUMS --to DIR.
+// The wrappers download the release that core/internal/gen/release.json names.
+// With --version and --sums they are pinned to another one: in the checkout,
+// where release.json then names it, or in the folder --to alone.
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/gen"
 )
 
 func main() {
-	var release gen.Release
-	flag.StringVar(&release.Version, "version", "", "release that get-outlast downloads, v1.2.3; empty: none")
-	flag.StringVar(&release.Releases, "releases", "", "URL of the releases; assets are below URL/VERSION/")
-	sums := flag.String("sums", "", "file with the assets' SHA-256, as sha256sum writes it")
-	to := flag.String("to", ".", "folder to write to")
-	flag.Parse()
-	if err := run(release, *sums, *to); err != nil {
+	if err := run(os.Args[1:]); err != nil && !errors.Is(err, flag.ErrHelp) {
 		fmt.Fprintln(os.Stderr, "gen:", err)
 		os.Exit(1)
 	}
 }
 
-func run(release gen.Release, sums, to string) error {
+func run(args []string) error {
+	flags := flag.NewFlagSet("gen", flag.ContinueOnError)
+	version := flags.String("version", "", "release that the wrappers download, vX.Y.Z; needs --sums")
+	releases := flags.String("releases", gen.Project, "base URL of the releases; assets are below BASE/VERSION/")
+	sums := flags.String("sums", "", "SHA256SUMS of that release")
+	to := flags.String("to", ".", "folder to write to")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	if flags.NArg() > 0 {
+		return fmt.Errorf("%q is no flag", flags.Arg(0))
+	}
 	if _, err := os.Stat("core/cmd/gen/main.go"); err != nil {
 		return fmt.Errorf("this is not the top of a checkout: %w", err)
 	}
-	if whole := release.Version != "" && release.Releases != "" && sums != ""; !whole && release.Version+release.Releases+sums != "" {
-		return errors.New("a release has --version, --releases and --sums, or none of them")
+	release, err := gen.Pins()
+	pinned := *version != "" || *sums != ""
+	if pinned {
+		release, err = read(*version, *releases, *sums)
 	}
-	if sums != "" {
-		text, err := os.ReadFile(sums)
-		if err != nil {
-			return err
-		}
-		for line := range strings.Lines(string(text)) {
-			fields := strings.Fields(line)
-			if len(fields) != 2 || len(fields[0]) != 64 {
-				return fmt.Errorf("reading %s: %q is no line of sha256sum", sums, strings.TrimSpace(line))
-			}
-			if strings.HasSuffix(fields[1], ".tar.gz") {
-				release.Sums = append(release.Sums, gen.Sum{Asset: strings.TrimPrefix(fields[1], "*"), SHA256: fields[0]})
-			}
-		}
-		if len(release.Sums) == 0 {
-			return fmt.Errorf("reading %s: it has no archive", sums)
-		}
+	if err != nil {
+		return err
 	}
 	made, err := gen.Files(inputs.Table, release)
 	if err != nil {
 		return err
 	}
+	if pinned {
+		text, err := json.MarshalIndent(release, "", "  ")
+		if err != nil {
+			return err
+		}
+		made[gen.PinsFile] = append(text, '\n')
+	}
 	for path, text := range made {
-		path = filepath.Join(to, path)
+		path = filepath.Join(*to, path)
+		if now, err := os.ReadFile(path); err == nil && bytes.Equal(now, text) {
+			continue
+		}
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
@@ -71,4 +75,16 @@ func run(release gen.Release, sums, to string) error {
 		}
 	}
 	return nil
+}
+
+// read makes a release of what the flags say.
+func read(version, releases, sums string) (gen.Release, error) {
+	if version == "" || sums == "" {
+		return gen.Release{}, errors.New("--version and --sums need each other")
+	}
+	text, err := os.ReadFile(sums)
+	if err != nil {
+		return gen.Release{}, fmt.Errorf("reading the sums: %w", err)
+	}
+	return gen.NewRelease(version, releases, string(text))
 }

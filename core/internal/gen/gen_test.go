@@ -21,7 +21,11 @@ const root = "../../.."
 
 func generated(t *testing.T, table []inputs.Group) map[string][]byte {
 	t.Helper()
-	made, err := Files(table, Release{})
+	pinned, err := Pins()
+	if err != nil {
+		t.Fatal(err)
+	}
+	made, err := Files(table, pinned)
 	if err != nil {
 		t.Fatal(err)
 	}
