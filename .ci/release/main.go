@@ -166,6 +166,10 @@ func (r *release) time(ctx context.Context) (time.Time, error) {
 	text, from := os.Getenv("SOURCE_DATE_EPOCH"), "SOURCE_DATE_EPOCH"
 	if text == "" {
 		from = "git's last commit"
+		// The commits at the edge of a shallow clone seem to change everything.
+		if shallow, err := output(ctx, r.root, nil, "git", "rev-parse", "--is-shallow-repository"); err != nil || shallow != "false" {
+			return time.Time{}, errors.Join(err, fmt.Errorf("reading the commits of %s: it is a shallow clone, whose times are not those of the changes: git fetch --unshallow, or set SOURCE_DATE_EPOCH", r.root))
+		}
 		var err error
 		if text, err = output(ctx, r.root, nil, "git", "log", "-1", "--format=%ct", "--", "go.mod", "go.sum", "core", ":(exclude)core/internal/gen", "README.md", "LICENSE", "Dockerfile"); err != nil {
 			return time.Time{}, err

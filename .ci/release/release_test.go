@@ -198,3 +198,33 @@ func TestSumsAreSignedWhereThereIsAKey(t *testing.T) {
 		}
 	})
 }
+
+func TestAShallowCloneHasNoTime(t *testing.T) {
+	dir := t.TempDir()
+	git := func(in string, args ...string) {
+		t.Helper()
+		cmd := exec.Command("git", append([]string{"-c", "user.name=a", "-c", "user.email=a@example.com"}, args...)...)
+		cmd.Dir = in
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("git %s: %v: %s", args[0], err, out)
+		}
+	}
+	one, two := filepath.Join(dir, "one"), filepath.Join(dir, "two")
+	write(t, one, map[string]string{"go.mod": "module x\n"})
+	git(one, "init", "-q")
+	git(one, "add", ".")
+	git(one, "commit", "-q", "-m", "first")
+	git(one, "commit", "-q", "--allow-empty", "-m", "second")
+	git(dir, "clone", "-q", "--depth", "1", "file://"+one, two)
+	t.Setenv("SOURCE_DATE_EPOCH", "")
+	if _, err := (&release{root: one}).time(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if _, err := (&release{root: two}).time(t.Context()); err == nil || !strings.Contains(err.Error(), "shallow clone") {
+		t.Errorf("error %v", err)
+	}
+	t.Setenv("SOURCE_DATE_EPOCH", "7")
+	if at, err := (&release{root: two}).time(t.Context()); err != nil || at.Unix() != 7 {
+		t.Errorf("%v, %v", at, err)
+	}
+}

@@ -113,6 +113,14 @@ func (w World) run(ctx context.Context, p *progress, program string, args ...str
 	err := cmd.Run()
 	stderr.Close()
 	<-done
+	// Jenkins signals a step's processes from the youngest on: a client that a signal
+	// ended most often is the first to hear of a cancelled job, and we hear of it next.
+	if exit := new(exec.ExitError); errors.As(err, &exit) && !exit.Exited() {
+		select {
+		case <-ctx.Done():
+		case <-time.After(time.Second):
+		}
+	}
 	if ctx.Err() != nil && cmd.Process != nil {
 		signal(cmd.Process, syscall.SIGKILL) //nolint:errcheck // most often nobody is left of the group
 	}

@@ -140,26 +140,35 @@ func TestACancelledJobOnGitHub(t *testing.T) {
 // Jenkins sends SIGTERM to the processes of a step, whose result a shell of its own
 // keeps.
 func TestACancelledBuildOnJenkins(t *testing.T) {
-	m, dir, env := victim(t)
-	repository(t, dir)
-	script := m.write("script.sh", string(generated(t, inputs.Table)["jenkins/resources/outlast/run.sh"]), 0o755)
-	var log bytes.Buffer
-	cmd := exec.Command("sh", "-c", `"$0"; code=$?; echo $code > "$0.result"; exit $code`, script) // as durable-task keeps the result
-	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &log, &log, append(env, "JENKINS_URL=https://jenkins.example.com/", "BRANCH_NAME=develop")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
+	for name, youngest := range map[string]bool{"the step first": false, "its youngest process first, as Jenkins does": true} {
+		t.Run(name, func(t *testing.T) {
+			m, dir, env := victim(t)
+			repository(t, dir)
+			script := m.write("script.sh", string(generated(t, inputs.Table)["jenkins/resources/outlast/run.sh"]), 0o755)
+			var log bytes.Buffer
+			cmd := exec.Command("sh", "-c", `"$0"; code=$?; echo $code > "$0.result"; exit $code`, script) // as durable-task keeps the result
+			cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &log, &log, append(env, "JENKINS_URL=https://jenkins.example.com/", "BRANCH_NAME=develop")
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			builder := building(t, m, &log)
+			step := child(t, cmd.Process.Pid)
+			if youngest {
+				if err := syscall.Kill(builder, syscall.SIGTERM); err != nil {
+					t.Fatal(err)
+				}
+				time.Sleep(300 * time.Millisecond)
+			}
+			if err := syscall.Kill(step, syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+			err := cmd.Wait()
+			if cmd.ProcessState.ExitCode() != 143 {
+				t.Fatalf("%v\n%s", err, log.String())
+			}
+			truthful(t, dir, "terminated", builder)
+		})
 	}
-	builder := building(t, m, &log)
-	pid := child(t, cmd.Process.Pid)
-	if err := syscall.Kill(pid, syscall.SIGTERM); err != nil {
-		t.Fatal(err)
-	}
-	err := cmd.Wait()
-	if cmd.ProcessState.ExitCode() != 143 {
-		t.Fatalf("%v\n%s", err, log.String())
-	}
-	truthful(t, dir, "terminated", builder)
 }
 
 // child gives the one child of a process.

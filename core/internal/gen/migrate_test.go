@@ -47,6 +47,8 @@ func TestTheMigrationGuides(t *testing.T) {
 		"github": {".github/workflows/ci.yml", "github-after.yml", func(t *testing.T, m *machine, dir string) (*exec.Cmd, string) {
 			args := published(t, m)
 			args[1] = strings.Replace(args[1], "@v1", "@main", 1)
+			m.write("setup-go/action.yml", "name: x\ndescription: x\ninputs: {go-version: {description: x}}\nruns: {using: composite, steps: [{run: 'true', shell: sh}]}\n", 0o644)
+			args = append(args, "--local-repository", "actions/setup-go@v5="+filepath.Join(m.dir, "setup-go"))
 			args = append(append([]string{"push", "-P", "ubuntu-latest=-self-hosted", "--env", "OUTLAST_OUTPUT_DIR=" + filepath.Join(dir, ".outlast")}, args...), flags("--env")...)
 			return exec.CommandContext(t.Context(), runner(t, "act"), args...), dir
 		}},

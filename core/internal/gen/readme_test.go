@@ -9,9 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/hashicorp/hcl/v2/hclparse"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 )
 
@@ -47,30 +44,5 @@ func TestTheREADMEsOfTheWrappers(t *testing.T) {
 	}
 	if found != 5 {
 		t.Errorf("%d READMEs", found)
-	}
-}
-
-// The Terraform of the buildspec's README is HCL, and works in every partition.
-func TestTheTerraform(t *testing.T) {
-	path := filepath.Join(root, "codebuild/terraform/main.tf")
-	file, problems := hclparse.NewParser().ParseHCLFile(path)
-	if problems.HasErrors() {
-		t.Fatal(problems)
-	}
-	body, ok := file.Body.(*hclsyntax.Body)
-	if !ok {
-		t.Fatalf("a body of type %T", file.Body)
-	}
-	made := map[string]bool{}
-	for _, block := range body.Blocks {
-		made[strings.Join(block.Labels, ".")] = true
-	}
-	for _, want := range []string{"aws_codebuild_project.deploy", "aws_iam_role.deploy", "aws_iam_role_policy.deploy", "aws_eks_access_entry.deploy", "aws_partition.current"} {
-		if !made[want] {
-			t.Errorf("%s is missing", want)
-		}
-	}
-	if strings.Contains(string(file.Bytes), "arn:aws") || strings.Contains(string(file.Bytes), `"*:*"`) {
-		t.Error("a partition is written out, or everything is allowed")
 	}
 }

@@ -48,8 +48,12 @@ func TestOutlastCompilesForEveryPlatform(t *testing.T) {
 func TestOutlastStartsInLittleMemory(t *testing.T) {
 	least := 1e9
 	program := build(t)
-	for range 5 {
-		least = min(least, held(t, program))
+	// A machine that is busy with other tests gives a process some MiB more, of
+	// pages around the ones it touches and of threads: the least of several counts.
+	for range 20 {
+		if least = min(least, held(t, program)); least <= maxStart {
+			break
+		}
 	}
 	if least == 0 {
 		t.Skipf("this test does not know a process's memory on %s", runtime.GOOS)

@@ -5,7 +5,7 @@ pipeline {
       steps {
         withCredentials([aws(credentialsId: 'deployer')]) {
           sh '''
-            . ./setup_env.sh "$BRANCH_NAME"
+            eval "$(./setup_env.sh "$BRANCH_NAME")"
             aws ecr get-login-password | docker login --username AWS --password-stdin "$REGISTRY"
             docker build -t "$REGISTRY/web:$GIT_COMMIT" . && docker push "$REGISTRY/web:$GIT_COMMIT"
             aws eks update-kubeconfig --name "$CLUSTER"
