@@ -5,6 +5,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/json"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -139,7 +140,47 @@ func (r *release) sums(ctx context.Context) error {
 	if err := writeSums(r.dist); err != nil {
 		return err
 	}
+	if err := r.pinned(); err != nil {
+		return err
+	}
 	return r.sign(ctx)
+}
+
+// pinFile holds the release that the checkout's wrappers are pinned to.
+const pinFile = "core/internal/gen/release.json"
+
+// pinned compares the checkout's pins with the sums that were made: a tag whose
+// wrappers want other archives could not be installed.
+func (r *release) pinned() error {
+	text, err := os.ReadFile(filepath.Join(r.root, pinFile))
+	if err != nil {
+		return err
+	}
+	var pins struct {
+		Version string
+		Sums    []struct{ Asset, SHA256 string }
+	}
+	if err := json.Unmarshal(text, &pins); err != nil {
+		return fmt.Errorf("reading %s: %w", pinFile, err)
+	}
+	if pins.Version != r.version {
+		say("the checkout is not pinned to %s yet: docs/release.md says how", r.version)
+		return nil
+	}
+	made, err := os.ReadFile(filepath.Join(r.dist, sumsFile))
+	if err != nil {
+		return err
+	}
+	if len(pins.Sums) == 0 {
+		return fmt.Errorf("comparing with %s: it is pinned to %s without any sum", pinFile, r.version)
+	}
+	for _, pin := range pins.Sums {
+		if !strings.Contains("\n"+string(made), "\n"+pin.SHA256+"  "+pin.Asset+"\n") {
+			return fmt.Errorf("comparing with %s: the checkout is pinned to %s with another sum of %s: was it made by another Go, or did the content change? Pin it anew, or release another version", pinFile, r.version, pin.Asset)
+		}
+	}
+	say("the checkout is pinned to these sums: tag it %s", r.version)
+	return nil
 }
 
 func writeSums(dir string) error {

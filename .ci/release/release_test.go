@@ -228,3 +228,25 @@ func TestAShallowCloneHasNoTime(t *testing.T) {
 		t.Errorf("%v, %v", at, err)
 	}
 }
+
+func TestThePinsAreComparedWithTheSums(t *testing.T) {
+	sums := "11  outlast_1.2.3_linux_amd64.tar.gz\n22  outlast_1.2.3_linux_amd64.cdx.json\n"
+	for name, c := range map[string]struct{ pins, said string }{
+		"not pinned yet":         {"{}", ""},
+		"pinned to another":      {`{"version":"v1.2.2","sums":[{"asset":"x","sha256":"33"}]}`, ""},
+		"pinned to these":        {`{"version":"v1.2.3","sums":[{"asset":"outlast_1.2.3_linux_amd64.tar.gz","sha256":"11"}]}`, ""},
+		"pinned to other sums":   {`{"version":"v1.2.3","sums":[{"asset":"outlast_1.2.3_linux_amd64.tar.gz","sha256":"1"}]}`, "with another sum of outlast_1.2.3_linux_amd64.tar.gz"},
+		"pinned to more of them": {`{"version":"v1.2.3","sums":[{"asset":"outlast_1.2.3_plan9_amd64.tar.gz","sha256":"11"}]}`, "with another sum of outlast_1.2.3_plan9_amd64.tar.gz"},
+		"pinned to nothing":      {`{"version":"v1.2.3"}`, "without any sum"},
+		"no JSON":                {"{", "reading core/internal/gen/release.json"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, map[string]string{pinFile: c.pins, "dist/" + sumsFile: sums})
+			err := (&release{root: dir, dist: filepath.Join(dir, "dist"), version: "v1.2.3"}).pinned()
+			if (err == nil) != (c.said == "") || err != nil && !strings.Contains(err.Error(), c.said) {
+				t.Errorf("error %v, want %q", err, c.said)
+			}
+		})
+	}
+}
