@@ -32,6 +32,7 @@ helper.registerAllowedMethod('keep', [Object], { Object o -> seen.returned = o }
 helper.registerAllowedMethod('sh', [Map], { Map m ->
     seen.steps << 'sh'
     def script = File.createTempFile('durable', '.sh')
+    script.deleteOnExit()
     script.text = m.script
     script.executable = true
     def environment = System.getenv().collect { k, v -> k + '=' + v } + variables

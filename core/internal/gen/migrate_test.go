@@ -42,9 +42,9 @@ func TestTheMigrationGuides(t *testing.T) {
 	}
 	cases := map[string]struct {
 		file, after string
-		run         func(t *testing.T, m *machine, dir string) (*exec.Cmd, string) // and the folder with .outlast
+		run         func(t *testing.T, m *machine, dir, branch string) (*exec.Cmd, string) // and the folder with .outlast
 	}{
-		"github": {".github/workflows/ci.yml", "github-after.yml", func(t *testing.T, m *machine, dir string) (*exec.Cmd, string) {
+		"github": {".github/workflows/ci.yml", "github-after.yml", func(t *testing.T, m *machine, dir, branch string) (*exec.Cmd, string) {
 			args := published(t, m)
 			args[1] = strings.Replace(args[1], "@v1", "@main", 1)
 			m.write("setup-go/action.yml", "name: x\ndescription: x\ninputs: {go-version: {description: x}}\nruns: {using: composite, steps: [{run: 'true', shell: sh}]}\n", 0o644)
@@ -52,7 +52,7 @@ func TestTheMigrationGuides(t *testing.T) {
 			args = append(append([]string{"push", "-P", "ubuntu-latest=-self-hosted", "--env", "OUTLAST_OUTPUT_DIR=" + filepath.Join(dir, ".outlast")}, args...), flags("--env")...)
 			return exec.CommandContext(t.Context(), runner(t, "act"), args...), dir
 		}},
-		"gitlab": {".gitlab-ci.yml", "gitlab-after.yml", func(t *testing.T, m *machine, dir string) (*exec.Cmd, string) {
+		"gitlab": {".gitlab-ci.yml", "gitlab-after.yml", func(t *testing.T, m *machine, dir, branch string) (*exec.Cmd, string) {
 			m.write("repo/templates/deploy/template.yml", string(generated(t, inputs.Table)[component]), 0o644)
 			path := filepath.Join(dir, ".gitlab-ci.yml")
 			text, err := os.ReadFile(path)
@@ -61,64 +61,68 @@ func TestTheMigrationGuides(t *testing.T) {
 				t.Fatal("the guide names another component")
 			}
 			m.write("repo/.gitlab-ci.yml", here, 0o644)
-			repository(t, dir)
 			out := filepath.Join(m.dir, "out")
 			return gitlabRun(t, append(append([]string{"--out", out}, flags("--env")...), dir)...), out
 		}},
-		"circleci": {".circleci/config.yml", "circleci-after.yml", func(t *testing.T, m *machine, dir string) (*exec.Cmd, string) {
-			args := append([]string{"--orb", "outlast-ci/outlast=" + packed(t, m), "--source", dir, "--branch", "develop"}, flags("--env")...)
+		"circleci": {".circleci/config.yml", "circleci-after.yml", func(t *testing.T, m *machine, dir, branch string) (*exec.Cmd, string) {
+			args := append([]string{"--orb", "outlast-ci/outlast=" + packed(t, m), "--source", dir, "--branch", branch}, flags("--env")...)
 			return exec.CommandContext(t.Context(), runner(t, "circleci-run"), append(args, filepath.Join(dir, ".circleci/config.yml"))...), dir
 		}},
-		"codebuild": {"buildspec.yml", "codebuild-after.yml", func(t *testing.T, _ *machine, dir string) (*exec.Cmd, string) {
-			args := append([]string{"--source", dir, "--env", "PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH"), "--env", "OUTLAST_BRANCH=develop", "--env", "OUTLAST_REGION=cn-northwest-1"}, flags("--env")...)
+		"codebuild": {"buildspec.yml", "codebuild-after.yml", func(t *testing.T, _ *machine, dir, branch string) (*exec.Cmd, string) {
+			args := append([]string{"--source", dir, "--env", "PATH=" + filepath.Dir(program) + ":" + os.Getenv("PATH"), "--env", "OUTLAST_BRANCH=" + branch, "--env", "OUTLAST_REGION=cn-northwest-1"}, flags("--env")...)
 			return exec.CommandContext(t.Context(), runner(t, "codebuild-run"), append(args, filepath.Join(dir, "buildspec.yml"))...), dir
 		}},
-		"jenkins": {"Jenkinsfile", "jenkins-after.groovy", func(t *testing.T, m *machine, dir string) (*exec.Cmd, string) {
+		"jenkins": {"Jenkinsfile", "jenkins-after.groovy", func(t *testing.T, m *machine, dir, branch string) (*exec.Cmd, string) {
 			cmd := declarative(t, m, dir)
-			cmd.Env = append(cmd.Env, append(env, "JENKINS_URL=https://jenkins.example.com/", "BRANCH_NAME=develop")...)
+			cmd.Env = append(cmd.Env, append(env, "JENKINS_URL=https://jenkins.example.com/", "BRANCH_NAME="+branch)...)
 			return cmd, dir
 		}},
 	}
 	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			if lines := strings.Count(guide(t, c.after), "\n"); lines > 15 {
-				t.Errorf("%d lines are more than 15", lines)
-			}
-			m := newMachine(t, "")
-			dir := filepath.Join(m.dir, "repo")
-			m.write("repo/"+c.file, guide(t, c.after), 0o644)
-			m.write("repo/outlast.yaml", guide(t, "outlast.yaml"), 0o644)
-			m.write("repo/Dockerfile", "FROM scratch\n", 0o644)
-			m.write("repo/deploy/overlays/dev/kustomization.yaml", "namespace: dev\nresources: [web.yaml]\n", 0o644)
-			m.write("repo/deploy/overlays/dev/web.yaml", unsafe, 0o644)
-			if name != "gitlab" {
+		if lines := strings.Count(guide(t, c.after), "\n"); lines > 15 {
+			t.Errorf("%s: %d lines are more than 15", c.after, lines)
+		}
+		for branch, environment := range map[string]string{"develop": "dev", "main": "prod"} {
+			t.Run(name+" on "+branch, func(t *testing.T) {
+				m := newMachine(t, "")
+				dir := filepath.Join(m.dir, "repo")
+				m.write("repo/"+c.file, guide(t, c.after), 0o644)
+				m.write("repo/outlast.yaml", guide(t, "outlast.yaml"), 0o644)
+				m.write("repo/Dockerfile", "FROM scratch\n", 0o644)
+				for _, env := range []string{"dev", "prod"} {
+					m.write("repo/deploy/overlays/"+env+"/kustomization.yaml", "namespace: "+env+"\nresources: [web.yaml]\n", 0o644)
+					m.write("repo/deploy/overlays/"+env+"/web.yaml", unsafe, 0o644)
+				}
+				cmd, left := c.run(t, m, dir, branch)
 				repository(t, dir)
-			}
-			cmd, left := c.run(t, m, dir)
-			if cmd.Dir == "" {
-				cmd.Dir = dir
-			}
-			cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"), "HOME="+filepath.Join(m.dir, "home"))
-			log, err := cmd.CombinedOutput()
-			if err != nil {
-				t.Fatalf("%v\n%s", err, log)
-			}
-			var report struct {
-				Result string
-				Run    struct{ App, Environment, Branch, Region, Cluster string }
-			}
-			reports := find(t, left, "report.json")
-			if len(reports) != 1 {
-				t.Fatalf("reports: %q\n%s", reports, log)
-			}
-			text, err := os.ReadFile(reports[0])
-			if err == nil {
-				err = json.Unmarshal(text, &report)
-			}
-			if r := report.Run; err != nil || report.Result != "passed" || r.Environment != "dev" || r.Branch != "develop" || r.Region != "cn-northwest-1" || r.Cluster != "dev" {
-				t.Errorf("the report says %+v (%v)\n%s", report, err, log)
-			}
-		})
+				if out, err := exec.Command("git", "-C", dir, "checkout", "-q", "-B", branch).CombinedOutput(); err != nil {
+					t.Fatalf("%v: %s", err, out)
+				}
+				if cmd.Dir == "" {
+					cmd.Dir = dir
+				}
+				cmd.Env = append(cmd.Env, "PATH="+os.Getenv("PATH"), "HOME="+filepath.Join(m.dir, "home"))
+				log, err := cmd.CombinedOutput()
+				if err != nil {
+					t.Fatalf("%v\n%s", err, log)
+				}
+				var report struct {
+					Result string
+					Run    struct{ App, Environment, Branch, Region, Cluster string }
+				}
+				reports := find(t, left, "report.json")
+				if len(reports) != 1 {
+					t.Fatalf("reports: %q\n%s", reports, log)
+				}
+				text, err := os.ReadFile(reports[0])
+				if err == nil {
+					err = json.Unmarshal(text, &report)
+				}
+				if r := report.Run; err != nil || report.Result != "passed" || r.Environment != environment || r.Branch != branch || r.Region != "cn-northwest-1" || r.Cluster != environment {
+					t.Errorf("the report says %+v (%v)\n%s", report, err, log)
+				}
+			})
+		}
 	}
 }
 

@@ -42,6 +42,7 @@ def plain = [
     sh: { Map m ->
         seen.steps << 'sh'
         def script = File.createTempFile('durable', '.sh')
+        script.deleteOnExit()
         script.text = m.script
         script.executable = true
         def environment = System.getenv().collect { k, v -> k + '=' + v } + variables

@@ -24,6 +24,7 @@ def binding = new Binding([
     sh: { Map m ->
         seen.steps << 'sh'
         def script = File.createTempFile('durable', '.sh') // as Jenkins does: a file with the script's own #! line
+        script.deleteOnExit()
         script.text = m.script
         script.executable = true
         def environment = System.getenv().collect { k, v -> k + '=' + v } + variables
