@@ -7,7 +7,7 @@ terraform {
   required_providers {
     aws = {
       source  = "hashicorp/aws"
-      version = ">= 5.33, < 7.0"
+      version = ">= 5.90, < 7.0"
     }
   }
 }
@@ -40,15 +40,16 @@ variable "branches" {
   type        = list(string)
 }
 
-variable "connections" {
-  description = "ARNs of the CodeConnections connections by which CodeBuild clones. Empty: the account's own source credential."
-  type        = list(string)
-  default     = []
+variable "connection" {
+  description = "ARN of the CodeConnections connection by which CodeBuild clones. Unset: the account's own source credential for that host."
+  type        = string
+  default     = null
 }
 
 variable "clusters" {
-  description = "EKS clusters of this account to deploy to. The role joins the Kubernetes group outlast in each."
+  description = "EKS clusters of this account to deploy to. The role joins the Kubernetes group outlast in each. Those of other accounts come with deploy_roles."
   type        = list(string)
+  default     = []
 }
 
 variable "repositories" {
@@ -139,30 +140,36 @@ data "aws_iam_policy_document" "deploy" {
     actions   = ["ecr:GetAuthorizationToken", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"]
     resources = ["*"]
   }
-  statement {
-    sid = "Push"
-    actions = [
-      "ecr:BatchCheckLayerAvailability",
-      "ecr:BatchGetImage",
-      "ecr:CompleteLayerUpload",
-      "ecr:DescribeRepositories",
-      "ecr:InitiateLayerUpload",
-      "ecr:PutImage",
-      "ecr:UploadLayerPart",
-    ]
-    resources = [for r in var.repositories : "${local.arn}:ecr:${local.here}:repository/${r}"]
-  }
-  statement {
-    sid       = "FindTheCluster"
-    actions   = ["eks:DescribeCluster"]
-    resources = [for c in var.clusters : "${local.arn}:eks:${local.here}:cluster/${c}"]
+  dynamic "statement" {
+    for_each = length(var.repositories) > 0 ? [var.repositories] : []
+    content {
+      sid = "Push"
+      actions = [
+        "ecr:BatchCheckLayerAvailability",
+        "ecr:BatchGetImage",
+        "ecr:CompleteLayerUpload",
+        "ecr:DescribeRepositories",
+        "ecr:InitiateLayerUpload",
+        "ecr:PutImage",
+        "ecr:UploadLayerPart",
+      ]
+      resources = [for r in statement.value : "${local.arn}:ecr:${local.here}:repository/${r}"]
+    }
   }
   dynamic "statement" {
-    for_each = length(var.connections) > 0 ? [var.connections] : []
+    for_each = length(var.clusters) > 0 ? [var.clusters] : []
+    content {
+      sid       = "FindTheCluster"
+      actions   = ["eks:DescribeCluster"]
+      resources = [for c in statement.value : "${local.arn}:eks:${local.here}:cluster/${c}"]
+    }
+  }
+  dynamic "statement" {
+    for_each = var.connection != null ? [var.connection] : []
     content {
       sid       = "Clone"
       actions   = ["codeconnections:GetConnection", "codeconnections:GetConnectionToken", "codeconnections:UseConnection"]
-      resources = statement.value
+      resources = [statement.value]
     }
   }
   dynamic "statement" {
@@ -203,16 +210,26 @@ resource "aws_eks_access_entry" "deploy" {
 }
 
 resource "aws_codebuild_project" "deploy" {
-  name                   = "outlast-${var.name}"
-  description            = "Deploys ${var.name} with outlast"
-  service_role           = aws_iam_role.deploy.arn
-  build_timeout          = 60
-  concurrent_build_limit = 1 # two deploys to one environment must not overlap
+  name          = "outlast-${var.name}"
+  description   = "Deploys ${var.name} with outlast"
+  service_role  = aws_iam_role.deploy.arn
+  build_timeout = 60
+  # Two deploys to one environment must not overlap. CodeBuild refuses a push that
+  # comes during a build, and does not queue it: start that build again, or
+  # put the project behind a pipeline whose execution mode is QUEUED.
+  concurrent_build_limit = 1
 
   source {
     type      = var.source_type
     location  = local.pipeline ? null : var.source_location
     buildspec = "buildspec.yml"
+    dynamic "auth" {
+      for_each = var.connection != null && !local.pipeline ? [var.connection] : []
+      content {
+        type     = "CODECONNECTIONS"
+        resource = auth.value
+      }
+    }
   }
 
   environment {
@@ -256,6 +273,6 @@ output "role_arn" {
 }
 
 output "project" {
-  description = "Name of the project, for a CodePipeline action."
+  description = "Name of the project, for a CodePipeline action. Give the action the variable OUTLAST_BRANCH = #{SourceVariables.BranchName}: a pipeline's source has no branch."
   value       = aws_codebuild_project.deploy.name
 }

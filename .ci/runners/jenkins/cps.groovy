@@ -38,7 +38,11 @@ helper.registerAllowedMethod('sh', [Map], { Map m ->
     def environment = System.getenv().collect { k, v -> k + '=' + v } + variables
     def process = ['sh', script.path].execute(environment as String[], new File(workspace))
     process.consumeProcessOutput(System.out, System.err)
-    process.waitFor()
+    int code = process.waitFor()
+    if (System.getenv('FAKE_EXIT') == 'abort') { // as Jenkins: sh returns no status then
+        throw new InterruptedException('aborted')
+    }
+    return code
 })
 try {
     test.runScript(name)

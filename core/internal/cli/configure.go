@@ -53,6 +53,10 @@ func (c *call) config() (core.Config, error) {
 		return cfg, err
 	}
 	if cfg.To != "build" && cfg.To != "render" { // which ask nobody
+		if s.Text("environment") == "" && c.facts.Branch == "" && len(s.Env.Branches) > 0 {
+			return cfg, fmt.Errorf("choosing an environment: %s is for the branches %v, and no branch is known (detached checkout, no CI variable); name the branch with --branch, or the environment with --environment %s",
+				s.Env.Name, s.Env.Branches, s.Env.Name)
+		}
 		if c.role, err = c.becomes(); err != nil {
 			return cfg, err
 		}

@@ -30,6 +30,8 @@ func TestTheJenkinsStepInContinuationPassingStyle(t *testing.T) {
 		"a deploy that passes": {"keep(outlast(binary: 'BINARY', region: '$(touch executed)', noCache: true, set: ['P=20', 'M=5']))", "0", "",
 			[]string{"withEnv", "sh", "junit .outlast/report.xml", "archive .outlast/**"}},
 		"a deploy that fails":               {"keep(outlast(binary: 'BINARY'))", "7", "outlast ended with exit code 7", []string{"withEnv", "sh", "junit .outlast/report.xml", "archive .outlast/**"}},
+		"a deploy that is aborted":          {"keep(outlast(binary: 'BINARY'))", "abort", "aborted", []string{"withEnv", "sh", "junit .outlast/report.xml", "archive .outlast/**"}},
+		"nothing that ran":                  {"keep(outlast(binary: '/absent'))", "0", "outlast ended with exit code 4 (see its output)", []string{"withEnv", "sh", "archive .outlast/**"}},
 		"an unknown argument":               {"outlast(regoin: 'x')", "0", "unknown argument regoin; known are ", nil},
 		"a folder of its own":               {"keep(outlast(binary: 'BINARY', workingDirectory: 'service', outputDir: 'out'))", "0", "", []string{"withEnv", "sh", "archive service/out/**"}},
 		"a list that the pipeline makes":    {"def all = []\nfor (s in ['P=20', 'M=5']) { all << s }\nkeep(outlast(binary: 'BINARY', set: all))", "0", "", []string{"withEnv", "sh", "junit .outlast/report.xml", "archive .outlast/**"}},
@@ -45,6 +47,9 @@ func TestTheJenkinsStepInContinuationPassingStyle(t *testing.T) {
 			}
 			keep, seenFile := filepath.Join(m.dir, "keep"), filepath.Join(m.dir, "seen.json")
 			m.write("repo/Jenkinsfile", "@Library('outlast@main') _\n"+strings.ReplaceAll(c.call, "BINARY", m.write("fake", fakeCore, 0o755))+"\n", 0o644)
+			// What an earlier build left in the workspace is not this one's.
+			m.write("repo/.outlast/outputs.env", "OUTLAST_OUT_RESULT=stale\nOUTLAST_OUT_APP=stale\n", 0o644)
+			m.write("repo/.outlast/report.xml", "<testsuites/>", 0o644)
 			cmd := exec.CommandContext(t.Context(), java, "-cp", strings.Join(jars, ":"), "groovy.ui.GroovyMain", filepath.Join(root, ".ci/runners/jenkins/cps.groovy"),
 				filepath.Join(m.dir, "jenkins"), filepath.Join(m.dir, "repo"), "Jenkinsfile", seenFile)
 			cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir, "KEEP=" + keep, "FAKE_EXIT=" + c.exit}
@@ -69,6 +74,9 @@ func TestTheJenkinsStepInContinuationPassingStyle(t *testing.T) {
 			}
 			if err != nil || (said == "") != (c.error == "") || !strings.Contains(said, c.error) || !slices.Equal(seen.Steps, c.steps) {
 				t.Fatalf("%v: error %q, steps %q\n%s", err, said, seen.Steps, log)
+			}
+			if strings.Contains(string(text), "stale") {
+				t.Errorf("outputs of an earlier build: %s", text)
 			}
 			if len(c.steps) < 4 {
 				return

@@ -43,7 +43,7 @@ func newMachine(t *testing.T, version string) *machine {
 	}
 	m := &machine{t: t, dir: t.TempDir(), served: map[string][]byte{}}
 	m.bin = filepath.Join(m.dir, "bin")
-	for _, tool := range []string{"sh", "uname", "mktemp", "mkdir", "mv", "rm", "tar", "gzip", "chmod", "sha256sum", "curl", "dirname"} {
+	for _, tool := range []string{"sh", "uname", "mktemp", "mkdir", "mv", "rm", "tar", "gzip", "chmod", "sha256sum", "curl", "dirname", "cp"} {
 		m.link(tool)
 	}
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -184,6 +184,14 @@ func TestWhereOutlastIsFound(t *testing.T) {
 			m.write("home/.cache/outlast/v1.2.3-"+runtime.GOOS+"-"+runtime.GOARCH+"/"+m.asset, "rot", 0o644)
 			return nil
 		}, "home/.cache/outlast/v1.2.3-" + runtime.GOOS + "-" + runtime.GOARCH + "/outlast", "whose SHA-256 is right", 1},
+		"a kept one beside which somebody put another program": {"v1.2.3", func(m *machine) []string {
+			m.run()
+			m.asked = nil
+			m.write("home/.cache/outlast/v1.2.3-"+runtime.GOOS+"-"+runtime.GOARCH+"/outlast", "#!/bin/sh\necho another\n", 0o755)
+			return nil
+		}, "home/.cache/outlast/v1.2.3-" + runtime.GOOS + "-" + runtime.GOARCH + "/outlast", "kept from an earlier run", 0},
+		"a cache named from where it runs": {"v1.2.3", func(*machine) []string { return []string{"OUTLAST_CACHE=c"} },
+			"c/v1.2.3-" + runtime.GOOS + "-" + runtime.GOARCH + "/outlast", "whose SHA-256 is right", 1},
 		"a checkout, with Go": {"", func(m *machine) []string {
 			m.write("src/core/cmd/outlast/main.go", "package main\n", 0o644)
 			m.write("bin/go", "#!/bin/sh\n[ \"$1\" = version ] && echo go1 && exit\nwhile [ \"$1\" != -o ]; do shift; done\nprintf '%s' '"+strings.ReplaceAll(program, "'", "")+"' > \"$2\"\n", 0o755)
@@ -200,8 +208,8 @@ func TestWhereOutlastIsFound(t *testing.T) {
 			if len(m.asked) != c.asks {
 				t.Errorf("asked for %v", m.asked)
 			}
-			if _, err := os.Stat(strings.TrimSpace(m.stdout)); err != nil {
-				t.Error(err)
+			if text, err := os.ReadFile(strings.TrimSpace(m.stdout)); err != nil || !strings.Contains(string(text), `[ "$1" = version ] && echo v`) {
+				t.Errorf("found %q (%v)", text, err)
 			}
 		})
 	}

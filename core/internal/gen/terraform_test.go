@@ -15,6 +15,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/function"
+	"github.com/zclconf/go-cty/cty/function/stdlib"
 )
 
 func hclBody(t *testing.T, name string, text []byte) *hclsyntax.Body {
@@ -89,7 +91,7 @@ func TestTheTerraformIsWhole(t *testing.T) {
 		switch words[0] {
 		case "data":
 			n = 3
-		case "each", "statement", "b", "r", "c", "string", "list": // bound where they stand, and types
+		case "each", "statement", "auth", "b", "r", "c", "string", "list": // bound where they stand, and types
 			return nil
 		}
 		name := strings.Join(words[:min(n, len(words))], ".")
@@ -111,7 +113,7 @@ func TestTheTerraformIsWhole(t *testing.T) {
 }
 
 // inRegion is what the provider would answer in a region.
-func inRegion(t *testing.T, partition, region string) *hcl.EvalContext {
+func inRegion(t *testing.T, partition, region string, given map[string]cty.Value) *hcl.EvalContext {
 	t.Helper()
 	object := func(name, value string) cty.Value {
 		return cty.ObjectVal(map[string]cty.Value{name: cty.StringVal(value)})
@@ -119,15 +121,8 @@ func inRegion(t *testing.T, partition, region string) *hcl.EvalContext {
 	arn := func(service, rest string) cty.Value {
 		return object("arn", "arn:"+partition+":"+service+":"+region+":111122223333:"+rest)
 	}
-	list := func(values ...string) cty.Value {
-		var all []cty.Value
-		for _, v := range values {
-			all = append(all, cty.StringVal(v))
-		}
-		return cty.ListVal(all)
-	}
-	ctx := &hcl.EvalContext{Variables: map[string]cty.Value{
-		"var": cty.ObjectVal(map[string]cty.Value{"repositories": list("web", "api"), "clusters": list("dev", "prod"), "image_repository": cty.StringVal("ci/outlast"), "source_type": cty.StringVal("GITHUB")}),
+	ctx := &hcl.EvalContext{Functions: map[string]function.Function{"length": stdlib.LengthFunc}, Variables: map[string]cty.Value{
+		"var": cty.ObjectVal(given),
 		"data": cty.ObjectVal(map[string]cty.Value{
 			"aws_partition":       cty.ObjectVal(map[string]cty.Value{"current": object("partition", partition)}),
 			"aws_region":          cty.ObjectVal(map[string]cty.Value{"current": object("name", region)}),
@@ -161,26 +156,78 @@ func words(t *testing.T, attr *hclsyntax.Attribute, ctx *hcl.EvalContext) (all [
 	return all
 }
 
+// texts is a list of Terraform's.
+func texts(values ...string) cty.Value {
+	all := []cty.Value{}
+	for _, v := range values {
+		all = append(all, cty.StringVal(v))
+	}
+	if len(all) == 0 {
+		return cty.ListValEmpty(cty.String)
+	}
+	return cty.ListVal(all)
+}
+
+// statements gives the bodies of a policy's statements, each with what its names mean
+// there; of a dynamic one, those that it makes.
+func statements(t *testing.T, document *hclsyntax.Body, ctx *hcl.EvalContext, found func(*hclsyntax.Body, *hcl.EvalContext)) {
+	t.Helper()
+	for _, block := range document.Blocks {
+		if block.Type == "statement" {
+			found(block.Body, ctx)
+			continue
+		}
+		all, diags := block.Body.Attributes["for_each"].Expr.Value(ctx)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		for _, value := range all.AsValueSlice() {
+			child := ctx.NewChild()
+			child.Variables = map[string]cty.Value{"statement": cty.ObjectVal(map[string]cty.Value{"value": value})}
+			found(of(block.Body, "content")[""], child)
+		}
+	}
+}
+
+// What the module need not be given leaves out a statement: IAM refuses one
+// without a resource.
+func TestTheTerraformOfNothingIsAPolicy(t *testing.T) {
+	_, body := terraform(t)
+	ctx := inRegion(t, "aws", "eu-central-1", map[string]cty.Value{"repositories": texts(), "clusters": texts(), "image_repository": cty.StringVal("ci/outlast"), "source_type": cty.StringVal("GITHUB"),
+		"connection": cty.NullVal(cty.String), "artifact_buckets": texts(), "deploy_roles": texts()})
+	n := 0
+	statements(t, of(body, "data")["aws_iam_policy_document.deploy"], ctx, func(b *hclsyntax.Body, ctx *hcl.EvalContext) {
+		n++
+		if len(words(t, b.Attributes["resources"], ctx)) == 0 {
+			t.Errorf("no resource: %v", words(t, b.Attributes["actions"], ctx))
+		}
+	})
+	if n != 4 { // log, report, build image, look
+		t.Errorf("%d statements", n)
+	}
+}
+
 // The role's policy, with the values that the provider gives in each partition.
 func TestTheTerraformAllowsWhatADeployTakes(t *testing.T) {
 	_, body := terraform(t)
 	document := of(body, "data")["aws_iam_policy_document.deploy"]
 	for partition, region := range map[string]string{"aws": "eu-central-1", "aws-cn": "cn-northwest-1"} {
-		ctx := inRegion(t, partition, region)
 		begin := "arn:" + partition + ":"
+		ctx := inRegion(t, partition, region, map[string]cty.Value{"repositories": texts("web", "api"), "clusters": texts("dev", "prod"), "image_repository": cty.StringVal("ci/outlast"), "source_type": cty.StringVal("GITHUB"),
+			"connection": cty.StringVal(begin + "codeconnections:" + region + ":111122223333:connection/c"), "artifact_buckets": texts("pipes"), "deploy_roles": texts(begin + "iam::444455556666:role/deploy")})
 		want := map[string][]string{
 			"ecr:PutImage":                              {begin + "ecr:" + region + ":111122223333:repository/web", begin + "ecr:" + region + ":111122223333:repository/api"},
 			"ecr:GetDownloadUrlForLayer":                {begin + "ecr:" + region + ":111122223333:repository/ci/outlast"},
 			"eks:DescribeCluster":                       {begin + "eks:" + region + ":111122223333:cluster/dev", begin + "eks:" + region + ":111122223333:cluster/prod"},
 			"elasticloadbalancing:DescribeTargetGroups": {"*"},
 			"logs:PutLogEvents":                         {begin + "logs:" + region + ":111122223333:log-group:/aws/codebuild/outlast-web:*"},
+			"codeconnections:UseConnection":             {begin + "codeconnections:" + region + ":111122223333:connection/c"},
+			"s3:GetObject":                              {begin + "s3:::pipes/*"},
+			"sts:AssumeRole":                            {begin + "iam::444455556666:role/deploy"},
 			"codebuild:BatchPutTestCases":               {begin + "codebuild:" + region + ":111122223333:report-group/outlast-web-outlast"},
 		}
-		for _, block := range document.Blocks {
-			if block.Type != "statement" { // those for what the module may be given
-				continue
-			}
-			actions, resources := words(t, block.Body.Attributes["actions"], ctx), words(t, block.Body.Attributes["resources"], ctx)
+		statements(t, document, ctx, func(b *hclsyntax.Body, ctx *hcl.EvalContext) {
+			actions, resources := words(t, b.Attributes["actions"], ctx), words(t, b.Attributes["resources"], ctx)
 			for _, action := range actions {
 				if strings.Contains(action, "*") {
 					t.Errorf("a pattern of actions: %s", action)
@@ -195,7 +242,7 @@ func TestTheTerraformAllowsWhatADeployTakes(t *testing.T) {
 			}) {
 				t.Errorf("allowed on everything: %q", actions)
 			}
-		}
+		})
 		for action := range want {
 			t.Errorf("%s is not allowed", action)
 		}

@@ -12,6 +12,16 @@ for name in WORKING_DIRECTORY ENVIRONMENT CONFIG APP COMMIT BRANCH RUN_URL UNMAT
 	[ -z "$value" ] || eval "export OUTLAST_$name=\$value"
 done
 
+# The CI looks for outputs and reports in .outlast of the folder where the job is.
+# Those of an earlier run of the workspace would pass for this one's.
+OUTLAST_OUTPUT_DIR=${OUTLAST_OUTPUT_DIR:-$PWD/.outlast}
+export OUTLAST_OUTPUT_DIR
+case $OUTLAST_OUTPUT_DIR in
+/*) outputs=$OUTLAST_OUTPUT_DIR ;;
+*) outputs=${OUTLAST_WORKING_DIRECTORY:-.}/$OUTLAST_OUTPUT_DIR ;;
+esac
+rm -f "$outputs/outputs.env" "$outputs/report.xml"
+
 get_outlast() (
 # SPDX-License-Identifier: Apache-2.0
 # get-outlast prints the path of an outlast program. It takes the first of:
@@ -85,6 +95,11 @@ esac
 program=outlast
 [ "$os" != windows ] || program=outlast.exe
 asset=outlast_${version#v}_${os}_${arch}.tar.gz
+caches=${OUTLAST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/outlast}
+case $caches in
+/*) ;;
+*) caches=$PWD/$caches ;;
+esac
 
 sum_of() {
 	if command -v sha256sum >/dev/null 2>&1; then
@@ -117,16 +132,24 @@ release() {
 		note "release $version has nothing for $os/$arch"
 		return
 	fi
-	cache=${OUTLAST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/outlast}/$version-$os-$arch
-	if [ -f "$cache/$asset" ] && [ -x "$cache/$program" ]; then
-		got=$(sum_of "$cache/$asset")
-		[ "${got%% *}" != "$wanted" ] || found "$cache/$program" "kept from an earlier run: $cache/$program"
-	fi
+	kept=$caches/$version-$os-$arch/$asset
+	cache=${kept%/*}
 	url=${OUTLAST_DOWNLOAD_URL:-$releases/$version}/$asset
-	mkdir -p "$cache" 2>/dev/null || cache=$(mktemp -d)
-	new=$(mktemp -d "$cache/new.XXXXXX")
+	mkdir -p "$cache" 2>/dev/null || :
+	new=$(mktemp -d "$cache/new.XXXXXX" 2>/dev/null) || {
+		cache=$(mktemp -d)
+		new=$(mktemp -d "$cache/new.XXXXXX")
+	}
 	trap 'rm -rf "$new"' EXIT
-	if ! fetch "$url" "$new/$asset"; then
+	# Others may write to the cache: only what was compared here is unpacked.
+	from="$url, whose SHA-256 is right"
+	got=
+	if [ -f "$kept" ] && cp "$kept" "$new/$asset"; then
+		got=$(sum_of "$new/$asset")
+	fi
+	if [ "${got%% *}" = "$wanted" ]; then
+		from="kept from an earlier run: $kept"
+	elif ! fetch "$url" "$new/$asset"; then
 		note "$url could not be fetched; OUTLAST_DOWNLOAD_URL names a mirror"
 		return
 	fi
@@ -146,7 +169,7 @@ release() {
 	chmod 755 "$new/$program"
 	mv -f "$new/$program" "$cache/$program"
 	mv -f "$new/$asset" "$cache/$asset"
-	found "$cache/$program" "$url, whose SHA-256 is right"
+	found "$cache/$program" "$from"
 }
 release
 
@@ -158,7 +181,7 @@ elif [ ! -f "$OUTLAST_SOURCE/core/cmd/outlast/main.go" ]; then
 elif ! command -v go >/dev/null 2>&1; then
 	note "$OUTLAST_SOURCE could be built, but go is not on PATH"
 else
-	out=${OUTLAST_CACHE:-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/outlast}/built
+	out=$caches/built
 	mkdir -p "$out" 2>/dev/null || out=$(mktemp -d)
 	say "building $OUTLAST_SOURCE with $(go version)"
 	if (cd "$OUTLAST_SOURCE" && CGO_ENABLED=0 GOWORK=off go build -trimpath -buildvcs=false -ldflags '-s -w' -o "$out/$program" ./core/cmd/outlast) >&2; then

@@ -18,11 +18,23 @@ def call(Map args = [:]) {
     if (problem) {
         error(problem)
     }
-    String folder = outputs(args)
+    String folder = outputs(args.outputDir ?: env.OUTLAST_OUTPUT_DIR, args.workingDirectory ?: env.OUTLAST_WORKING_DIRECTORY)
     int code = 1
-    withEnv(variables(args)) {
-        code = sh(label: 'outlast deploy', returnStatus: true, script: libraryResource('outlast/run.sh'))
+    Map result = [:]
+    try {
+        withEnv(variables(args)) {
+            code = sh(label: 'outlast deploy', returnStatus: true, script: libraryResource('outlast/run.sh'))
+        }
+    } finally { // an aborted build leaves sh by an exception
+        result = publish(folder)
     }
+    if (code != 0) {
+        error('outlast ended with exit code ' + code + ' (' + (result['OUTLAST_OUT_REASON'] ?: 'see its output') + ')')
+    }
+    return result
+}
+
+private Map publish(String folder) {
     Map result = [:]
     if (fileExists(folder + '/outputs.env')) {
         result = pairs(readFile(folder + '/outputs.env'))
@@ -38,9 +50,6 @@ def call(Map args = [:]) {
         junit(testResults: folder + '/report.xml', allowEmptyResults: true)
     }
     archiveArtifacts(artifacts: folder + '/**', allowEmptyArchive: true)
-    if (code != 0) {
-        error('outlast ended with exit code ' + code + ' (' + (result['OUTLAST_OUT_REASON'] ?: 'see its output') + ')')
-    }
     return result
 }
 
@@ -67,9 +76,12 @@ private static List<String> variables(Map args) {
 }
 
 @NonCPS
-private static String outputs(Map args) {
-    String folder = args.outputDir ?: '.outlast'
-    return args.workingDirectory && !folder.startsWith('/') ? args.workingDirectory + '/' + folder : folder
+private static String outputs(Object outputDir, Object workingDirectory) {
+    String folder = outputDir ?: ''
+    if (!folder) {
+        return '.outlast'
+    }
+    return workingDirectory && !folder.startsWith('/') ? workingDirectory + '/' + folder : folder
 }
 
 @NonCPS

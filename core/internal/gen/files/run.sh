@@ -12,6 +12,16 @@ for name in{%range .Inputs%} {%.Upper%}{%end%}; do
 	[ -z "$value" ] || eval "export OUTLAST_$name=\$value"
 done
 
+# The CI looks for outputs and reports in .outlast of the folder where the job is.
+# Those of an earlier run of the workspace would pass for this one's.
+OUTLAST_OUTPUT_DIR=${OUTLAST_OUTPUT_DIR:-$PWD/.outlast}
+export OUTLAST_OUTPUT_DIR
+case $OUTLAST_OUTPUT_DIR in
+/*) outputs=$OUTLAST_OUTPUT_DIR ;;
+*) outputs=${OUTLAST_WORKING_DIRECTORY:-.}/$OUTLAST_OUTPUT_DIR ;;
+esac
+rm -f "$outputs/outputs.env" "$outputs/report.xml"
+
 get_outlast() (
 {%.Script%})
 program=$(get_outlast) || exit $?
