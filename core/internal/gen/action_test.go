@@ -162,6 +162,10 @@ func arrived(t *testing.T, keep, log string) (kept func(name string) string) {
 			t.Errorf("%s arrived as %q, want %q", name, got, want)
 		}
 	}
+	// Not beside outlast.yaml, wherever that is: the CI collects it from the job's folder.
+	if out := kept("OUTLAST_OUTPUT_DIR"); !filepath.IsAbs(out) || filepath.Base(out) != ".outlast" {
+		t.Errorf("outputs go to %q", out)
+	}
 	if _, err := os.Stat(filepath.Join(keep, "executed")); err == nil {
 		t.Error("an input was executed")
 	}

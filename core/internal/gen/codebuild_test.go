@@ -66,6 +66,24 @@ func TestTheBuildspec(t *testing.T) {
 	}
 }
 
+// A pipeline's action wants an artifact, also where outlast wrote none.
+func TestTheBuildspecLeavesAnArtifactWhateverHappens(t *testing.T) {
+	codebuild := runner(t, "codebuild-run")
+	m := newMachine(t, "")
+	spec := m.write("buildspec.yml", string(generated(t, inputs.Table)["codebuild/buildspec.yml"]), 0o644)
+	m.write("work/empty", "", 0o644)
+	cmd := exec.CommandContext(t.Context(), codebuild, "--source", filepath.Join(m.dir, "work"), "--stored", filepath.Join(m.dir, "stored"), "--env", "OUTLAST_BINARY=/absent", spec)
+	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "HOME=" + m.dir}
+	out, err := cmd.CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "phase build failed: exit status 4") {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	text, err := os.ReadFile(filepath.Join(m.dir, "stored"))
+	if err != nil || !strings.Contains(string(text), "artifact primary none.txt\n") {
+		t.Errorf("stored %q (%v)\n%s", text, err, out)
+	}
+}
+
 // The buildspec is run by an evaluator of ours: one shell for all commands, then
 // those of finally, whatever became of them.
 func TestTheBuildspecOnOurEvaluator(t *testing.T) {
