@@ -84,15 +84,23 @@ func TestDetect(t *testing.T) {
 			Facts{Host: "codebuild", Commit: "abc", Branch: "main"},
 		},
 		"a pull request on CodeBuild": {
-			map[string]string{"CODEBUILD_BUILD_ID": "p:1", "CODEBUILD_WEBHOOK_TRIGGER": "pr/5"}, Facts{Host: "codebuild", PullRequest: "5"},
+			map[string]string{"CODEBUILD_BUILD_ID": "p:1", "CODEBUILD_WEBHOOK_TRIGGER": "pr/5", "CODEBUILD_WEBHOOK_HEAD_REF": "refs/heads/fix", "CODEBUILD_WEBHOOK_BASE_REF": "refs/heads/main"},
+			Facts{Host: "codebuild", Branch: "fix", PullRequest: "5", Target: "main"},
 		},
 		"Jenkins with the git plugin": {
 			map[string]string{"JENKINS_URL": "https://j/", "GIT_COMMIT": "abc", "GIT_BRANCH": "origin/main", "BUILD_URL": "https://j/1"},
 			Facts{Host: "jenkins", Commit: "abc", Branch: "main", RunURL: "https://j/1"},
 		},
 		"a change request on Jenkins": {
-			map[string]string{"JENKINS_URL": "https://j/", "BRANCH_NAME": "PR-4", "CHANGE_ID": "4", "CHANGE_BRANCH": "fix"},
-			Facts{Host: "jenkins", Branch: "fix", PullRequest: "4"},
+			map[string]string{"JENKINS_URL": "https://j/", "BRANCH_NAME": "PR-4", "CHANGE_ID": "4", "CHANGE_BRANCH": "fix", "CHANGE_TARGET": "main"},
+			Facts{Host: "jenkins", Branch: "fix", PullRequest: "4", Target: "main"},
+		},
+		"a change request of a fork on Jenkins": {
+			map[string]string{"JENKINS_URL": "https://j/", "BRANCH_NAME": "PR-4", "CHANGE_ID": "4", "CHANGE_BRANCH": "fix", "CHANGE_TARGET": "main", "CHANGE_FORK": "evil"},
+			Facts{Host: "jenkins", Branch: "fix", PullRequest: "4", Target: "main", Stranger: "the change request comes from the fork evil"},
+		},
+		"a tag on Jenkins": {
+			map[string]string{"JENKINS_URL": "https://j/", "BRANCH_NAME": "v1", "TAG_NAME": "v1"}, Facts{Host: "jenkins", Tag: "v1"},
 		},
 		"a GitHub runner inside CodeBuild": {
 			map[string]string{"CODEBUILD_BUILD_ID": "p:1", "GITHUB_ACTIONS": "true", "GITHUB_REF": "refs/heads/main"}, Facts{Host: "github", Branch: "main"},

@@ -28,6 +28,7 @@ func onCodeBuild(getenv func(string) string) (Facts, bool) {
 	}
 	if pr, ok := strings.CutPrefix(getenv("CODEBUILD_WEBHOOK_TRIGGER"), "pr/"); ok {
 		f.PullRequest = pr
+		f.Target = strings.TrimPrefix(getenv("CODEBUILD_WEBHOOK_BASE_REF"), "refs/heads/")
 	}
 	return f, true
 }
