@@ -3,6 +3,7 @@
 package aws
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -58,10 +59,8 @@ func (r Role) Check() error {
 
 // on gives the credentials of the last role on top of a config's own.
 func (r Role) on(cfg awssdk.Config) awssdk.CredentialsProvider {
-	session := r.Session
-	if session == "" {
-		session = "outlast"
-	}
+	session := cmp.Or(r.Session, "outlast")
+	life := cmp.Or(r.Duration, time.Hour) // the SDK's own is 15 minutes
 	assume := func(arn, externalID string, life time.Duration) {
 		client := sts.NewFromConfig(cfg)
 		cfg.Credentials = awssdk.NewCredentialsCache(stscreds.NewAssumeRoleProvider(client, arn, func(o *stscreds.AssumeRoleOptions) {
@@ -80,16 +79,16 @@ func (r Role) on(cfg awssdk.Config) awssdk.CredentialsProvider {
 		// The provider asks for a token without a context, so that each request has its own.
 		cfg.Credentials = awssdk.NewCredentialsCache(awssdk.CredentialsProviderFunc(func(ctx context.Context) (awssdk.Credentials, error) {
 			return stscreds.NewWebIdentityRoleProvider(client, r.ARN, token{ctx, r, cfg.Region}, func(o *stscreds.WebIdentityRoleOptions) {
-				o.RoleSessionName, o.Duration = session, r.Duration
+				o.RoleSessionName, o.Duration = session, life
 			}).Retrieve(ctx)
 		}), early)
 	case r.Chain == "":
-		assume(r.ARN, r.ExternalID, r.Duration)
+		assume(r.ARN, r.ExternalID, life)
 	default:
-		assume(r.ARN, "", r.Duration)
+		assume(r.ARN, "", life)
 	}
 	if r.Chain != "" {
-		assume(r.Chain, r.ExternalID, min(r.Duration, time.Hour))
+		assume(r.Chain, r.ExternalID, min(life, time.Hour))
 	}
 	return cfg.Credentials
 }

@@ -58,11 +58,11 @@ func TestRolesOneOnTopOfTheOther(t *testing.T) {
 	}{
 		"none": {Role{}, []string{"GetCallerIdentity by AKIA"}},
 		"one by the credentials that are there": {Role{ARN: first, ExternalID: "ours"},
-			[]string{"AssumeRole " + first + " outlast ours 900 by AKIA", "GetCallerIdentity by ASIA1"}},
+			[]string{"AssumeRole " + first + " outlast ours 3600 by AKIA", "GetCallerIdentity by ASIA1"}},
 		"two, the external id for the second": {Role{ARN: first, Chain: second, ExternalID: "ours", Session: "ship", Duration: 2 * time.Hour},
 			[]string{"AssumeRole " + first + " ship 7200 by AKIA", "AssumeRole " + second + " ship ours 3600 by ASIA1", "GetCallerIdentity by ASIA2"}},
 		"one by the CI's token, whose call nobody signs": {Role{ARN: first, Token: token},
-			[]string{"AssumeRoleWithWebIdentity " + first + " outlast jwt-for-sts.amazonaws.com.cn by", "GetCallerIdentity by ASIA1"}},
+			[]string{"AssumeRoleWithWebIdentity " + first + " outlast 3600 jwt-for-sts.amazonaws.com.cn by", "GetCallerIdentity by ASIA1"}},
 		"by a token, then chained": {Role{ARN: first, Token: token, Audience: "mine", Chain: second, ExternalID: "ours", Duration: 30 * time.Minute},
 			[]string{"AssumeRoleWithWebIdentity " + first + " outlast 1800 jwt-for-mine by", "AssumeRole " + second + " outlast ours 1800 by ASIA1", "GetCallerIdentity by ASIA2"}},
 	}
