@@ -40,6 +40,7 @@ COPY --from=program /out/outlast /usr/local/bin/outlast
 # A CI mounts its checkout with an owner of its own, which git would refuse.
 ENV GIT_CONFIG_COUNT=1 GIT_CONFIG_KEY_0=safe.directory GIT_CONFIG_VALUE_0=*
 # Root, since a CI mounts checkouts that only root may write to, and a build without a
-# daemon needs it. All but such builds works as any user: --user 65532.
+# daemon needs it. All but such builds works as any user: --user 65532. The tests
+# deploy as that one.
 USER root
 CMD ["outlast", "help"]

@@ -7,6 +7,7 @@ package e2e
 import (
 	"encoding/json"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"os/exec"
@@ -27,7 +28,8 @@ import (
 )
 
 // TestTheImage builds the image of our Dockerfile with outlast itself, and
-// deploys from a container of it: by the lab's BuildKit, then without a daemon.
+// deploys from a container of it: as a user who is not root by the lab's BuildKit,
+// then without a daemon.
 func TestTheImage(t *testing.T) {
 	w := begin(t)
 	firstDeploy(t, w)
@@ -35,7 +37,7 @@ func TestTheImage(t *testing.T) {
 	for version, how := range map[string]struct {
 		name       string
 		daemonless bool
-	}{"v2": {"by the lab's BuildKit", false}, "v3": {"without a daemon, in a privileged container", true}} {
+	}{"v2": {"as a user who is not root, by the lab's BuildKit", false}, "v3": {"without a daemon, in a privileged container", true}} {
 		t.Run(how.name, func(t *testing.T) {
 			w.commit(t, "Make "+version+" "+how.name)
 			env := maps.Collect(func(yield func(string, string) bool) {
@@ -54,11 +56,14 @@ func TestTheImage(t *testing.T) {
 				mounts = append(mounts, t.TempDir()+":/cache", w.Lab.Path("buildkit", "buildkitd.toml")+":/etc/buildkit/buildkitd.toml")
 			} else {
 				mounts = append(mounts, w.Lab.Path("buildkit")+":"+w.Lab.Path("buildkit"))
+				env["HOME"] = "/tmp"
+				owner(t, w.Dir, 65532)
 			}
 			cmd := container(t, root, how.daemonless, env, mounts, "outlast", "deploy")
 			stop, sent := w.send(t)
 			time.Sleep(2 * time.Second)
 			out, err := cmd.CombinedOutput()
+			owner(t, w.Dir, os.Getuid())
 			time.Sleep(5 * time.Second)
 			stop()
 			r := <-sent
@@ -139,8 +144,17 @@ func (w *world) unpack(t *testing.T, ref string) string {
 	return root
 }
 
+// owner gives a folder to a user, as a CI does with its checkout.
+func owner(t *testing.T, dir string, uid int) {
+	t.Helper()
+	if err := filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error { return errors.Join(err, os.Lchown(path, uid, uid)) }); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // container gives the command that runs a program in a container by runc, in
-// the host's network, as a CI's job has it. mounts are FROM:TO.
+// the host's network, as a CI's job has it: as root with all rights or, when not privileged, as user 65532,
+// whose second group may use the builder's socket. mounts are FROM:TO.
 func container(t *testing.T, root string, privileged bool, env map[string]string, mounts []string, args ...string) *exec.Cmd {
 	t.Helper()
 	bundle := t.TempDir()
@@ -173,7 +187,10 @@ func container(t *testing.T, root string, privileged bool, env map[string]string
 	}
 	linux := config["linux"].(map[string]any)
 	linux["namespaces"] = slices.DeleteFunc(linux["namespaces"].([]any), func(n any) bool { return n.(map[string]any)["type"] == "network" })
-	if privileged {
+	if !privileged {
+		process["user"] = map[string]any{"uid": 65532, "gid": 65532, "additionalGids": []int{0}}
+		delete(process, "capabilities")
+	} else {
 		caps := capabilities(t)
 		process["capabilities"] = map[string]any{"bounding": caps, "effective": caps, "permitted": caps}
 		delete(linux, "maskedPaths")
