@@ -196,7 +196,7 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 	p.report.yaml = result.YAML
 	p.report.Manifests = &ManifestReport{SHA256: hex.EncodeToString(sum[:]), Workloads: result.Workloads, Changes: result.Changes, Findings: result.Findings}
 	for _, f := range result.Findings {
-		p.cfg.Observe.Emit(event.Event{Stage: "render", Kind: event.Warn, Object: f.ID, Message: f.Message})
+		p.cfg.Observe.Emit(event.Event{Stage: "render", Kind: event.Warn, Object: f.Rule, Message: f.Message})
 	}
 	for _, w := range result.Workloads {
 		if w.Behind {

@@ -4,6 +4,8 @@ package drain
 
 import (
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -27,12 +29,17 @@ const (
 
 // Finding is one thing wrong, or worth knowing, with its numbers and the cure.
 type Finding struct {
-	ID       string   `json:"id"` // the inequality, or the name of a rule of another stage
-	Severity Severity `json:"severity"`
-	Object   string   `json:"object,omitempty"` // Kind/namespace/name
-	Field    string   `json:"field,omitempty"`
-	Message  string   `json:"message"`        // what was seen, what it causes, what to do
-	Want     Seconds  `json:"want,omitempty"` // nearest safe value, where one number cures it
+	Rule       string   `json:"rule"`                 // OL001, ... as docs/rules has them; the arithmetic's are OL0NN of FNN
+	Inequality string   `json:"inequality,omitempty"` // F1 to F20, strict
+	Severity   Severity `json:"severity"`
+	Object     string   `json:"object,omitempty"` // Kind/namespace/name
+	Field      string   `json:"field,omitempty"`
+	Message    string   `json:"message"`              // what was seen, and what it causes
+	Fix        string   `json:"fix,omitempty"`        // what to do
+	Want       Seconds  `json:"want,omitempty"`       // nearest safe value, where one number cures it
+	File       string   `json:"file,omitempty"`       // relative to the root, where it is known
+	Line       int      `json:"line,omitempty"`       // of File, from 1
+	Suppressed string   `json:"suppressed,omitempty"` // the author's reason to live with it
 }
 
 // Check judges timings that somebody wrote: every margin, and a finding for
@@ -95,7 +102,7 @@ func (in Inputs) judge(g Given, mode Mode) (margins []Margin, findings []Finding
 		if margin >= 0 || r.severity == Info {
 			continue
 		}
-		f := Finding{ID: r.id, Severity: r.severity, Field: r.field, Want: r.want}
+		f := Finding{Rule: RuleOf(r.id), Inequality: r.id, Severity: r.severity, Field: r.field, Want: r.want}
 		f.Message = fmt.Sprintf("%s does not hold: %gs against %gs, %gs short; %s", r.text, have, need, -margin, r.causes)
 		switch {
 		case r.id == "F15":
@@ -115,4 +122,13 @@ func (in Inputs) fits() string {
 		return fmt.Sprintf("; no request fits a cap of %s", in.Cap)
 	}
 	return fmt.Sprintf("; the longest request that fits a cap of %s is %s", in.Cap, r.Truncate(time.Second))
+}
+
+// RuleOf names the rule of an inequality: OL001 of F1.
+func RuleOf(inequality string) string {
+	n, err := strconv.Atoi(strings.TrimRight(strings.TrimPrefix(inequality, "F"), "ab"))
+	if err != nil {
+		n = 0 // strict
+	}
+	return fmt.Sprintf("OL%03d", n)
 }

@@ -75,7 +75,7 @@ func TestModeFollowsTheCap(t *testing.T) {
 			}
 			warned := false
 			for _, f := range p.Findings {
-				warned = warned || f.ID == "F15"
+				warned = warned || f.Inequality == "F15"
 			}
 			if p.Mode != tc.want || warned != tc.warns {
 				t.Errorf("mode %s, F15 warned %v (grace %s), want %s, %v", p.Mode, warned, p.GracePeriod, tc.want, tc.warns)
@@ -212,7 +212,7 @@ func drawInputs(t *rapid.T) Inputs {
 func errorsIn(findings []Finding) (ids []string) {
 	for _, f := range findings {
 		if f.Severity == Error {
-			ids = append(ids, f.ID)
+			ids = append(ids, f.Inequality)
 		}
 	}
 	return ids

@@ -43,11 +43,54 @@ const (
 	Graceful App = "graceful" // finishes the requests that it has
 )
 
+// Balancer is what sends requests to the pod.
+type Balancer string
+
+const (
+	ALB      Balancer = "alb"      // targets of type ip
+	NLB      Balancer = "nlb"      // targets of type ip; drains and registers in minutes
+	Instance Balancer = "instance" // nodes are the targets: pods are never deregistered, best effort
+)
+
+// Order is a named policy for the application's own request timeout (A).
+type Order string
+
+const (
+	NoOrder       Order = ""               // the order is reported, not enforced
+	AppFirst      Order = "app-first"      // A < I < D: clients see the application's own error
+	BalancerFirst Order = "balancer-first" // I < A < D: clients see the balancer's 504
+)
+
+// Group is one target group that the pod is registered in. Zero fields are those
+// of the Inputs.
+type Group struct {
+	Name     string   `json:"name"` // for messages: the object that makes it
+	Balancer Balancer `json:"balancer,omitempty"`
+	Delay    *Seconds `json:"delay,omitempty"` // deregistration delay that is written; nil: none is, AWS takes 300
+
+	HealthInterval time.Duration `json:"-"`
+	HealthTimeout  time.Duration `json:"-"`
+	HealthyCount   int           `json:"-"`
+	UnhealthyCount int           `json:"-"`
+	IdleTimeout    time.Duration `json:"-"`
+	SlowStart      time.Duration `json:"-"`
+}
+
 // Inputs are what the timings depend on. Start from Defaults: a zero here is a
 // zero, not a default.
 type Inputs struct {
-	Mode Mode
-	App  App
+	Mode     Mode
+	App      App
+	Balancer Balancer
+	Order    Order
+
+	RequestTimeout *time.Duration // A: the application's own request timeout; nil: not known, like the next four
+	KeepAlive      *time.Duration // K: until the application closes an idle connection
+	Silent         *time.Duration // R_silent: longest silence inside a request
+	ClientTimeout  *time.Duration // T_client: until clients give up
+	Cut            *time.Duration // R_cut: age at which the application ends a long-lived connection (WebSocket, streaming); counts as R when it is longer
+	IdleTimeout    time.Duration  // I: of the balancer
+	SlowStart      time.Duration  // slow_start of the target group
 
 	Request           time.Duration  // R: longest request to protect, first byte in to last byte out
 	Shutdown          time.Duration  // S: the application's own shutdown with nothing in flight
@@ -72,6 +115,11 @@ type Inputs struct {
 	TargetGroups int  // nTG: target groups that the gate has to poll
 	NoGate       bool // pods carry no readiness gate of the balancer: F11 instead of F12
 	Tight        bool // no room for surge pods until old ones are gone (quota, addresses)
+
+	// Groups are the target groups in front of the pod. Empty: one, as the fields
+	// above describe it. preStop and grace are the largest that any of them needs;
+	// the deregistration delay is each one's own.
+	Groups []Group
 
 	// What the manifests say already and is kept when it is long enough.
 	Floor            Given
@@ -106,7 +154,7 @@ func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Secon
 // replaced by the user's knowledge.
 func Defaults() Inputs {
 	return Inputs{
-		Mode: Auto, App: Abrupt,
+		Mode: Auto, App: Abrupt, Balancer: ALB, IdleTimeout: 60 * time.Second,
 		Request: 30 * time.Second, Shutdown: 5 * time.Second,
 		ControllerLatency: 5 * time.Second, Propagation: 30 * time.Second, Margin: 5 * time.Second,
 		Cap: 120 * time.Second, IPCooldown: 30 * time.Second,

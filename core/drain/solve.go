@@ -9,17 +9,24 @@ import (
 
 // Plan is what to write into the manifests, and how long a rollout may take.
 type Plan struct {
-	Mode                  Mode      `json:"mode"`
-	DeregistrationDelay   Seconds   `json:"deregistrationDelaySeconds"`
-	PreStop               Seconds   `json:"preStopSeconds"`
-	GracePeriod           Seconds   `json:"terminationGracePeriodSeconds"`
-	MinReady              Seconds   `json:"minReadySeconds"`
-	ProgressDeadline      Seconds   `json:"progressDeadlineSeconds"`
-	GateTimeoutLowerBound Seconds   `json:"gateTimeoutLowerBoundSeconds"`
-	GateTimeout           Seconds   `json:"gateTimeoutSeconds"`
-	Margins               []Margin  `json:"margins"`
-	Findings              []Finding `json:"findings,omitempty"`
-	Inputs                Inputs    `json:"inputs"`
+	Mode                  Mode        `json:"mode"`
+	DeregistrationDelay   Seconds     `json:"deregistrationDelaySeconds"` // the longest of Groups
+	PreStop               Seconds     `json:"preStopSeconds"`
+	GracePeriod           Seconds     `json:"terminationGracePeriodSeconds"`
+	MinReady              Seconds     `json:"minReadySeconds"`
+	ProgressDeadline      Seconds     `json:"progressDeadlineSeconds"`
+	GateTimeoutLowerBound Seconds     `json:"gateTimeoutLowerBoundSeconds"`
+	GateTimeout           Seconds     `json:"gateTimeoutSeconds"`
+	Groups                []GroupPlan `json:"groups,omitempty"` // of Inputs.Groups, in order
+	Margins               []Margin    `json:"margins"`
+	Findings              []Finding   `json:"findings,omitempty"`
+	Inputs                Inputs      `json:"inputs"`
+}
+
+// GroupPlan is what one target group gets.
+type GroupPlan struct {
+	Name                string  `json:"name"`
+	DeregistrationDelay Seconds `json:"deregistrationDelaySeconds"`
 }
 
 // Given are the plan's three drain timings.

@@ -39,7 +39,7 @@ type injector struct {
 }
 
 func (in *injector) find(severity drain.Severity, id string, object *yaml.RNode, field, message string) {
-	in.findings = append(in.findings, drain.Finding{ID: id, Severity: severity, Object: objectID(object), Field: field, Message: message})
+	in.findings = append(in.findings, drain.Finding{Rule: id, Severity: severity, Object: objectID(object), Field: field, Message: message})
 }
 
 // want asks for a field; from is what stands there, for the report.
@@ -198,7 +198,7 @@ func (in *injector) settle() error {
 			if from == "" {
 				from = "not set"
 			}
-			in.findings = append(in.findings, drain.Finding{ID: e.id, Severity: severity, Object: e.Object, Field: e.Field, Message: fmt.Sprintf("%s; want %s: %s", from, e.To, e.Why)})
+			in.findings = append(in.findings, drain.Finding{Rule: e.id, Severity: severity, Object: e.Object, Field: e.Field, Message: fmt.Sprintf("%s; want %s: %s", from, e.To, e.Why)})
 		}
 	}
 	broken := slices.DeleteFunc(slices.Clone(in.findings), func(f drain.Finding) bool { return f.Severity != drain.Error })

@@ -87,7 +87,7 @@ func (e *RuleError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d drain rules are broken", len(e.Findings))
 	for _, f := range e.Findings {
-		fmt.Fprintf(&b, "\n  %s: %s: %s: %s", f.ID, f.Object, f.Field, f.Message)
+		fmt.Fprintf(&b, "\n  %s: %s: %s: %s", f.Rule, f.Object, f.Field, f.Message)
 	}
 	return b.String()
 }

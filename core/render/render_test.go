@@ -61,7 +61,7 @@ func report(r Result) string {
 		fmt.Fprintf(&b, "# change %s %s: %q -> %q (%s)\n", c.Object, c.Field, c.From, c.To, c.Why)
 	}
 	for _, f := range r.Findings {
-		fmt.Fprintf(&b, "# %s %s %s %s: %s\n", f.Severity, f.ID, f.Object, f.Field, f.Message)
+		fmt.Fprintf(&b, "# %s %s %s %s: %s\n", f.Severity, f.Rule, f.Object, f.Field, f.Message)
 	}
 	return b.String()
 }

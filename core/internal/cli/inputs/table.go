@@ -133,6 +133,12 @@ var Table = []Group{
 		{Name: "on-sigterm", Key: "drain.onSigterm", Kind: Choice, Choices: []string{"graceful", "abrupt"}, Stages: "render", Doc: "graceful: the application finishes requests after SIGTERM", Unset: "abrupt, which is safe for both"},
 		{Name: "set", Kind: List, Stages: "render", Doc: "symbol of the drain formulas, e.g. P=30", Unset: "drain.set of outlast.yaml, then the planning values", Aliases: []string{"drain-set"}},
 		{Name: "shutdown", Key: "drain.shutdown", Kind: Duration, Stages: "render", Doc: "time to end after SIGTERM when idle, S of the formulas", Unset: "5s", Rare: true},
+		{Name: "request-timeout", Key: "drain.requestTimeout", Kind: Duration, Stages: "render", Doc: "the application's own request timeout, A of the formulas", Unset: "not known", Rare: true},
+		{Name: "timeout-order", Key: "drain.timeoutOrder", Kind: Choice, Choices: []string{"app-first", "balancer-first"}, Stages: "render", Doc: "app-first: request timeout < idle timeout < deregistration delay; balancer-first: idle timeout before request timeout", Unset: "the order is only reported", Rare: true},
+		{Name: "keep-alive", Key: "drain.keepAlive", Kind: Duration, Stages: "render", Doc: "time until the application closes an idle connection, K of the formulas", Unset: "not known", Rare: true},
+		{Name: "idle-timeout", Key: "drain.idleTimeout", Kind: Duration, Stages: "render", Doc: "idle timeout of the balancer where the manifests do not set it, I of the formulas", Unset: "60s", Rare: true},
+		{Name: "kubelet-version", Key: "drain.kubeletVersion", Kind: Text, Stages: "render", Doc: "oldest kubelet of the nodes, e.g. 1.29; before 1.30 hooks run a shell's sleep", Unset: "1.30 or newer", Rare: true},
+		{Name: "shell", Key: "drain.shell", Kind: Text, Stages: "render", Doc: "shell that all images have, for the hooks of old kubelets, e.g. /bin/sh", Unset: "none", Rare: true},
 		{Name: "root", Key: "root", Kind: Text, Stages: "render", Doc: "folder that rendering may read", Unset: "the repository's top", Rare: true},
 	}},
 	{"The gate", []Input{
