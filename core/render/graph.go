@@ -8,8 +8,9 @@ import (
 	"strconv"
 	"strings"
 
-	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/render/internal/tree"
 )
 
 // Annotations of the AWS Load Balancer Controller.
@@ -42,12 +43,12 @@ type graph struct {
 	scaled     map[string]bool // "Kind/namespace/name" that an autoscaler owns
 }
 
-func newGraph(objects resmap.ResMap) *graph {
+func newGraph(objects []*tree.Object) *graph {
 	g := &graph{namespaces: map[string]*yaml.RNode{}, scaled: map[string]bool{}}
 	var services, routes []*yaml.RNode
 	classes := map[string]bool{"alb": true}
-	for _, res := range objects.Resources() {
-		n := &res.RNode
+	for _, res := range objects {
+		n := res.RNode
 		switch n.GetKind() {
 		case "Deployment", "StatefulSet", "DaemonSet":
 			g.workloads = append(g.workloads, &workload{RNode: n})

@@ -8,12 +8,10 @@
 package render
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"strings"
 
-	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
@@ -100,11 +98,12 @@ func Render(ctx context.Context, opt Options) (Result, error) {
 	if opt.Policy == "" {
 		opt.Policy = Fix
 	}
-	objects, err := tree.Load(opt.Path, opt.Root)
+	read, err := tree.Load(ctx, tree.Options{Path: opt.Path, Root: opt.Root})
 	if err != nil {
 		return Result{}, fmt.Errorf("rendering %s: %w", opt.Path, err)
 	}
-	if objects.Size() == 0 {
+	objects := read.Objects
+	if len(objects) == 0 {
 		return Result{}, fmt.Errorf("rendering %s: it holds no objects", opt.Path)
 	}
 	if err := pin(objects, opt.Images); err != nil {
@@ -120,20 +119,11 @@ func Render(ctx context.Context, opt Options) (Result, error) {
 	if err := in.settle(); err != nil {
 		return Result{}, err
 	}
-	text, err := print(objects)
+	text, err := read.YAML()
 	if err != nil {
 		return Result{}, fmt.Errorf("rendering %s: %w", opt.Path, err)
 	}
 	return Result{YAML: text, Workloads: in.workloads, Findings: in.findings, Changes: in.changes}, nil
-}
-
-// print writes the objects as kustomize does: keys sorted, `---` between.
-func print(objects resmap.ResMap) ([]byte, error) {
-	text, err := objects.AsYaml()
-	if err != nil {
-		return nil, fmt.Errorf("writing the YAML: %w", err)
-	}
-	return bytes.TrimLeft(text, "\n"), nil
 }
 
 // imageName cuts tag and digest off an image.
@@ -147,11 +137,11 @@ func imageName(image string) string {
 
 // pin replaces images in one pass over all pods. An image that no container
 // uses is an error: it is nearly always a misspelt name.
-func pin(objects resmap.ResMap, images []Image) error {
+func pin(objects []*tree.Object, images []Image) error {
 	used := map[string]bool{}
 	var seen []string
-	for _, res := range objects.Resources() {
-		for _, c := range containers(podSpec(&res.RNode), true) {
+	for _, res := range objects {
+		for _, c := range containers(podSpec(res.RNode), true) {
 			image := field(c, "image")
 			if image == "" {
 				continue
@@ -163,7 +153,7 @@ func pin(objects resmap.ResMap, images []Image) error {
 				}
 				used[img.Name] = true
 				if err := c.PipeE(yaml.SetField("image", yaml.NewStringRNode(img.Ref))); err != nil {
-					return fmt.Errorf("setting the image of %s: %w", objectID(&res.RNode), err)
+					return fmt.Errorf("setting the image of %s: %w", objectID(res.RNode), err)
 				}
 			}
 		}

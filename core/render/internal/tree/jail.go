@@ -44,46 +44,6 @@ func newJail(root string) (*jail, error) {
 	return &jail{FileSystem: filesys.MakeFsOnDisk(), root: real, made: map[string][]byte{}}, nil
 }
 
-// entry gives the directory for kustomize to start in.
-func (j *jail) entry(abs string) (string, error) {
-	if _, err := j.inside(abs); err != nil {
-		return "", err
-	}
-	info, err := os.Stat(abs)
-	if err != nil {
-		return "", err
-	}
-	dir, files := abs, []string(nil)
-	switch {
-	case info.IsDir() && kustomizationIn(abs) != "":
-		return abs, nil
-	case info.IsDir():
-		entries, err := os.ReadDir(abs)
-		if err != nil {
-			return "", err
-		}
-		for _, e := range entries {
-			if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
-				files = append(files, e.Name())
-			}
-		}
-		if len(files) == 0 {
-			return "", errors.New("the directory holds neither a kustomization.yaml nor any .yaml file")
-		}
-	case slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(abs)):
-		return filepath.Dir(abs), nil
-	default:
-		dir, files = filepath.Dir(abs), []string{filepath.Base(abs)}
-	}
-	slices.Sort(files)
-	text := "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources:\n"
-	for _, f := range files {
-		text += fmt.Sprintf("- %q\n", "./"+f)
-	}
-	j.made[filepath.Join(dir, konfig.DefaultKustomizationFileName())] = []byte(text)
-	return dir, nil
-}
-
 // inside resolves links and refuses what leads out of root.
 func (j *jail) inside(path string) (string, error) {
 	real, err := filepath.EvalSymlinks(path)

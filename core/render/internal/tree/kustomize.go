@@ -1,8 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package tree turns a folder of YAML into objects: kustomize runs in this
-// process over a file system that reads inside one root only and checks every
-// file before kustomize gets a byte of it.
 package tree
 
 import (
@@ -18,6 +15,8 @@ import (
 	"sigs.k8s.io/kustomize/api/resmap"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
+	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
+	"sigs.k8s.io/yaml"
 )
 
 // kustomizeMu makes builds take turns: kustomize keeps a process-global
@@ -25,36 +24,29 @@ import (
 // build (https://github.com/fluxcd/pkg/issues/1237).
 var kustomizeMu sync.Mutex
 
-// Load runs kustomize over path: a kustomization directory, one YAML file, or a
-// directory of YAML files. Plain YAML is given to it as the resources of
-// a kustomization made up for it, so that there is one way through.
-func Load(path, root string) (resmap.ResMap, error) {
-	abs, err := filepath.Abs(path)
+// kustomize runs kustomize over the directory of a kustomization file.
+func (j *jail) kustomize(file string) (*Tree, error) {
+	objects, err := build(j, filepath.Dir(file))
+	if j.refused != nil { // kustomize words it as a missing file or worse
+		return nil, j.refused
+	}
+	if err != nil {
+		return nil, errors.New(plain(err, j.root))
+	}
+	t := &Tree{Kustomization: j.short(file), Parts: 1}
+	for _, res := range objects.Resources() {
+		t.Objects = append(t.Objects, &Object{RNode: &res.RNode})
+	}
+	return t, nil
+}
+
+// asKustomize writes an object as kustomize does: keys sorted.
+func asKustomize(n *kyaml.RNode) ([]byte, error) {
+	text, err := n.MarshalJSON()
 	if err != nil {
 		return nil, err
 	}
-	if abs, err = filepath.EvalSymlinks(abs); err != nil {
-		return nil, fmt.Errorf("finding it: %w", err)
-	}
-	if root == "" {
-		root = defaultRoot(abs)
-	}
-	jail, err := newJail(root)
-	if err != nil {
-		return nil, err
-	}
-	dir, err := jail.entry(abs)
-	if err != nil {
-		return nil, err
-	}
-	objects, err := build(jail, dir)
-	if jail.refused != nil { // kustomize words it as a missing file or worse
-		return nil, jail.refused
-	}
-	if err != nil {
-		return nil, errors.New(plain(err, root))
-	}
-	return objects, nil
+	return yaml.JSONToYAML(text)
 }
 
 // build is one run of kustomize: no plugins, no helm, files only. A panic of
@@ -70,6 +62,7 @@ func build(jail *jail, dir string) (objects resmap.ResMap, err error) {
 	openapi.ResetOpenAPI()
 	defer openapi.ResetOpenAPI()
 	opt := krusty.MakeDefaultOptions()
+	opt.Reorder = krusty.ReorderOptionUnspecified // as the command line has it
 	opt.LoadRestrictions = types.LoadRestrictionsRootOnly
 	opt.PluginConfig = types.DisabledPluginConfig()
 	return krusty.MakeKustomizer(opt).Run(jail, dir)
