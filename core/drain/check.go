@@ -3,19 +3,27 @@
 package drain
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
+	"sort"
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/outlast-ci/outlast/core/drain/internal/symbols"
 )
 
-// Margin is one inequality with its two sides: it holds when Seconds >= 0.
+// Margin is one inequality with its two sides.
 type Margin struct {
-	ID      string  `json:"id"`      // F1 to F17, or strict
-	Rule    string  `json:"rule"`    // the inequality in the symbols of the formulas
-	Have    float64 `json:"have"`    // left side, seconds
-	Need    float64 `json:"need"`    // right side, seconds
-	Seconds float64 `json:"seconds"` // Have - Need
+	ID      string  `json:"id"`             // F1 to F18, or strict
+	Rule    string  `json:"rule"`           // the inequality in the symbols of the formulas
+	Have    float64 `json:"have"`           // the side that should be the larger one, in seconds
+	Need    float64 `json:"need"`           // the other side
+	Seconds float64 `json:"seconds"`        // Have - Need: negative when it does not hold
+	Holds   bool    `json:"holds"`          // of a strict inequality, 0 is not enough
+	Unit    string  `json:"unit,omitempty"` // when it is not seconds: pods
+	Group   string  `json:"group,omitempty"`
 }
 
 // Severity of a finding.
@@ -43,85 +51,101 @@ type Finding struct {
 }
 
 // Check judges timings that somebody wrote: every margin, and a finding for
-// each inequality that does not hold. Mode strict adds the strict relation's
-// finding; in mode auto and fast it is a margin only.
+// each inequality that does not hold. Given holds honest values: a 0 is a 0;
+// Unwritten tells what absent fields mean. Mode strict adds the strict relation's
+// finding; in mode auto and fast it is a margin only. F11 to F14 and F18 are
+// judged as far as Inputs say what is written: MinReady, ProgressDeadline,
+// GateTimeout. Want in the findings is one safe set: with all of them it holds.
 func Check(given Given, in Inputs) ([]Margin, []Finding, error) {
-	if err := in.validate(); err != nil {
-		return nil, nil, fmt.Errorf("checking drain timings: %w", err)
+	if in.Mode == Auto {
+		in.Mode = Fast
 	}
-	margins, findings := in.judge(given, in.Mode)
-	return margins, findings, nil
+	p, err := Adopt(given, in)
+	if err != nil {
+		return nil, nil, err
+	}
+	return p.Margins, p.Findings, nil
 }
 
-// rule is one inequality of the formula set, have >= need.
+// rule is one inequality of the formula set, have >= the sum of need.
 type rule struct {
-	id, text   string
-	have, need time.Duration
-	severity   Severity
-	causes     string
-	want       Seconds // nearest safe value of the field that the rule is about
-	field      string
+	id, text string
+	have     time.Duration
+	need     []time.Duration
+	strictly bool     // have > need
+	unless   bool     // shown only when it is broken
+	severity Severity // of the finding when it is broken; empty: none
+	causes   string
+	field    string
+	want     Seconds // nearest safe value of the field
+	fix      string  // when it is not: set the field to at least want
+	unit     string  // of have and need when it is not seconds
+	group    string
 }
 
-func (in Inputs) rules(g Given, mode Mode) []rule {
-	l, p, r, m := in.ControllerLatency, in.Propagation, in.Request, in.Margin
-	d, x, grace := g.DeregistrationDelay.Duration(), g.PreStop.Duration(), g.GracePeriod.Duration()
-	var drains time.Duration // S_drain: how long the application goes on finishing requests
-	if in.App == Graceful {
-		drains = max(0, l+p+r+m-x) // F3a
+func (r rule) sum() (need time.Duration) {
+	for _, term := range r.need {
+		need += term
 	}
-	strict := Info
-	if mode == Strict {
-		strict = Error
-	}
-	return []rule{
-		{"F1", "preStop >= L + P + M", x, l + p + m, Error,
-			"new requests reach a process that is gone (502), or an address that is (504 after 10 s)", ceil(l + p + m), "preStop"},
-		{"F2", "deregistration delay >= P + R + M", d, p + r + m, Error,
-			"the balancer aborts requests in flight when the delay ends (502)", ceil(p + r + m), "deregistration delay"},
-		{"F3", "preStop + S_drain >= L + P + R + M", x + drains, l + p + r + m, Error,
-			"the application closes connections with a request outstanding (502)", ceil(l + p + r + m), "preStop"},
-		{"F4", "grace >= preStop + S_drain + S + S_sc + M", grace, x + drains + in.Shutdown + in.SidecarShutdown + m, Error,
-			"SIGKILL comes in the middle of a request", ceil(x + drains + in.Shutdown + in.SidecarShutdown + m), "terminationGracePeriodSeconds"},
-		{"F5", "grace > preStop", grace, x + time.Second, Error,
-			"the hook is cut off and the application has 2 s to end", g.PreStop + 5, "terminationGracePeriodSeconds"},
-		{"strict", "preStop >= L + deregistration delay + J + M", x, l + d + in.jitter() + m, strict,
-			"the pod ends before its target can be seen to be unused", ceil(l + d + in.jitter() + m), "preStop"},
-		{"F15", "grace <= cap", in.Cap, grace, Warning,
-			"a node that drains may cut the grace short", ceil(in.Cap), "terminationGracePeriodSeconds"},
-		{"F17", "preStop + C >= L + deregistration delay + J", x + in.IPCooldown, l + d + in.jitter(), Warning,
-			"a new pod may get the address of a target that is still draining; keep free addresses in the subnets", 0, ""},
-	}
+	return need
 }
 
-func (in Inputs) judge(g Given, mode Mode) (margins []Margin, findings []Finding) {
-	for _, r := range in.rules(g, mode) {
-		have, need := r.have.Seconds(), r.need.Seconds()
-		margin := (r.have - r.need).Seconds()
-		margins = append(margins, Margin{ID: r.id, Rule: r.text, Have: have, Need: need, Seconds: margin})
-		if margin >= 0 || r.severity == Info {
-			continue
+func (r rule) holds() bool {
+	need := r.sum()
+	return r.have > need || r.have == need && !r.strictly
+}
+
+// judge fills in the margins and the findings of a plan.
+func (in Inputs) judge(p *Plan, groups []group, b bounds) {
+	for _, r := range in.rules(*p, groups, b) {
+		need, holds := r.sum(), r.holds()
+		if !r.unless {
+			p.Margins = append(p.Margins, Margin{ID: r.id, Rule: r.text, Have: r.have.Seconds(), Need: need.Seconds(), Seconds: (r.have - need).Seconds(), Holds: holds, Unit: r.unit, Group: r.group})
 		}
-		f := Finding{Rule: RuleOf(r.id), Inequality: r.id, Severity: r.severity, Field: r.field, Want: r.want}
-		f.Message = fmt.Sprintf("%s does not hold: %gs against %gs, %gs short; %s", r.text, have, need, -margin, r.causes)
-		switch {
-		case r.id == "F15":
-			f.Message += in.fits()
-		case r.want > 0:
-			f.Message += fmt.Sprintf("; set %s to at least %s", r.field, r.want)
+		if !holds && r.severity != "" {
+			p.Findings = append(p.Findings, r.finding())
 		}
-		findings = append(findings, f)
 	}
-	return margins, findings
 }
 
-// fits tells the longest request whose fast grace stays within the cap.
-func (in Inputs) fits() string {
-	r := in.Cap - (in.ControllerLatency + in.Propagation + in.Margin + in.Shutdown + in.SidecarShutdown + max(in.Margin, 5*time.Second))
-	if r < 0 {
-		return fmt.Sprintf("; no request fits a cap of %s", in.Cap)
+// finding says the inequality, the numbers, what it causes and the cure.
+func (r rule) finding() Finding {
+	unit := cmp.Or(r.unit, "s")
+	if r.unit != "" {
+		unit = " " + unit
 	}
-	return fmt.Sprintf("; the longest request that fits a cap of %s is %s", in.Cap, r.Truncate(time.Second))
+	var terms []string
+	for _, term := range r.need {
+		terms = append(terms, symbols.Decimal(term).String())
+	}
+	need, left := strings.Join(terms, " + "), symbols.Decimal(r.have).String()+unit
+	if len(terms) > 1 {
+		need += " = " + symbols.Decimal(r.sum()).String()
+	}
+	need += unit
+	short := fmt.Sprintf("%s%s short", symbols.Decimal(r.sum()-r.have), unit)
+	switch {
+	case r.have == r.sum():
+		short = "and it has to be more"
+	case strings.Contains(r.text, "<="):
+		left, need, short = need, left, strings.TrimSuffix(short, "short")+"too much"
+	}
+	f := Finding{Rule: RuleOf(r.id), Inequality: r.id, Severity: r.severity, Object: r.group, Field: r.field, Fix: r.fix, Want: r.want}
+	f.Message = fmt.Sprintf("%s does not hold: %s against %s, %s; %s", r.text, left, need, short, r.causes)
+	if f.Fix == "" && r.want > 0 {
+		f.Fix = fmt.Sprintf("set %s to at least %s", r.field, r.want)
+	}
+	return f
+}
+
+// fits is the longest request, in whole seconds, whose grace stays within the
+// cap; -1 when none does.
+func (in Inputs) fits(mode Mode) int {
+	return sort.Search(maxDelay+1, func(r int) bool {
+		try := in
+		try.Request, try.Cut = time.Duration(r)*time.Second, nil
+		return try.timings(mode, try.groups()).GracePeriod.Duration() > in.Cap
+	}) - 1
 }
 
 // RuleOf names the rule of an inequality: OL001 of F1.
@@ -131,4 +155,17 @@ func RuleOf(inequality string) string {
 		n = 0 // strict
 	}
 	return fmt.Sprintf("OL%03d", n)
+}
+
+// sorted puts rules in the order of their numbers, the strict relation after F5.
+func sorted(rules []rule) []rule {
+	number := func(r rule) int {
+		n, err := strconv.Atoi(strings.TrimPrefix(r.id, "F"))
+		if err != nil {
+			return 55
+		}
+		return 10 * n
+	}
+	slices.SortStableFunc(rules, func(a, b rule) int { return cmp.Compare(number(a), number(b)) })
+	return rules
 }

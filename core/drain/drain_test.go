@@ -8,8 +8,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"pgregory.net/rapid"
 )
 
 func sec(n int) time.Duration { return time.Duration(n) * time.Second }
@@ -188,101 +186,6 @@ func TestSet(t *testing.T) {
 	if err := json.Unmarshal(text, &back); err != nil || back.Request != in.Request || *back.Jitter != *in.Jitter || back.Replicas != 4 {
 		t.Errorf("inputs after JSON: %+v, %v", back, err)
 	}
-}
-
-func drawInputs(t *rapid.T) Inputs {
-	in := Defaults()
-	seconds := rapid.Int64Range(0, 4000_000).Draw // milliseconds, so that rounding up is exercised
-	for symbol, d := range in.durations() {
-		if symbol != "cap" {
-			*d = time.Duration(seconds(t, symbol)) * time.Millisecond
-		}
-	}
-	in.Request = min(in.Request, sec(2000))
-	in.Propagation = min(in.Propagation, sec(1000))
-	in.Margin = 5*time.Second + in.Margin%sec(60)
-	in.Cap = sec(rapid.IntRange(30, 2000).Draw(t, "cap"))
-	in.Mode = rapid.SampledFrom([]Mode{Auto, Strict, Fast}).Draw(t, "mode")
-	in.App = rapid.SampledFrom([]App{Abrupt, Graceful}).Draw(t, "app")
-	in.Replicas, in.Surge = rapid.IntRange(0, 500).Draw(t, "N"), rapid.IntRange(0, 50).Draw(t, "s")
-	in.TargetGroups = rapid.IntRange(0, 50).Draw(t, "nTG")
-	return in
-}
-
-func errorsIn(findings []Finding) (ids []string) {
-	for _, f := range findings {
-		if f.Severity == Error {
-			ids = append(ids, f.Inequality)
-		}
-	}
-	return ids
-}
-
-func TestWhatSolveReturnsHoldsAndIsMinimal(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		in := drawInputs(t)
-		p, err := Solve(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if ids := errorsIn(p.Findings); len(ids) > 0 {
-			t.Fatalf("%v broken by the solution %+v", ids, p.Given())
-		}
-		if strict := in.timings(Strict).GracePeriod.Duration() <= in.Cap; in.Mode == Auto && strict != (p.Mode == Strict) {
-			t.Fatalf("strict fits the cap: %v, mode %s", strict, p.Mode)
-		}
-		if p.Mode == Strict && (p.GracePeriod <= p.PreStop || p.PreStop <= p.DeregistrationDelay) {
-			t.Fatalf("the order of the name is broken: %+v", p.Given())
-		}
-		for name, less := range map[string]Given{
-			"D": {p.DeregistrationDelay - 1, p.PreStop, p.GracePeriod},
-			"X": {p.DeregistrationDelay, p.PreStop - 1, p.GracePeriod},
-			"G": {p.DeregistrationDelay, p.PreStop, p.GracePeriod - 1},
-		} {
-			if _, findings := in.judge(less, p.Mode); len(errorsIn(findings)) == 0 {
-				t.Fatalf("one second less of %s (%+v) breaks nothing", name, less)
-			}
-		}
-	})
-}
-
-func TestMoreRiskNeverMeansLess(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		in := drawInputs(t)
-		in.Mode = rapid.SampledFrom([]Mode{Strict, Fast}).Draw(t, "fixed mode")
-		before, err := Solve(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		jitter := in.jitter()
-		in.Jitter = &jitter
-		risks := map[string]*time.Duration{"R": &in.Request, "L": &in.ControllerLatency, "P": &in.Propagation, "M": &in.Margin, "S": &in.Shutdown, "S_sc": &in.SidecarShutdown, "J": in.Jitter}
-		symbol := rapid.SampledFrom([]string{"R", "L", "P", "M", "S", "S_sc", "J"}).Draw(t, "symbol")
-		*risks[symbol] += time.Duration(rapid.Int64Range(0, 500_000).Draw(t, "more")) * time.Millisecond
-		after, err := Solve(in)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if after.DeregistrationDelay < before.DeregistrationDelay || after.PreStop < before.PreStop || after.GracePeriod < before.GracePeriod {
-			t.Fatalf("more %s lowered %+v to %+v", symbol, before.Given(), after.Given())
-		}
-	})
-}
-
-func TestNothingOverflows(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		in := Defaults()
-		for symbol, d := range in.durations() {
-			*d = time.Duration(rapid.Int64().Draw(t, symbol))
-		}
-		for symbol, n := range in.counts() {
-			*n = rapid.Int().Draw(t, symbol)
-		}
-		in.Floor.PreStop = Seconds(rapid.Int64().Draw(t, "X"))
-		if p, err := Solve(in); err == nil && (p.GracePeriod <= 0 || p.GateTimeout <= 0) {
-			t.Fatalf("a plan of %+v", p)
-		}
-	})
 }
 
 func ExampleSolve() {

@@ -17,12 +17,7 @@
 package drain
 
 import (
-	"encoding/json"
-	"fmt"
-	"maps"
-	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -62,69 +57,77 @@ const (
 )
 
 // Group is one target group that the pod is registered in. Zero fields are those
-// of the Inputs.
+// of the Inputs, or the defaults of its kind of balancer when the Inputs describe
+// another kind.
 type Group struct {
 	Name     string   `json:"name"` // for messages: the object that makes it
 	Balancer Balancer `json:"balancer,omitempty"`
-	Delay    *Seconds `json:"delay,omitempty"` // deregistration delay that is written; nil: none is, AWS takes 300
+	Delay    *Seconds `json:"delaySeconds,omitempty"` // deregistration delay that is written; nil: none is, AWS takes 300
 
-	HealthInterval time.Duration `json:"-"`
-	HealthTimeout  time.Duration `json:"-"`
-	HealthyCount   int           `json:"-"`
-	UnhealthyCount int           `json:"-"`
-	IdleTimeout    time.Duration `json:"-"`
-	SlowStart      time.Duration `json:"-"`
+	HealthInterval time.Duration `json:"-"` // h; this and what follows are in JSON by their symbols
+	HealthTimeout  time.Duration `json:"-"` // t
+	HealthyCount   int           `json:"-"` // n_h
+	UnhealthyCount int           `json:"-"` // n_u
+	IdleTimeout    time.Duration `json:"-"` // I
+	SlowStart      time.Duration `json:"-"` // slow_start
 }
 
 // Inputs are what the timings depend on. Start from Defaults: a zero here is a
 // zero, not a default.
 type Inputs struct {
-	Mode     Mode
-	App      App
-	Balancer Balancer
-	Order    Order
+	Mode     Mode     `json:"mode"`
+	App      App      `json:"app"`
+	Balancer Balancer `json:"balancer"`
+	Order    Order    `json:"order,omitempty"`
 
-	RequestTimeout *time.Duration // A: the application's own request timeout; nil: not known, like the next four
-	KeepAlive      *time.Duration // K: until the application closes an idle connection
-	Silent         *time.Duration // R_silent: longest silence inside a request
-	ClientTimeout  *time.Duration // T_client: until clients give up
-	Cut            *time.Duration // R_cut: age at which the application ends a long-lived connection (WebSocket, streaming); counts as R when it is longer
-	IdleTimeout    time.Duration  // I: of the balancer
-	SlowStart      time.Duration  // slow_start of the target group
+	RequestTimeout *time.Duration `json:"-"` // A: the application's own request timeout; nil: not known, like the next four
+	KeepAlive      *time.Duration `json:"-"` // K: until the application closes an idle connection
+	Silent         *time.Duration `json:"-"` // R_silent: longest silence inside a request
+	ClientTimeout  *time.Duration `json:"-"` // T_client: until clients give up
+	Cut            *time.Duration `json:"-"` // R_cut: age at which the application ends a long-lived connection (WebSocket, streaming); stands for R
+	IdleTimeout    time.Duration  `json:"-"` // I: of the balancer
+	SlowStart      time.Duration  `json:"-"` // slow_start: of the target group; 0: off
 
-	Request           time.Duration  // R: longest request to protect, first byte in to last byte out
-	Shutdown          time.Duration  // S: the application's own shutdown with nothing in flight
-	SidecarShutdown   time.Duration  // S_sc: sidecars that end after the main containers
-	ControllerLatency time.Duration  // L: pod deleted until DeregisterTargets is accepted
-	Propagation       time.Duration  // P: accepted until the last new request from any node of the balancer
-	Margin            time.Duration  // M: safety margin
-	Jitter            *time.Duration // J: end of the delay until the API shows unused, and the poll that sees it; nil: from TargetGroups
-	Cap               time.Duration  // cap: largest grace that nodes are sure to respect
-	IPCooldown        time.Duration  // C: until the network plugin gives a pod's address away again
+	Request           time.Duration  `json:"-"` // R: longest request to protect, first byte in to last byte out
+	Shutdown          time.Duration  `json:"-"` // S: the application's own shutdown with nothing in flight
+	SidecarShutdown   time.Duration  `json:"-"` // S_sc: sidecars that end after the main containers
+	ControllerLatency time.Duration  `json:"-"` // L: pod deleted until DeregisterTargets is accepted
+	Propagation       time.Duration  `json:"-"` // P: accepted until the last new request from any node of the balancer
+	Margin            time.Duration  `json:"-"` // M: safety margin
+	Jitter            *time.Duration `json:"-"` // J: end of the delay until the API shows unused, and the poll that sees it; nil: from TargetGroups
+	Cap               time.Duration  `json:"-"` // cap: largest grace that nodes are sure to respect
+	IPCooldown        time.Duration  `json:"-"` // C: until the network plugin gives a pod's address away again
+	Queued            int            `json:"-"` // n_tgb_queued: other TargetGroupBindings that the controller works on first
+	Calls             int            `json:"-"` // n_calls: (de)registrations that it has to send, of 200 targets each
 
-	HealthInterval time.Duration // h: of the health check
-	HealthTimeout  time.Duration // t: of the health check
-	HealthyCount   int           // n_h
-	UnhealthyCount int           // n_u
-	GatePoll       time.Duration // Q: the controller's poll of readiness gates
-	Registration   time.Duration // T_reg: RegisterTargets until the first health check can pass
-	Start          time.Duration // B: pod created until its containers are ready
+	HealthInterval time.Duration `json:"-"` // h: of the health check
+	HealthTimeout  time.Duration `json:"-"` // t: of the health check
+	HealthyCount   int           `json:"-"` // n_h
+	UnhealthyCount int           `json:"-"` // n_u
+	GatePoll       time.Duration `json:"-"` // Q: the controller's poll of readiness gates
+	Registration   time.Duration `json:"-"` // T_reg: RegisterTargets until the first health check can pass
+	Start          time.Duration `json:"-"` // B: pod created until its containers are ready
 
-	Replicas     int  // N
-	Surge        int  // s: maxSurge, resolved; 0: none, one pod after the other
-	TargetGroups int  // nTG: target groups that the gate has to poll
-	NoGate       bool // pods carry no readiness gate of the balancer: F11 instead of F12
-	Tight        bool // no room for surge pods until old ones are gone (quota, addresses)
+	Replicas     int  `json:"-"`                // N
+	Surge        int  `json:"-"`                // s: maxSurge, resolved; 0: none, one pod after the other
+	TargetGroups int  `json:"-"`                // nTG: target groups that the gate has to poll
+	NoGate       bool `json:"noGate,omitempty"` // pods carry no readiness gate of the balancer: F11 instead of F12
+	Tight        bool `json:"tight,omitempty"`  // no room for surge pods until old ones are gone (quota, addresses)
 
 	// Groups are the target groups in front of the pod. Empty: one, as the fields
 	// above describe it. preStop and grace are the largest that any of them needs;
 	// the deregistration delay is each one's own.
-	Groups []Group
+	Groups []Group `json:"groups,omitempty"`
 
-	// What the manifests say already and is kept when it is long enough.
-	Floor            Given
-	MinReady         Seconds // author's minReadySeconds; 0: none
-	ProgressDeadline Seconds // author's progressDeadlineSeconds; 0: none
+	// What the manifests say already and is kept when it is long enough. In Floor 0
+	// is no floor. Delay is the one target group's, when it is written: unlike
+	// Floor's it tells a 0 from nothing, which counts where the delay is left alone.
+	Floor            Given    `json:"floor,omitzero"`
+	Delay            *Seconds `json:"delaySeconds,omitempty"`
+	MinReady         Seconds  `json:"minReadySeconds,omitempty"`         // author's; 0: none, and Check does not judge it
+	ProgressDeadline Seconds  `json:"progressDeadlineSeconds,omitempty"` // author's; 0: none, and Check does not judge it
+	GateTimeout      Seconds  `json:"gateTimeoutSeconds,omitempty"`      // the user's; 0: computed
+	Running          *Given   `json:"running,omitempty"`                 // of the pods that a rollout replaces, when known: they end by their own timings
 }
 
 // Given are timings somebody wrote.
@@ -133,6 +136,12 @@ type Given struct {
 	PreStop             Seconds `json:"preStopSeconds"`
 	GracePeriod         Seconds `json:"terminationGracePeriodSeconds"`
 }
+
+// Unwritten is what Kubernetes and AWS do when nothing is written.
+func Unwritten() Given { return Given{DeregistrationDelay: defaultDelay, GracePeriod: 30} }
+
+// defaultDelay is ELBv2's deregistration_delay.timeout_seconds.
+const defaultDelay = 300
 
 // Seconds is a whole number of seconds, as Kubernetes and AWS want them.
 type Seconds int64
@@ -164,144 +173,17 @@ func Defaults() Inputs {
 	}
 }
 
-// durations and counts map the symbols of the formulas to their fields.
-func (in *Inputs) durations() map[string]*time.Duration {
-	return map[string]*time.Duration{
-		"R": &in.Request, "S": &in.Shutdown, "S_sc": &in.SidecarShutdown, "L": &in.ControllerLatency,
-		"P": &in.Propagation, "M": &in.Margin, "cap": &in.Cap, "C": &in.IPCooldown,
-		"h": &in.HealthInterval, "t": &in.HealthTimeout, "Q": &in.GatePoll, "T_reg": &in.Registration, "B": &in.Start,
+// DefaultsFor are the planning values for a kind of balancer.
+//
+// Sources for an NLB: it goes on opening connections for 120 s and more after
+// deregistration (aws-load-balancer-controller issues 2366 and 3270), takes
+// about 3 minutes to register (issues 1604 and 1834), and the controller checks
+// its targets every 10 s, 3 times. Connections idle for 350 s are dropped.
+func DefaultsFor(b Balancer) Inputs {
+	in := Defaults()
+	if in.Balancer = b; b == NLB {
+		in.Propagation, in.Registration, in.IdleTimeout = nlbPropagation, nlbRegistration, 350*time.Second
+		in.HealthInterval, in.HealthTimeout, in.HealthyCount, in.UnhealthyCount = 10*time.Second, 10*time.Second, 3, 3
 	}
-}
-
-func (in *Inputs) counts() map[string]*int {
-	return map[string]*int{"n_h": &in.HealthyCount, "n_u": &in.UnhealthyCount, "N": &in.Replicas, "s": &in.Surge, "nTG": &in.TargetGroups}
-}
-
-// Symbols lists the names that Set knows.
-func Symbols() []string {
-	var in Inputs
-	names := append(slices.Collect(maps.Keys(in.durations())), slices.Collect(maps.Keys(in.counts()))...)
-	names = append(names, "J")
-	slices.Sort(names)
-	return names
-}
-
-// Set gives one symbol of the formulas a value: seconds (30, 1.5), a duration
-// (1m30s), or a count.
-func (in *Inputs) Set(symbol, value string) error {
-	if n, ok := in.counts()[symbol]; ok {
-		v, err := strconv.Atoi(value)
-		if err != nil {
-			return fmt.Errorf("setting %s: %q is no whole number", symbol, value)
-		}
-		*n = v
-		return nil
-	}
-	d, err := parseSeconds(value)
-	if err != nil {
-		return fmt.Errorf("setting %s: %w", symbol, err)
-	}
-	if symbol == "J" {
-		in.Jitter = &d
-		return nil
-	}
-	field, ok := in.durations()[symbol]
-	if !ok {
-		return fmt.Errorf("setting %s: no symbol has this name; they are %s", symbol, strings.Join(Symbols(), ", "))
-	}
-	*field = d
-	return nil
-}
-
-func parseSeconds(value string) (time.Duration, error) {
-	d, err := time.ParseDuration(value)
-	if err != nil {
-		d, err = time.ParseDuration(value + "s") // a bare number; exact, unlike a float
-	}
-	if err != nil {
-		return 0, fmt.Errorf("%q is no time: write seconds (90) or 1m30s", value)
-	}
-	return d, nil
-}
-
-// Limits keep the arithmetic far from overflow: the longest sum that is
-// multiplied has seven terms, and it is multiplied by the replicas.
-const (
-	maxDuration = 24 * time.Hour
-	maxCount    = 10_000
-)
-
-func (in Inputs) validate() error {
-	durations := in.durations()
-	if in.Jitter != nil {
-		durations["J"] = in.Jitter
-	}
-	for _, symbol := range slices.Sorted(maps.Keys(durations)) {
-		if d := *durations[symbol]; d < 0 || d > maxDuration {
-			return fmt.Errorf("%s = %s is not between 0 and %s", symbol, d, maxDuration)
-		}
-	}
-	counts := in.counts()
-	for _, symbol := range slices.Sorted(maps.Keys(counts)) {
-		if n := *counts[symbol]; n < 0 || n > maxCount {
-			return fmt.Errorf("%s = %d is not between 0 and %d", symbol, n, maxCount)
-		}
-	}
-	for _, s := range []Seconds{in.Floor.DeregistrationDelay, in.Floor.PreStop, in.Floor.GracePeriod, in.MinReady, in.ProgressDeadline} {
-		if s < 0 || s.Duration() > maxDuration {
-			return fmt.Errorf("a given timing of %s is not between 0 and %s", s, maxDuration)
-		}
-	}
-	if !slices.Contains([]Mode{Auto, Strict, Fast}, in.Mode) {
-		return fmt.Errorf("mode %q is none of auto, strict, fast", in.Mode)
-	}
-	if !slices.Contains([]App{Abrupt, Graceful}, in.App) {
-		return fmt.Errorf("application %q is none of abrupt, graceful", in.App)
-	}
-	return nil
-}
-
-// jitter is J: 15 s up to five target groups, more when the polls of many
-// take turns under the ELB API's throttle: max(15, 9 + 1.2 max(5, nTG)).
-func (in Inputs) jitter() time.Duration {
-	if in.Jitter != nil {
-		return *in.Jitter
-	}
-	return max(15*time.Second, 9*time.Second+1200*time.Millisecond*time.Duration(max(5, in.TargetGroups)))
-}
-
-// MarshalJSON writes the symbols with seconds, the way Set reads them.
-func (in Inputs) MarshalJSON() ([]byte, error) {
-	out := map[string]any{"mode": in.Mode, "app": in.App, "J": in.jitter().Seconds()}
-	for symbol, d := range in.durations() {
-		out[symbol] = d.Seconds()
-	}
-	for symbol, n := range in.counts() {
-		out[symbol] = *n
-	}
-	return json.Marshal(out)
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote; absent symbols are defaults.
-func (in *Inputs) UnmarshalJSON(text []byte) error {
-	var raw map[string]json.RawMessage
-	if err := json.Unmarshal(text, &raw); err != nil {
-		return err
-	}
-	*in = Defaults()
-	for symbol, value := range raw {
-		var err error
-		switch symbol {
-		case "mode":
-			err = json.Unmarshal(value, &in.Mode)
-		case "app":
-			err = json.Unmarshal(value, &in.App)
-		default:
-			err = in.Set(symbol, string(value))
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return in
 }

@@ -4,6 +4,7 @@ package drain
 
 import (
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -27,6 +28,7 @@ type Plan struct {
 type GroupPlan struct {
 	Name                string  `json:"name"`
 	DeregistrationDelay Seconds `json:"deregistrationDelaySeconds"`
+	Untouched           bool    `json:"untouched,omitempty"` // instance targets: nothing is asked, this is what holds
 }
 
 // Given are the plan's three drain timings.
@@ -36,94 +38,165 @@ func (p Plan) Given() Given { return Given{p.DeregistrationDelay, p.PreStop, p.G
 const maxDelay = 3600
 
 // Solve computes the timings, or refuses what no timing can make safe. What it
-// returns satisfies F1 to F5, and in strict mode the strict relation; the
-// inequalities that only warn (F15, F17) are reported beside it.
+// returns satisfies F1 to F5, in strict mode the strict relation, and a named
+// timeout order; what timings cannot cure (F6, F7, F10) and what only warns (F15,
+// F17) is reported beside it.
 func Solve(in Inputs) (Plan, error) {
-	if err := in.validate(); err != nil {
+	p, err := in.solve()
+	if err != nil {
 		return Plan{}, fmt.Errorf("solving drain timings: %w", err)
 	}
-	if need := ceil(in.Propagation + in.Request + in.Margin); need > maxDelay {
-		return Plan{}, fmt.Errorf("solving drain timings: requests of %s need a deregistration delay of %s (F2: P + R + M), and a target group takes at most %ds; "+
-			"give the longest time that a connection may be kept (WebSocket, streaming) as the longest request and let the application cut it there", in.Request, need, maxDelay)
+	return p, nil
+}
+
+func (in Inputs) solve() (Plan, error) {
+	if err := in.validate(); err != nil {
+		return Plan{}, err
 	}
-	if in.Floor.DeregistrationDelay > maxDelay {
-		return Plan{}, fmt.Errorf("solving drain timings: a deregistration delay of %s is more than a target group takes, %ds", in.Floor.DeregistrationDelay, maxDelay)
+	groups := in.groups()
+	if err := in.orderable(groups); err != nil {
+		return Plan{}, err
+	}
+	mode := in.Mode
+	instance := slices.ContainsFunc(groups, func(g group) bool { return !g.drains() })
+	switch {
+	case mode == Strict && instance:
+		return Plan{}, fmt.Errorf("strict mode is impossible with instance targets: the node is the target, so a pod that ends is never deregistered; use targets of type ip, or mode fast")
+	case mode == Auto && instance:
+		mode = Fast
+	case mode == Auto:
+		if mode = Strict; in.timings(Strict, groups).GracePeriod.Duration() > in.Cap {
+			mode = Fast
+		}
+	}
+	given := in.timings(mode, groups)
+	for _, g := range groups {
+		if err := in.takes(g); err != nil {
+			return Plan{}, err
+		}
+	}
+	return in.plan(given, mode, groups, false), nil
+}
+
+// takes refuses a deregistration delay that a target group cannot have.
+func (in Inputs) takes(g group) error {
+	switch need := ceil(g.propagation + in.longest() + in.Margin); {
+	case g.delay <= maxDelay || !g.drains():
+		return nil
+	case need > maxDelay:
+		return fmt.Errorf("requests of %s need a deregistration delay of %s (F2: P + R + M)%s, and a target group takes at most %ds: "+
+			"say after how long the application cuts long-lived connections (WebSocket, streaming), which then counts as the longest request: --set R_cut=%d or less",
+			in.longest(), need, of(g), maxDelay, max(0, (maxDelay*time.Second-g.propagation-in.Margin)/time.Second))
+	case in.ordered(g) > maxDelay:
+		return fmt.Errorf("the timeout order %s needs a deregistration delay of %s%s, and a target group takes at most %ds: lower the request timeout and the idle timeout below that", in.Order, in.ordered(g), of(g), maxDelay)
+	}
+	return fmt.Errorf("a deregistration delay of %s%s is more than a target group takes, %ds", g.delay, of(g), maxDelay)
+}
+
+// Adopt makes a plan of timings that are left as they are: findings tell what
+// is wrong with them. Inputs.Groups have their own delays, 300 where none is
+// written; the one of given is that of a single target group. Mode auto is
+// strict when the strict relation holds. For what is not known of the rollout
+// the plan says what would be right.
+func Adopt(given Given, in Inputs) (Plan, error) {
+	if err := in.validate(given.DeregistrationDelay, given.PreStop, given.GracePeriod); err != nil {
+		return Plan{}, fmt.Errorf("checking drain timings: %w", err)
+	}
+	groups := in.groups()
+	for i := range groups {
+		g := &groups[i]
+		switch {
+		case len(in.Groups) == 0:
+			g.delay = given.DeregistrationDelay
+		case g.Delay != nil:
+			g.delay = *g.Delay
+		default:
+			g.delay = defaultDelay
+		}
+		if given.DeregistrationDelay = max(given.DeregistrationDelay, g.delay); i == 0 {
+			given.DeregistrationDelay = g.delay
+		}
 	}
 	mode := in.Mode
 	if mode == Auto {
 		mode = Strict
-		if in.timings(Strict).GracePeriod.Duration() > in.Cap {
-			mode = Fast
+		for _, g := range groups {
+			if !g.drains() || given.PreStop.Duration() < in.unused(g)+in.Margin {
+				mode = Fast
+			}
 		}
 	}
-	given := in.timings(mode)
-	p := Plan{Mode: mode, DeregistrationDelay: given.DeregistrationDelay, PreStop: given.PreStop, GracePeriod: given.GracePeriod, Inputs: in}
-	in.rollout(&p)
-	p.Margins, p.Findings = in.judge(given, mode)
-	return p, nil
+	return in.plan(given, mode, groups, true), nil
 }
 
-// Adopt makes a plan of timings that are left as they are: findings tell what
-// is wrong with them.
-func Adopt(given Given, in Inputs) (Plan, error) {
-	if err := in.validate(); err != nil {
-		return Plan{}, fmt.Errorf("checking drain timings: %w", err)
-	}
-	mode := in.Mode
-	if mode == Auto {
-		mode = Fast
-		if given.PreStop.Duration() >= in.ControllerLatency+given.DeregistrationDelay.Duration()+in.jitter()+in.Margin {
-			mode = Strict
+// unused is when the target of a pod deleted at 0 is seen to be unused: L + D + J.
+func (in Inputs) unused(g group) time.Duration {
+	return in.latency() + g.delay.Duration() + in.jitter()
+}
+
+// served is when the last request to such a pod has ended: L + P + R and the margin.
+func (in Inputs) served(g group) time.Duration {
+	return in.latency() + g.propagation + in.longest() + in.Margin
+}
+
+// timings is the reference algorithm, with one ceil per output; it fills in the
+// delay of each group.
+func (in Inputs) timings(mode Mode, groups []group) Given {
+	given := Given{PreStop: in.Floor.PreStop}
+	var ended time.Duration // of the last request
+	for i := range groups {
+		g := &groups[i]
+		var x time.Duration
+		switch {
+		case !g.drains():
+			x = instancePreStop
+			if g.delay = defaultDelay; g.Delay != nil {
+				g.delay = *g.Delay
+			}
+		default:
+			g.delay = max(ceil(g.propagation+in.longest()+in.Margin), in.ordered(*g))
+			if g.Delay != nil {
+				g.delay = max(g.delay, *g.Delay)
+			}
+			if len(in.Groups) == 0 {
+				g.delay = max(g.delay, in.Floor.DeregistrationDelay)
+			}
+			switch ended = max(ended, in.served(*g)); {
+			case mode == Strict:
+				x = in.unused(*g) + in.Margin
+			case in.App == Graceful:
+				x = in.latency() + g.propagation + in.Margin
+			default:
+				x = in.served(*g)
+			}
 		}
+		given.PreStop = max(given.PreStop, ceil(x))
+		given.DeregistrationDelay = max(given.DeregistrationDelay, g.delay)
 	}
+	if slices.ContainsFunc(groups, func(g group) bool { return !g.drains() }) { // keeps sending up to the end
+		ended = max(ended, given.PreStop.Duration()+in.longest())
+	}
+	grace := max(given.PreStop.Duration(), ended) + in.Shutdown + in.SidecarShutdown + max(in.Margin, 5*time.Second)
+	given.GracePeriod = max(ceil(grace), in.Floor.GracePeriod)
+	return given
+}
+
+// plan tells what follows from the timings for a rollout, and judges them;
+// adopted ones with what is known of the rollout only.
+func (in Inputs) plan(given Given, mode Mode, groups []group, adopted bool) Plan {
 	p := Plan{Mode: mode, DeregistrationDelay: given.DeregistrationDelay, PreStop: given.PreStop, GracePeriod: given.GracePeriod, Inputs: in}
-	in.rollout(&p)
-	p.Margins, p.Findings = in.judge(given, mode)
-	return p, nil
-}
-
-// timings is the reference algorithm: one ceil per output.
-func (in Inputs) timings(mode Mode) Given {
-	l, pr, r, m := in.ControllerLatency, in.Propagation, in.Request, in.Margin
-	var g Given
-	g.DeregistrationDelay = max(ceil(pr+r+m), in.Floor.DeregistrationDelay)
-	switch {
-	case mode == Strict:
-		g.PreStop = ceil(l + g.DeregistrationDelay.Duration() + in.jitter() + m)
-	case in.App == Graceful:
-		g.PreStop = ceil(l + pr + m)
-	default:
-		g.PreStop = ceil(l + pr + r + m)
+	for i := range in.Groups {
+		p.Groups = append(p.Groups, GroupPlan{Name: groups[i].Name, DeregistrationDelay: groups[i].delay, Untouched: !groups[i].drains()})
 	}
-	g.PreStop = max(g.PreStop, in.Floor.PreStop)
-	g.GracePeriod = ceil(max(g.PreStop.Duration(), l+pr+r+m) + in.Shutdown + in.SidecarShutdown + max(m, 5*time.Second))
-	g.GracePeriod = max(g.GracePeriod, in.Floor.GracePeriod)
-	return g
-}
-
-// rollout fills in what the wait for a rollout depends on: F11 to F14.
-func (in Inputs) rollout(p *Plan) {
-	ready := max(10*time.Second, in.HealthInterval) // F12
-	if in.NoGate {
-		ready = in.ControllerLatency + in.Registration + in.HealthInterval + in.HealthTimeout + in.Margin // F11
+	if len(in.Groups) == 0 {
+		p.Inputs.Propagation, p.Inputs.Registration = groups[0].propagation, groups[0].registration
 	}
-	p.MinReady = max(ceil(ready), in.MinReady)
-	wave := in.Start + in.ControllerLatency + in.Registration + in.HealthInterval + in.GatePoll + p.MinReady.Duration()
-	if in.Tight {
-		wave += p.GracePeriod.Duration()
+	b := in.rollout(&p, groups)
+	if adopted {
+		b.ready, b.deadline = in.MinReady, in.ProgressDeadline
 	}
-	if need := ceil(wave + in.Margin); in.ProgressDeadline >= need && in.ProgressDeadline > p.MinReady { // F13
-		p.ProgressDeadline = in.ProgressDeadline
-	} else {
-		p.ProgressDeadline = max(600, need)
-	}
-	waves := time.Duration(in.Replicas) * (wave + p.GracePeriod.Duration())
-	if in.Surge > 0 {
-		waves = time.Duration((in.Replicas+in.Surge-1)/in.Surge) * wave
-	}
-	drained := max(p.GracePeriod.Duration(), p.DeregistrationDelay.Duration()+in.jitter())
-	p.GateTimeoutLowerBound = ceil(waves + in.ControllerLatency + drained + in.Margin) // F14
-	p.GateTimeout = max(p.GateTimeoutLowerBound, ceil(p.ProgressDeadline.Duration()+drained))
+	in.judge(&p, groups, b)
+	return p
 }
 
 // ceil rounds up to whole seconds.

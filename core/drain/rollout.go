@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package drain
+
+import "time"
+
+// bounds are what the wait for a rollout depends on.
+type bounds struct {
+	wave            time.Duration // pods created until they are available, by F13 and F14
+	start           time.Duration // the same without waiting for room
+	needReady       time.Duration // F11 or F12
+	slowStart       time.Duration // F18
+	ready, deadline Seconds       // minReadySeconds and progressDeadlineSeconds to judge; 0: not known
+	grace, drained  time.Duration // of the pods that are replaced: G, and max(G, D + J)
+}
+
+// rollout fills in what the wait for a rollout depends on: F11 to F14, F18.
+func (in Inputs) rollout(p *Plan, groups []group) bounds {
+	b := bounds{needReady: 10 * time.Second, grace: p.GracePeriod.Duration()}
+	var healthy, ungated, delay time.Duration
+	for _, g := range groups {
+		healthy = max(healthy, g.registration+g.HealthInterval)
+		b.needReady, b.slowStart = max(b.needReady, g.HealthInterval), max(b.slowStart, g.SlowStart)
+		if g.drains() {
+			ungated = max(ungated, in.latency()+g.registration+g.HealthInterval+g.HealthTimeout+in.Margin)
+			delay = max(delay, g.delay.Duration())
+		}
+	}
+	if in.NoGate && ungated > 0 {
+		b.needReady = ungated
+	}
+	if !in.Tight {
+		b.slowStart = 0
+	}
+	if in.Running != nil {
+		b.grace, delay = max(b.grace, in.Running.GracePeriod.Duration()), max(delay, in.Running.DeregistrationDelay.Duration())
+	}
+	if b.drained = b.grace; delay > 0 {
+		b.drained = max(b.grace, delay+in.jitter())
+	}
+	p.MinReady = max(ceil(max(b.needReady, b.slowStart)), in.MinReady)
+	b.start = in.Start + in.latency() + healthy + in.GatePoll + p.MinReady.Duration()
+	if b.wave = b.start; in.Tight {
+		b.wave += b.grace
+	}
+	if need := ceil(b.wave + in.Margin); in.ProgressDeadline >= need && in.ProgressDeadline > p.MinReady { // F13
+		p.ProgressDeadline = in.ProgressDeadline
+	} else {
+		p.ProgressDeadline = max(600, need, p.MinReady+1)
+	}
+	waves := time.Duration(in.Replicas) * (b.wave + b.grace)
+	if in.Surge > 0 {
+		waves = time.Duration((in.Replicas+in.Surge-1)/in.Surge) * b.wave
+	}
+	p.GateTimeoutLowerBound = ceil(waves + in.latency() + b.drained + in.Margin) // F14
+	if p.GateTimeout = max(p.GateTimeoutLowerBound, ceil(p.ProgressDeadline.Duration()+b.drained)); in.GateTimeout > 0 {
+		p.GateTimeout = in.GateTimeout
+	}
+	b.ready, b.deadline = p.MinReady, p.ProgressDeadline
+	return b
+}
