@@ -110,28 +110,29 @@ func (in Inputs) judge(p *Plan, groups []group, b bounds) {
 
 // finding says the inequality, the numbers, what it causes and the cure.
 func (r rule) finding() Finding {
-	unit := cmp.Or(r.unit, "s")
-	if r.unit != "" {
-		unit = " " + unit
-	}
 	var terms []string
 	for _, term := range r.need {
 		terms = append(terms, symbols.Decimal(term).String())
 	}
-	need, left := strings.Join(terms, " + "), symbols.Decimal(r.have).String()+unit
+	need, have, short := strings.Join(terms, " + "), symbols.Decimal(r.have).String(), symbols.Decimal(r.sum()-r.have).String()
 	if len(terms) > 1 {
 		need += " = " + symbols.Decimal(r.sum()).String()
 	}
-	need += unit
-	short := fmt.Sprintf("%s%s short", symbols.Decimal(r.sum()-r.have), unit)
+	if r.unit == "" {
+		need, have, short = need+"s", have+"s", short+"s"
+	} else {
+		need += " " + r.unit
+	}
 	switch {
 	case r.have == r.sum():
 		short = "and it has to be more"
 	case strings.Contains(r.text, "<="):
-		left, need, short = need, left, strings.TrimSuffix(short, "short")+"too much"
+		have, need, short = need, have, short+" too much"
+	default:
+		short += " short"
 	}
 	f := Finding{Rule: RuleOf(r.id), Inequality: r.id, Severity: r.severity, Object: r.group, Field: r.field, Fix: r.fix, Want: r.want}
-	f.Message = fmt.Sprintf("%s does not hold: %s against %s, %s; %s", r.text, left, need, short, r.causes)
+	f.Message = fmt.Sprintf("%s does not hold: %s against %s, %s; %s", r.text, have, need, short, r.causes)
 	if f.Fix == "" && r.want > 0 {
 		f.Fix = fmt.Sprintf("set %s to at least %s", r.field, r.want)
 	}

@@ -5,6 +5,8 @@ package drain
 import (
 	"encoding/json"
 	"fmt"
+	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -49,6 +51,113 @@ func TestWorkedValues(t *testing.T) {
 	}
 }
 
+// TestProfiles are the worked values of other balancers and slower controllers.
+func TestProfiles(t *testing.T) {
+	for name, tc := range map[string]struct {
+		balancer Balancer
+		mode     Mode
+		app      App
+		set      string
+		want     Given // D, X, G
+	}{
+		"NLB":                               {NLB, Fast, Graceful, "R=30", Given{185, 160, 200}},
+		"NLB, strict":                       {NLB, Strict, Graceful, "R=30", Given{185, 210, 220}},
+		"NLB is never faster than 150 s":    {NLB, Fast, Graceful, "R=30 P=17", Given{185, 160, 200}},
+		"NLB, slower":                       {NLB, Fast, Graceful, "R=30 P=180", Given{215, 190, 230}},
+		"instance targets":                  {Instance, Fast, Graceful, "R=30", Given{300, 70, 110}},
+		"instance targets, abrupt and auto": {Instance, Auto, Abrupt, "R=10", Given{300, 70, 90}},
+		"conservative":                      {ALB, Fast, Graceful, "R=30 P=50", Given{85, 60, 100}},
+		"failover of the controller":        {ALB, Fast, Graceful, "R=30 L=120", Given{65, 155, 195}},
+		"a busy controller":                 {ALB, Fast, Graceful, "R=30 n_tgb_queued=20 n_calls=40", Given{65, 48, 88}}, // L = 5 + 3 + 5
+		"connections cut at 10 minutes":     {ALB, Fast, Graceful, "R=7200 R_cut=600", Given{635, 40, 650}},
+		"fractions are rounded up once":     {ALB, Fast, Graceful, "R=30.2 S=4.7 P=30.5", Given{66, 41, 81}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := DefaultsFor(tc.balancer)
+			in.Mode, in.App = tc.mode, tc.app
+			set(t, &in, tc.set)
+			p, err := Solve(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Given() != tc.want {
+				t.Errorf("got %+v, want %+v", p.Given(), tc.want)
+			}
+		})
+	}
+	nlb := DefaultsFor(NLB)
+	if p, _ := Solve(nlb); nlb.Registration != sec(180) || nlb.HealthInterval != sec(10) || nlb.UnhealthyCount != 3 || p.Inputs.Propagation != sec(150) {
+		t.Errorf("the planning values of an NLB are %+v", nlb)
+	}
+}
+
+func set(t *testing.T, in *Inputs, symbols string) {
+	t.Helper()
+	for item := range strings.FieldsSeq(symbols) {
+		symbol, value, _ := strings.Cut(item, "=")
+		if err := in.Set(symbol, value); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// TestGroups: preStop and grace are the largest that a group needs, the delay is
+// each one's own.
+func TestGroups(t *testing.T) {
+	long, short, zero := Seconds(300), Seconds(10), Seconds(0)
+	type delays = []GroupPlan
+	for name, tc := range map[string]struct {
+		groups []Group
+		mode   Mode
+		want   Given
+		delays delays
+	}{
+		"an ALB and an NLB":                        {[]Group{{Name: "a"}, {Name: "n", Balancer: NLB}}, Fast, Given{185, 160, 200}, delays{{"a", 65, false}, {"n", 185, false}}},
+		"a long delay stays, and counts in strict": {[]Group{{Name: "a", Delay: &long}, {Name: "b", Delay: &short}, {Name: "c", Delay: &zero}}, Strict, Given{300, 325, 335}, delays{{"a", 300, false}, {"b", 65, false}, {"c", 65, false}}},
+		"a delay that is not written is no floor":  {[]Group{{Name: "a"}}, Strict, Given{65, 90, 100}, delays{{"a", 65, false}}},
+		"instance targets beside pods":             {[]Group{{Name: "a"}, {Name: "i", Balancer: Instance}}, Auto, Given{300, 70, 110}, delays{{"a", 65, false}, {"i", 300, true}}},
+		"an instance group's delay is left alone":  {[]Group{{Name: "i", Balancer: Instance, Delay: &zero}}, Auto, Given{0, 70, 110}, delays{{"i", 0, true}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Defaults()
+			in.App, in.Mode, in.Groups = Graceful, tc.mode, tc.groups
+			p, err := Solve(in)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.Given() != tc.want || !slices.Equal(p.Groups, tc.delays) {
+				t.Errorf("got %+v, %+v, want %+v, %+v", p.Given(), p.Groups, tc.want, tc.delays)
+			}
+		})
+	}
+}
+
+// TestFloor: what the author wrote stays when it is long enough.
+func TestFloor(t *testing.T) {
+	zero, long := Seconds(0), Seconds(100)
+	for name, tc := range map[string]struct {
+		change func(*Inputs)
+		want   Given
+	}{
+		"nothing":                     {func(*Inputs) {}, Given{65, 40, 80}},
+		"a longer preStop":            {func(in *Inputs) { in.Floor.PreStop = 90 }, Given{65, 90, 100}},
+		"a longer grace":              {func(in *Inputs) { in.Floor.GracePeriod = 120 }, Given{65, 40, 120}},
+		"a written 0 is too short":    {func(in *Inputs) { in.Delay = &zero }, Given{65, 40, 80}},
+		"a longer delay":              {func(in *Inputs) { in.Delay = &long }, Given{100, 40, 80}},
+		"a written 0 is left to AWS":  {func(in *Inputs) { in.Delay, in.Balancer = &zero, Instance }, Given{0, 70, 110}},
+		"and so is what is not there": {func(in *Inputs) { in.Balancer = Instance }, Given{300, 70, 110}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := Defaults()
+			in.Mode, in.App = Fast, Graceful
+			tc.change(&in)
+			if p, err := Solve(in); err != nil || p.Given() != tc.want {
+				t.Errorf("got %+v, %v, want %+v", p.Given(), err, tc.want)
+			}
+		})
+	}
+}
+
 func TestModeFollowsTheCap(t *testing.T) {
 	for name, tc := range map[string]struct {
 		request int
@@ -82,13 +191,13 @@ func TestModeFollowsTheCap(t *testing.T) {
 	}
 }
 
-// TestSeedValues: 50/40/35, found by hand, hold at the planning values for no
+// TestHandMadeValues: 50/40/35, found by hand, hold at the planning values for no
 // request time at all, and for 13 s at the measured L and P.
-func TestSeedValues(t *testing.T) {
-	seed := Given{DeregistrationDelay: 35, PreStop: 40, GracePeriod: 50}
+func TestHandMadeValues(t *testing.T) {
+	made := Given{DeregistrationDelay: 35, PreStop: 40, GracePeriod: 50}
 	margin := func(in Inputs, id string) float64 {
 		t.Helper()
-		margins, _, err := Check(seed, in)
+		margins, _, err := Check(made, in)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -129,10 +238,41 @@ func TestGateTime(t *testing.T) {
 	if p.MinReady != 15 || p.GateTimeoutLowerBound != 450 || p.GateTimeout != 680 {
 		t.Errorf("minReady %s, gate %s to %s, want 15s, 450s, 680s", p.MinReady, p.GateTimeoutLowerBound, p.GateTimeout)
 	}
-	in.NoGate = true
-	if p, _ := Solve(in); p.MinReady != 40 { // F11: 5 + 10 + 15 + 5 + 5
-		t.Errorf("without readiness gates minReady is %s, want 40s", p.MinReady)
+	for name, tc := range map[string]struct {
+		change                     func(*Inputs)
+		ready, deadline, low, gate Seconds
+	}{
+		"no readiness gates: 5 + 10 + 15 + 5 + 5":                     {func(in *Inputs) { in.NoGate = true }, 40, 600, 550, 680},
+		"a longer minReadySeconds stays":                              {func(in *Inputs) { in.MinReady = 60 }, 60, 600, 630, 680},
+		"a shorter deadline that is long enough stays":                {func(in *Inputs) { in.ProgressDeadline = 95 }, 15, 95, 450, 450},
+		"a deadline that is too short does not":                       {func(in *Inputs) { in.ProgressDeadline = 94 }, 15, 600, 450, 680},
+		"one pod after the other: 10 * (90 + 80)":                     {func(in *Inputs) { in.Surge = 0 }, 15, 600, 1790, 1790},
+		"no room: each wave waits for old pods":                       {func(in *Inputs) { in.Tight = true }, 15, 600, 770, 770},
+		"slow start counts when there is no room":                     {func(in *Inputs) { in.Tight, in.SlowStart = true, sec(30) }, 30, 600, 830, 830},
+		"slow start alone does not":                                   {func(in *Inputs) { in.SlowStart = sec(30) }, 15, 600, 450, 680},
+		"running pods that take longer: 360 + 5 + 335 + 5":            {func(in *Inputs) { in.Running = &Given{300, 320, 335} }, 15, 600, 705, 935},
+		"running pods that take less change nothing":                  {func(in *Inputs) { in.Running = &Given{10, 10, 30} }, 15, 600, 450, 680},
+		"no room, and running pods of 335 s":                          {func(in *Inputs) { in.Running, in.Tight = &Given{300, 320, 335}, true }, 15, 600, 2045, 2045},
+		"the user's own gate timeout":                                 {func(in *Inputs) { in.GateTimeout = 500 }, 15, 600, 450, 500},
+		"a deadline beyond the floor: 5 minutes to start":             {func(in *Inputs) { in.Start = sec(600) }, 15, 665, 2730, 2730},
+		"an NLB registers in minutes: h 10, T_reg 180, 4 * 250 + 210": {func(in *Inputs) { *in = nlbOf(*in) }, 10, 600, 1210, 1210},
+		"instance targets have nothing to wait for but the grace":     {func(in *Inputs) { in.Balancer = Instance }, 15, 600, 480, 710},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := in
+			tc.change(&in)
+			p, err := Solve(in)
+			if err != nil || p.MinReady != tc.ready || p.ProgressDeadline != tc.deadline || p.GateTimeoutLowerBound != tc.low || p.GateTimeout != tc.gate {
+				t.Errorf("minReady %s, deadline %s, gate %s to %s, %v; want %s, %s, %s to %s", p.MinReady, p.ProgressDeadline, p.GateTimeoutLowerBound, p.GateTimeout, err, tc.ready, tc.deadline, tc.low, tc.gate)
+			}
+		})
 	}
+}
+
+func nlbOf(in Inputs) Inputs {
+	out := DefaultsFor(NLB)
+	out.Mode, out.App, out.Replicas, out.Surge = in.Mode, in.App, in.Replicas, in.Surge
+	return out
 }
 
 func TestSolveRefuses(t *testing.T) {
@@ -147,6 +287,17 @@ func TestSolveRefuses(t *testing.T) {
 		"too many replicas":                       {func(in *Inputs) { in.Replicas = 1 << 40 }, "N = "},
 		"an unknown mode":                         {func(in *Inputs) { in.Mode = "lazy" }, `mode "lazy"`},
 		"an unknown application":                  {func(in *Inputs) { in.App = "" }, `application ""`},
+		"an unknown balancer":                     {func(in *Inputs) { in.Balancer = "elb" }, `balancer "elb" is none of [alb nlb instance]`},
+		"an unknown balancer of a group":          {func(in *Inputs) { in.Groups = []Group{{Name: "web", Balancer: "gwlb"}} }, `target group web: balancer "gwlb"`},
+		"an unknown order":                        {func(in *Inputs) { in.Order = "first" }, `timeout order "first"`},
+		"more pods than can be added up":          {func(in *Inputs) { in.Replicas, in.Start, in.GatePoll = 10_000, sec(86400), sec(86400) }, "N = 10000 pods"},
+		"an order without a request timeout":      {func(in *Inputs) { in.Order = AppFirst }, "A), which is not known: say what it is (--request-timeout)"},
+		"app-first with equal timeouts":           {func(in *Inputs) { in.Order, in.RequestTimeout = AppFirst, ptr(sec(60)) }, "A = 60s is not below the idle timeout I = 60s: lower A below 60s, or raise I to 61s or more"},
+		"balancer-first with A before I":          {func(in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(30)) }, "I = 60s is not below the request timeout A = 30s: lower I below 30s, or raise A to 61s or more"},
+		"an order that no delay satisfies":        {func(in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(3600)) }, "needs a deregistration delay of 3601s"},
+		"strict with instance targets":            {func(in *Inputs) { in.Mode, in.Balancer = Strict, Instance }, "use targets of type ip, or mode fast"},
+		"endless requests":                        {func(in *Inputs) { in.Request = sec(86400) }, "--set R_cut=3565"},
+		"a group's delay over the limit":          {func(in *Inputs) { in.Groups = []Group{{Name: "web", Delay: ptr(Seconds(4000))}} }, "a deregistration delay of 4000s of web is more than"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Defaults()
@@ -163,6 +314,8 @@ func TestSolveRefuses(t *testing.T) {
 	}
 }
 
+func ptr[T any](v T) *T { return &v }
+
 func TestSet(t *testing.T) {
 	in := Defaults()
 	for symbol, value := range map[string]string{"R": "90", "P": "12s", "J": "1.5", "cap": "2m", "N": "4", "S_sc": "0"} {
@@ -173,9 +326,10 @@ func TestSet(t *testing.T) {
 	if in.Request != sec(90) || in.Propagation != sec(12) || *in.Jitter != 1500*time.Millisecond || in.Cap != sec(120) || in.Replicas != 4 {
 		t.Errorf("set to %+v", in)
 	}
-	for symbol, value := range map[string]string{"R": "soon", "N": "2.5", "Z": "1", "J": ""} {
-		if err := in.Set(symbol, value); err == nil {
-			t.Errorf("%s=%q is accepted", symbol, value)
+	was := in
+	for symbol, value := range map[string]string{"R": "soon", "N": "2.5", "Z": "1", "J": "", "P": "-1", "K": "25h", "n_u": "10001"} {
+		if err := in.Set(symbol, value); err == nil || !reflect.DeepEqual(in, was) {
+			t.Errorf("%s=%q is accepted, or changes something: %v", symbol, value, err)
 		}
 	}
 	text, err := json.Marshal(in)

@@ -16,7 +16,7 @@ type bounds struct {
 
 // rollout fills in what the wait for a rollout depends on: F11 to F14, F18.
 func (in Inputs) rollout(p *Plan, groups []group) bounds {
-	b := bounds{needReady: 10 * time.Second, grace: p.GracePeriod.Duration()}
+	b := bounds{needReady: 10 * time.Second, grace: p.Given().killed()}
 	var healthy, ungated, delay time.Duration
 	for _, g := range groups {
 		healthy = max(healthy, g.registration+g.HealthInterval)
@@ -33,7 +33,7 @@ func (in Inputs) rollout(p *Plan, groups []group) bounds {
 		b.slowStart = 0
 	}
 	if in.Running != nil {
-		b.grace, delay = max(b.grace, in.Running.GracePeriod.Duration()), max(delay, in.Running.DeregistrationDelay.Duration())
+		b.grace, delay = max(b.grace, in.Running.killed()), max(delay, in.Running.DeregistrationDelay.Duration())
 	}
 	if b.drained = b.grace; delay > 0 {
 		b.drained = max(b.grace, delay+in.jitter())
@@ -58,4 +58,10 @@ func (in Inputs) rollout(p *Plan, groups []group) bounds {
 	}
 	b.ready, b.deadline = p.MinReady, p.ProgressDeadline
 	return b
+}
+
+// killed is when SIGKILL comes: at the end of the grace, but the kubelet leaves
+// 2 s at least after the hook.
+func (g Given) killed() time.Duration {
+	return max(g.GracePeriod, min(g.PreStop, g.GracePeriod)+2).Duration()
 }

@@ -39,8 +39,10 @@ func (in Inputs) rules(p Plan, groups []group, b bounds) []rule {
 		}
 		own = append(own, rule{id: "F16", text: "h * n_u + t <= 60", have: time.Minute, need: terms{g.HealthInterval * time.Duration(g.UnhealthyCount), g.HealthTimeout}, severity: Info,
 			causes: "a target that dies without being deregistered stays in rotation for so long", field: "health check", fix: "check more often (h=5, t=4), or live with a slow backstop"})
-		for j := range own {
-			own[j].group = g.Name
+		for j, r := range own {
+			if own[j].group = g.Name; r.field == "preStop" && r.want > p.PreStop && safe.GracePeriod > p.GracePeriod {
+				own[j].fix = fmt.Sprintf("set preStop to at least %s, and %s to at least %s", r.want, fieldGrace, safe.GracePeriod)
+			}
 		}
 		all = append(all, own...)
 	}

@@ -20,10 +20,11 @@ type (
 func Predict(plan Plan, strategy Strategy) Timeline {
 	in, groups := plan.Inputs, plan.groups()
 	b := in.rollout(&plan, groups)
-	x, grace := plan.PreStop.Duration(), plan.GracePeriod.Duration()
+	old := plan.Given()
 	if in.Running != nil {
-		x, grace = in.Running.PreStop.Duration(), in.Running.GracePeriod.Duration()
+		old = *in.Running
 	}
+	x, grace := min(old.PreStop, old.GracePeriod).Duration(), old.killed()
 	var sent, served, cut, finishing time.Duration
 	for _, g := range groups {
 		if in.Running != nil && g.drains() {
@@ -42,7 +43,7 @@ func Predict(plan Plan, strategy Strategy) Timeline {
 		finishing = max(finishing, served-x)
 	}
 	end := timeline.Ending{Deregistered: int64(ceil(in.latency())), LastRequest: int64(ceil(sent)), Served: int64(ceil(served)), Term: int64(ceil(x)), Kill: int64(ceil(grace)),
-		Exit: int64(ceil(min(max(grace, x), x+finishing+in.Shutdown+in.SidecarShutdown)))}
+		Exit: int64(ceil(min(grace, x+finishing+in.Shutdown+in.SidecarShutdown)))}
 	pace := timeline.Pace{Replicas: in.Replicas, Start: b.start, Cooldown: in.IPCooldown, Tight: in.Tight, Pod: end}
 	if cut > 0 {
 		pace.Drained = cut + in.jitter()

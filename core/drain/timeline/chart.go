@@ -50,7 +50,7 @@ func (s scale) ticks() string {
 	line := []byte(strings.Repeat(" ", s.width+8))
 	every := int64(1)
 	for _, every = range []int64{1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 18000, 36000, 86400, 864000, 8640000, 86400000} {
-		if s.end/every <= int64(s.width)/10 {
+		if s.end/every <= int64(s.width)/8 {
 			break
 		}
 	}
