@@ -7,60 +7,232 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
+	"sigs.k8s.io/kustomize/kyaml/resid"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/render/internal/tree/limit"
 )
 
-// chunk is a piece of plain YAML: a document with what stands before it.
-type chunk struct {
-	text    []byte
+// document is a piece of a file: a `---` line and what follows it.
+type document struct {
+	limit.Chunk
+	file    string
 	objects []*Object
-	prints  []string // of each object, as it was read
+	list    bool // the objects are those of a List
 }
 
-func (j *jail) plain(paths []string) (*Tree, error) {
-	var files []File
-	for _, path := range paths {
-		text, err := j.ReadFile(path)
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, File{j.short(path), text})
-	}
-	return loadPlain(files)
+// place is where an object stands.
+type place struct {
+	file string
+	line int
 }
 
-func loadPlain(files []File) (*Tree, error) {
-	t := &Tree{Files: files}
+func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
+
+// parse reads plain YAML.
+func (t *Tree) parse(files []File) error {
+	t.Files = files
+	seen := map[string]place{}
 	for _, f := range files {
-		dec := yaml.NewDecoder(bytes.NewReader(f.Text))
-		for i := 0; ; i++ {
-			n := new(yaml.Node)
-			if err := dec.Decode(n); errors.Is(err, io.EOF) {
-				break
-			} else if err != nil {
-				return nil, fmt.Errorf("%s: %w", f.Path, err)
+		for i, chunk := range limit.Split(f.Text) {
+			d := document{Chunk: chunk, file: f.Path}
+			if err := d.parse(i); err != nil {
+				return err
 			}
-			if yaml.IsYNodeEmptyDoc(n) || len(n.Content) == 0 {
-				continue
+			for _, o := range d.objects {
+				at := place{f.Path, o.YNode().Line}
+				group, _ := resid.ParseGroupVersion(o.GetApiVersion())
+				id := strings.Join([]string{group, o.GetKind(), o.GetNamespace(), o.GetName()}, "\x00")
+				if first, ok := seen[id]; ok {
+					return fmt.Errorf("%s: %s %s is there a second time, first at %s; leave one", at, o.GetKind(), o.GetName(), first)
+				}
+				seen[id] = at
 			}
-			t.Objects = append(t.Objects, &Object{RNode: yaml.NewRNode(n), File: f.Path, Document: i})
+			t.Objects = append(t.Objects, d.objects...)
+			t.plain = append(t.plain, d)
 		}
 	}
-	return t, nil
+	return nil
 }
 
-func (t *Tree) plainYAML() ([]byte, error) {
-	var b bytes.Buffer
-	for i, o := range t.Objects {
-		if i > 0 {
-			b.WriteString("---\n")
+// parse reads the objects of a document; one that is empty or a comment has
+// none.
+func (d *document) parse(index int) error {
+	if rest := bytes.TrimSpace(bytes.TrimPrefix(d.Separator, []byte("---"))); len(rest) > 0 && rest[0] != '#' {
+		return fmt.Errorf("%s: a line of --- has %q behind it; break the line there", place{d.file, d.Line - 1}, rest)
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(d.Text))
+	doc := new(yaml.Node)
+	if err := dec.Decode(doc); errors.Is(err, io.EOF) {
+		return nil
+	} else if err != nil {
+		return d.malformed(err)
+	}
+	if err := dec.Decode(new(yaml.Node)); err == nil {
+		return fmt.Errorf("%s: the document ends with `...` and more follows; put a line of --- between", place{d.file, d.Line})
+	} else if !errors.Is(err, io.EOF) {
+		return d.malformed(err)
+	}
+	shift(doc, d.Line-1)
+	if yaml.IsYNodeEmptyDoc(doc) {
+		return nil
+	}
+	n := yaml.NewRNode(doc)
+	if err := d.repeated(doc); err != nil {
+		return err
+	}
+	if err := n.DeAnchor(); err != nil {
+		return fmt.Errorf("%s: %w", place{d.file, n.YNode().Line}, err)
+	}
+	return d.add(n, index)
+}
+
+// add takes an object, or those of a list.
+func (d *document) add(n *yaml.RNode, index int) error {
+	at := place{d.file, n.YNode().Line}
+	if n.YNode().Kind != yaml.MappingNode {
+		return fmt.Errorf("%s: this is no Kubernetes object but a single value or a list", at)
+	}
+	kind := n.GetKind()
+	switch items := n.Field("items"); {
+	case n.GetApiVersion() == "" || kind == "":
+		return fmt.Errorf("%s: this is no Kubernetes object: it lacks apiVersion or kind", at)
+	case strings.HasSuffix(kind, "List") && items != nil:
+		d.list = true
+		if yaml.IsMissingOrNull(items.Value) {
+			return nil
 		}
-		text, err := o.String()
-		if err != nil {
+		if items.Value.YNode().Kind != yaml.SequenceNode {
+			return fmt.Errorf("%s: the items of a %s are no list", at, kind)
+		}
+		for _, item := range items.Value.Content() {
+			if err := d.add(yaml.NewRNode(item), index); err != nil {
+				return err
+			}
+		}
+		return nil
+	case n.GetName() == "":
+		return fmt.Errorf("%s: this %s lacks metadata.name", at, kind)
+	}
+	d.objects = append(d.objects, &Object{RNode: n, File: d.file, Document: index, print: fingerprint(n.Document())})
+	return nil
+}
+
+// malformed puts the line in the file into the parser's words.
+func (d *document) malformed(err error) error {
+	text := strings.TrimPrefix(err.Error(), "yaml: ")
+	line := 1
+	if _, scanErr := fmt.Sscanf(text, "line %d:", &line); scanErr == nil {
+		_, text, _ = strings.Cut(text, ": ")
+	}
+	return fmt.Errorf("%s: %s", place{d.file, d.Line - 1 + line}, text)
+}
+
+// repeated refuses a key that is there twice: which one counts depends on who
+// reads it.
+func (d *document) repeated(n *yaml.Node) error {
+	if n.Kind == yaml.MappingNode {
+		seen := make(map[string]int, len(n.Content)/2)
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			if first, ok := seen[key.Value]; ok && key.Kind == yaml.ScalarNode {
+				return fmt.Errorf("%s: the key %q is there a second time, first in line %d", place{d.file, key.Line}, key.Value, first)
+			}
+			seen[key.Value] = key.Line
+		}
+	}
+	for _, child := range n.Content {
+		if err := d.repeated(child); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// shift makes lines of a document those of the file.
+func shift(n *yaml.Node, lines int) {
+	n.Line += lines
+	for _, child := range n.Content {
+		shift(child, lines)
+	}
+}
+
+// plainYAML prints every document that is as it was read by its own bytes. The
+// objects of lists become documents, since not every reader knows lists;
+// objects that the caller took away or added are left out or come last.
+func (t *Tree) plainYAML() ([]byte, error) {
+	here := make(map[*Object]bool, len(t.Objects))
+	for _, o := range t.Objects {
+		here[o] = true
+	}
+	var b bytes.Buffer
+	last := ""
+	for _, d := range t.plain {
+		if err := d.print(&b, here, d.file != last); err != nil {
 			return nil, err
 		}
-		b.WriteString(text)
+		last = d.file
+	}
+	for _, o := range t.Objects {
+		if here[o] { // of no document
+			newDocument(&b, nil)
+			text, err := o.String()
+			if err != nil {
+				return nil, fmt.Errorf("writing the YAML: %w", err)
+			}
+			b.WriteString(text)
+		}
 	}
 	return b.Bytes(), nil
+}
+
+// newDocument separates what was printed from what comes next, which may bring
+// its own line of ---.
+func newDocument(b *bytes.Buffer, next []byte) {
+	if b.Len() > 0 && b.Bytes()[b.Len()-1] != '\n' {
+		b.WriteByte('\n')
+	}
+	if b.Len() > 0 && !bytes.HasPrefix(next, []byte("---")) {
+		b.WriteString(separator)
+	}
+}
+
+// print takes the document's objects out of here; first: it is the file's first.
+func (d *document) print(b *bytes.Buffer, here map[*Object]bool, first bool) error {
+	same := !d.list
+	for _, o := range d.objects {
+		same = same && here[o] && o.print == fingerprint(o.RNode.Document())
+	}
+	if same {
+		if first {
+			newDocument(b, d.Text)
+		}
+		b.Write(d.Separator)
+		b.Write(d.Text)
+	}
+	style := yaml.SequenceIndentStyle(yaml.DeriveSeqIndentStyle(string(d.Text)))
+	separator := d.Separator
+	for _, o := range d.objects {
+		if !here[o] {
+			continue
+		}
+		delete(here, o)
+		if same {
+			continue
+		}
+		newDocument(b, separator)
+		b.Write(separator)
+		separator = nil
+		text, err := yaml.MarshalWithOptions(o.RNode.Document(), &yaml.EncoderOptions{SeqIndent: style})
+		if err != nil {
+			return fmt.Errorf("writing the YAML of %s: %w", place{d.file, o.YNode().Line}, err)
+		}
+		if bytes.Contains(d.Text, []byte("\r\n")) {
+			text = bytes.ReplaceAll(text, []byte("\n"), []byte("\r\n"))
+		}
+		b.Write(text)
+	}
+	return nil
 }

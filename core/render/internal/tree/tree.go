@@ -1,22 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package tree turns a folder of YAML into objects. A kustomization goes through
-// kustomize, in this process, over a file system that reads inside one root
-// only and checks every file before kustomize gets a byte of it. Plain YAML is
-// parsed here, and what nobody changes is printed as it was written.
+// kustomize, in this process, which gets every file from a walk that checked
+// it before. Plain YAML is parsed here, and what nobody changes is printed as
+// it was written.
 package tree
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 
 	"sigs.k8s.io/kustomize/api/konfig"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/render/internal/tree/limit"
+	"github.com/outlast-ci/outlast/core/render/internal/tree/source"
 )
 
 // Stdin as Options.Path stands for Options.Stream.
@@ -35,8 +38,9 @@ type Tree struct {
 	Files         []File    // every file that was read, in the order of its path
 	Kustomization string    // path of the top kustomization file, relative to Root; empty: plain YAML
 	Parts         int       // runs of kustomize that it took; 0: plain YAML
+	Root          string    // absolute folder that Files are relative to; empty: a stream
 
-	chunks []chunk // of plain YAML: what to print
+	plain []document
 }
 
 // Object is one Kubernetes object, to be changed in place.
@@ -44,6 +48,9 @@ type Object struct {
 	*yaml.RNode
 	File     string // plain YAML: the file that holds it, relative to Root; empty: it came out of kustomize
 	Document int    // plain YAML: which of the file's documents holds it, from 0
+
+	print uint64 // fingerprint of what was read
+	text  []byte // what prints it while it is as it was read; nil: not known
 }
 
 // File is one file that was read.
@@ -52,71 +59,134 @@ type File struct {
 	Text []byte // as it was read
 }
 
-// Load reads opt.Path. Errors name file and line where there is one.
+// Load reads opt.Path. Errors start with file and line where there is one.
 func Load(ctx context.Context, opt Options) (*Tree, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, context.Cause(ctx)
 	}
 	if opt.Path == Stdin {
-		return loadPlain([]File{{Stdin, opt.Stream}})
+		return loadStream(opt.Stream)
 	}
 	abs, err := filepath.Abs(opt.Path)
 	if err != nil {
 		return nil, err
 	}
 	if abs, err = filepath.EvalSymlinks(abs); err != nil {
-		return nil, fmt.Errorf("finding it: %w", err)
+		return nil, fmt.Errorf("finding it: %w", short(err))
 	}
-	root := opt.Root
-	if root == "" {
-		root = defaultRoot(abs)
+	if opt.Root == "" {
+		opt.Root = defaultRoot(abs)
 	}
-	jail, err := newJail(root)
+	root, err := source.Open(opt.Root)
 	if err != nil {
 		return nil, err
 	}
-	kustomization, files, err := entry(jail, abs)
+	defer root.Close()
+	at, err := root.Rel(abs)
 	if err != nil {
 		return nil, err
 	}
-	if kustomization == "" {
-		return jail.plain(files)
+	dir, files, err := entry(root, at)
+	if err != nil {
+		return nil, err
 	}
-	return jail.kustomize(kustomization)
+	var t *Tree
+	if files != nil {
+		t, err = loadPlain(root, files)
+	} else {
+		t, err = kustomize(ctx, root, dir)
+	}
+	if err != nil {
+		return nil, err
+	}
+	t.Root, err = filepath.Abs(opt.Root)
+	return t, err
 }
 
-// entry tells a kustomization file from the files of plain YAML.
-func entry(j *jail, abs string) (kustomization string, files []string, err error) {
-	if _, err := j.inside(abs); err != nil {
-		return "", nil, err
-	}
-	info, err := os.Stat(abs)
+// entry tells the folder of a kustomization from files of plain YAML.
+func entry(root *source.Root, at string) (dir string, files []string, err error) {
+	at, isDir, err := root.Follow(at)
 	if err != nil {
 		return "", nil, err
 	}
-	if !info.IsDir() {
-		if slices.Contains(konfig.RecognizedKustomizationFileNames(), filepath.Base(abs)) {
-			return abs, nil, nil
+	if !isDir {
+		if slices.Contains(konfig.RecognizedKustomizationFileNames(), path.Base(at)) {
+			return path.Dir(at), nil, nil
 		}
-		return "", []string{abs}, nil
+		return "", []string{at}, nil
 	}
-	if file := kustomizationIn(abs); file != "" {
-		return file, nil, nil
+	if file, err := root.KustomizationIn(at); err != nil || file != "" {
+		return at, nil, err
 	}
-	entries, err := os.ReadDir(abs)
+	names, err := root.List(at)
 	if err != nil {
 		return "", nil, err
 	}
-	for _, e := range entries {
-		if ext := filepath.Ext(e.Name()); !e.IsDir() && (ext == ".yaml" || ext == ".yml") {
-			files = append(files, filepath.Join(abs, e.Name()))
+	for _, name := range names {
+		if ext := path.Ext(name); ext != ".yaml" && ext != ".yml" {
+			continue
+		}
+		file, isDir, err := root.Follow(path.Join(at, name))
+		if err != nil {
+			return "", nil, err
+		}
+		if !isDir {
+			files = append(files, file)
 		}
 	}
 	if len(files) == 0 {
 		return "", nil, errors.New("the directory holds neither a kustomization.yaml nor any .yaml file")
 	}
-	slices.Sort(files)
 	return "", files, nil
+}
+
+// defaultRoot is the top of the git checkout, else the directory itself.
+func defaultRoot(abs string) string {
+	start := abs
+	if info, err := os.Stat(abs); err == nil && !info.IsDir() {
+		start = filepath.Dir(abs)
+	}
+	for d := start; ; d = filepath.Dir(d) {
+		if _, err := os.Lstat(filepath.Join(d, ".git")); err == nil {
+			return d
+		}
+		if d == filepath.Dir(d) {
+			return start
+		}
+	}
+}
+
+// short takes the machine's folders out of an error.
+func short(err error) error {
+	var at *os.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+func loadStream(text []byte) (*Tree, error) {
+	if len(text) > limit.TotalBytes {
+		return nil, fmt.Errorf("standard input is larger than %d MB", limit.TotalBytes>>20)
+	}
+	if err := limit.Check(text); err != nil {
+		return nil, fmt.Errorf("%s:%w", Stdin, err)
+	}
+	t := &Tree{}
+	return t, t.parse([]File{{Stdin, text}})
+}
+
+func loadPlain(root *source.Root, paths []string) (*Tree, error) {
+	var files []File
+	for _, p := range paths {
+		f, err := root.Read(p, true)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, File{f.Path, f.Text})
+	}
+	t := &Tree{}
+	return t, t.parse(files)
 }
 
 // YAML is what to print: objects that nobody changed as they were written or as
@@ -125,16 +195,25 @@ func (t *Tree) YAML() ([]byte, error) {
 	if t.Kustomization == "" {
 		return t.plainYAML()
 	}
-	var b bytes.Buffer
-	for i, o := range t.Objects {
-		if i > 0 {
-			b.WriteString("---\n")
-		}
-		text, err := asKustomize(o.RNode)
-		if err != nil {
-			return nil, fmt.Errorf("writing the YAML: %w", err)
-		}
-		b.Write(text)
+	size := 0
+	for _, o := range t.Objects {
+		size += len(o.text) + len(separator)
 	}
-	return b.Bytes(), nil
+	b := make([]byte, 0, size)
+	for i, o := range t.Objects {
+		text := o.text
+		if text == nil || o.print != fingerprint(o.YNode()) {
+			var err error
+			if text, err = asKustomize(o.RNode); err != nil {
+				return nil, fmt.Errorf("writing the YAML: %w", err)
+			}
+		}
+		if i > 0 {
+			b = append(b, separator...)
+		}
+		b = append(b, text...)
+	}
+	return b, nil
 }
+
+const separator = "---\n"
