@@ -77,7 +77,7 @@ func (c *call) config() (core.Config, error) {
 		}
 	}
 	cfg.Render.Policy = render.Policy(s.Text("drain-policy"))
-	cfg.Render.Drain, err = c.drain()
+	cfg.Render.Drain, err = s.Drain(drain.Defaults())
 	return cfg, err
 }
 
@@ -194,46 +194,6 @@ func (c *call) manifests() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("finding the manifests: none of %s is in %s; set manifests in outlast.yaml, or --manifests", strings.Join(places, ", "), s.Dir)
-}
-
-// drain fills in what the user knows about draining.
-func (c *call) drain() (drain.Inputs, error) {
-	s, in := c.settings, drain.Defaults()
-	for _, symbol := range slices.Sorted(maps.Keys(s.Set)) {
-		if err := in.Set(symbol, s.Set[symbol]); err != nil {
-			return in, fmt.Errorf("reading %s: drain.set: %w", s.File.Path, err)
-		}
-	}
-	if s.Text("longest-request") != "" {
-		in.Request = s.Duration("longest-request")
-	}
-	if s.Text("shutdown") != "" {
-		in.Shutdown = s.Duration("shutdown")
-	}
-	if v := s.Text("on-sigterm"); v != "" {
-		in.App = drain.App(v)
-	}
-	if v := s.Text("drain-mode"); v != "" {
-		in.Mode = drain.Mode(v)
-	}
-	for _, item := range s.List("set") {
-		symbol, value, ok := strings.Cut(item, "=")
-		if !ok {
-			return in, fmt.Errorf("reading --set %q: want SYMBOL=VALUE, e.g. P=30", item)
-		}
-		if err := in.Set(symbol, value); err != nil {
-			return in, fmt.Errorf("reading --set: %w", err)
-		}
-		s.Set[symbol] = value
-	}
-	// A flag wins over symbols that may come from the variable OUTLAST_SET.
-	if strings.HasPrefix(s.Source("longest-request"), "--") {
-		in.Request = s.Duration("longest-request")
-	}
-	if strings.HasPrefix(s.Source("shutdown"), "--") {
-		in.Shutdown = s.Duration("shutdown")
-	}
-	return in, nil
 }
 
 // planningValues lists the symbols that differ from the defaults by the user's

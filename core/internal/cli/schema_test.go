@@ -93,7 +93,7 @@ func byProgram(text string) error {
 		if err := s.Choose(""); err != nil {
 			return err
 		}
-		in, err := (&call{app: &app{}, settings: s}).drain()
+		in, err := s.Drain(drain.Defaults())
 		if err != nil {
 			return err
 		}
