@@ -4,9 +4,7 @@ package tree
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/resid"
@@ -19,6 +17,7 @@ import (
 type document struct {
 	limit.Chunk
 	file    string
+	index   int // of the document in the file, from 0; empty ones count
 	objects []*Object
 	list    bool // the objects are those of a List
 }
@@ -36,11 +35,13 @@ func (t *Tree) parse(files []File) error {
 	t.Files = files
 	seen := map[string]place{}
 	for _, f := range files {
-		for i, chunk := range limit.Split(f.Text) {
-			d := document{Chunk: chunk, file: f.Path}
-			if err := d.parse(i); err != nil {
+		index := 0
+		for _, chunk := range limit.Split(f.Text) {
+			d := document{Chunk: chunk, file: f.Path, index: index}
+			if err := d.parse(); err != nil {
 				return err
 			}
+			index = d.index + 1
 			for _, o := range d.objects {
 				at := place{f.Path, o.YNode().Line}
 				group, _ := resid.ParseGroupVersion(o.GetApiVersion())
@@ -59,38 +60,40 @@ func (t *Tree) parse(files []File) error {
 
 // parse reads the objects of a document; one that is empty or a comment has
 // none.
-func (d *document) parse(index int) error {
+func (d *document) parse() error {
 	if rest := bytes.TrimSpace(bytes.TrimPrefix(d.Separator, []byte("---"))); len(rest) > 0 && rest[0] != '#' {
 		return fmt.Errorf("%s: a line of --- has %q behind it; break the line there", place{d.file, d.Line - 1}, rest)
 	}
-	dec := yaml.NewDecoder(bytes.NewReader(d.Text))
-	doc := new(yaml.Node)
-	if err := dec.Decode(doc); errors.Is(err, io.EOF) {
+	docs, err := limit.Decode(d.Text)
+	if err != nil {
+		return d.malformed(err)
+	}
+	switch marked := bytes.HasPrefix(d.Text, []byte("---")); {
+	case len(docs) > 1 && !yaml.IsYNodeEmptyDoc(docs[1]): // by a line break that only YAML knows
+		return fmt.Errorf("%s: another document follows in line %d; put a line of its own with --- between", place{d.file, d.Line}, d.Line-1+docs[1].Line)
+	case d.Separator == nil && len(docs) == 0 && !marked:
+		d.index-- // a comment before the first document
+	case d.Separator != nil && marked:
+		d.index++ // between two lines of --- there is one, too
+	}
+	if len(docs) == 0 || yaml.IsYNodeEmptyDoc(docs[0]) {
 		return nil
-	} else if err != nil {
-		return d.malformed(err)
 	}
-	if err := dec.Decode(new(yaml.Node)); err == nil {
-		return fmt.Errorf("%s: the document ends with `...` and more follows; put a line of --- between", place{d.file, d.Line})
-	} else if !errors.Is(err, io.EOF) {
-		return d.malformed(err)
-	}
+	doc := docs[0]
 	shift(doc, d.Line-1)
-	if yaml.IsYNodeEmptyDoc(doc) {
-		return nil
-	}
-	n := yaml.NewRNode(doc)
 	if err := d.repeated(doc); err != nil {
 		return err
 	}
+	n := yaml.NewRNode(doc)
 	if err := n.DeAnchor(); err != nil {
 		return fmt.Errorf("%s: %w", place{d.file, n.YNode().Line}, err)
 	}
-	return d.add(n, index)
+	return d.add(n, 0)
 }
 
-// add takes an object, or those of a list.
-func (d *document) add(n *yaml.RNode, index int) error {
+// add takes an object, or those of a list; item: it is the one at that place of
+// the outermost list.
+func (d *document) add(n *yaml.RNode, item int) error {
 	at := place{d.file, n.YNode().Line}
 	if n.YNode().Kind != yaml.MappingNode {
 		return fmt.Errorf("%s: this is no Kubernetes object but a single value or a list", at)
@@ -107,8 +110,12 @@ func (d *document) add(n *yaml.RNode, index int) error {
 		if items.Value.YNode().Kind != yaml.SequenceNode {
 			return fmt.Errorf("%s: the items of a %s are no list", at, kind)
 		}
-		for _, item := range items.Value.Content() {
-			if err := d.add(yaml.NewRNode(item), index); err != nil {
+		for i, n := range items.Value.Content() {
+			at := item
+			if at == 0 {
+				at = i + 1
+			}
+			if err := d.add(yaml.NewRNode(n), at); err != nil {
 				return err
 			}
 		}
@@ -116,7 +123,7 @@ func (d *document) add(n *yaml.RNode, index int) error {
 	case n.GetName() == "":
 		return fmt.Errorf("%s: this %s lacks metadata.name", at, kind)
 	}
-	d.objects = append(d.objects, &Object{RNode: n, File: d.file, Document: index, print: fingerprint(n.Document())})
+	d.objects = append(d.objects, &Object{RNode: n, File: d.file, Document: d.index, Item: item, print: fingerprint(n.Document())})
 	return nil
 }
 

@@ -47,7 +47,8 @@ type Tree struct {
 type Object struct {
 	*yaml.RNode
 	File     string // plain YAML: the file that holds it, relative to Root; empty: it came out of kustomize
-	Document int    // plain YAML: which of the file's documents holds it, from 0
+	Document int    // plain YAML: which of the file's documents holds it, from 0; empty ones count
+	Item     int    // plain YAML: which of the items of a List it is, from 1; 0: it is the document
 
 	print uint64 // fingerprint of what was read
 	text  []byte // what prints it while it is as it was read; nil: not known

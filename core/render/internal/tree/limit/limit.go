@@ -36,12 +36,8 @@ func Check(text []byte) error {
 	}
 	size := 0
 	for _, chunk := range Split(text) {
-		dec := yaml.NewDecoder(bytes.NewReader(chunk.Text))
-		for {
-			doc := new(yaml.Node)
-			if dec.Decode(doc) != nil {
-				break
-			}
+		docs, _ := Decode(chunk.Text) // the reader of its values says what is wrong
+		for _, doc := range docs {
 			c := counter{seen: map[*yaml.Node]extent{}, open: map[*yaml.Node]bool{}, line: chunk.Line - 1}
 			e, err := c.count(doc, 0, doc.Line)
 			if err != nil {

@@ -2,7 +2,14 @@
 
 package limit
 
-import "bytes"
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // Chunk is what kustomize decodes at a time.
 type Chunk struct {
@@ -36,4 +43,23 @@ func Split(text []byte) (chunks []Chunk) {
 	}
 	chunk.Text = text[start:]
 	return append(chunks, chunk)
+}
+
+// Decode gives the YAML documents of a text, those before an error included. A
+// panic of the parser becomes an error.
+func Decode(text []byte) (docs []*yaml.Node, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("yaml: the parser panicked: %v", r)
+		}
+	}()
+	for dec := yaml.NewDecoder(bytes.NewReader(text)); ; {
+		doc := new(yaml.Node)
+		if err := dec.Decode(doc); errors.Is(err, io.EOF) {
+			return docs, nil
+		} else if err != nil {
+			return docs, err
+		}
+		docs = append(docs, doc)
+	}
 }
