@@ -50,6 +50,15 @@ type Finding struct {
 	Suppressed string   `json:"suppressed,omitempty"` // the author's reason to live with it
 }
 
+// Refusal is Solve's error where no timings are safe: why, and what to change.
+type Refusal struct{ Finding Finding }
+
+func (r *Refusal) Error() string { return r.Finding.Message + ": " + r.Finding.Fix }
+
+func refuse(id, field, fix, format string, args ...any) error {
+	return &Refusal{Finding{Rule: RuleOf(id), Inequality: id, Severity: Error, Field: field, Message: fmt.Sprintf(format, args...), Fix: fix}}
+}
+
 // Check judges timings that somebody wrote: every margin, and a finding for
 // each inequality that does not hold. Given holds honest values: a 0 is a 0;
 // Unwritten tells what absent fields mean. Mode strict adds the strict relation's
@@ -161,11 +170,10 @@ func RuleOf(inequality string) string {
 // sorted puts rules in the order of their numbers, the strict relation after F5.
 func sorted(rules []rule) []rule {
 	number := func(r rule) int {
-		n, err := strconv.Atoi(strings.TrimPrefix(r.id, "F"))
-		if err != nil {
-			return 55
+		if n, err := strconv.Atoi(strings.TrimPrefix(r.id, "F")); err == nil {
+			return 10 * n
 		}
-		return 10 * n
+		return 55
 	}
 	slices.SortStableFunc(rules, func(a, b rule) int { return cmp.Compare(number(a), number(b)) })
 	return rules

@@ -4,6 +4,7 @@ package drain
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -279,31 +280,38 @@ func TestSolveRefuses(t *testing.T) {
 	for name, tc := range map[string]struct {
 		change func(*Inputs)
 		want   string
+		rule   string
 	}{
-		"a delay that a target group cannot have": {func(in *Inputs) { in.Request = sec(3566) }, "at most 3600s"},
-		"an author's delay over the limit":        {func(in *Inputs) { in.Floor.DeregistrationDelay = 3601 }, "more than a target group takes"},
-		"a negative time":                         {func(in *Inputs) { in.Margin = -1 }, "M = -1ns is not between"},
-		"an absurd time":                          {func(in *Inputs) { in.Shutdown = 1<<63 - 1 }, "S = "},
-		"too many replicas":                       {func(in *Inputs) { in.Replicas = 1 << 40 }, "N = "},
-		"an unknown mode":                         {func(in *Inputs) { in.Mode = "lazy" }, `mode "lazy"`},
-		"an unknown application":                  {func(in *Inputs) { in.App = "" }, `application ""`},
-		"an unknown balancer":                     {func(in *Inputs) { in.Balancer = "elb" }, `balancer "elb" is none of [alb nlb instance]`},
-		"an unknown balancer of a group":          {func(in *Inputs) { in.Groups = []Group{{Name: "web", Balancer: "gwlb"}} }, `target group web: balancer "gwlb"`},
-		"an unknown order":                        {func(in *Inputs) { in.Order = "first" }, `timeout order "first"`},
-		"more pods than can be added up":          {func(in *Inputs) { in.Replicas, in.Start, in.GatePoll = 10_000, sec(86400), sec(86400) }, "N = 10000 pods"},
-		"an order without a request timeout":      {func(in *Inputs) { in.Order = AppFirst }, "A), which is not known: say what it is (--request-timeout)"},
-		"app-first with equal timeouts":           {func(in *Inputs) { in.Order, in.RequestTimeout = AppFirst, ptr(sec(60)) }, "A = 60s is not below the idle timeout I = 60s: lower A below 60s, or raise I to 61s or more"},
-		"balancer-first with A before I":          {func(in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(30)) }, "I = 60s is not below the request timeout A = 30s: lower I below 30s, or raise A to 61s or more"},
-		"an order that no delay satisfies":        {func(in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(3600)) }, "needs a deregistration delay of 3601s"},
-		"strict with instance targets":            {func(in *Inputs) { in.Mode, in.Balancer = Strict, Instance }, "use targets of type ip, or mode fast"},
-		"endless requests":                        {func(in *Inputs) { in.Request = sec(86400) }, "--set R_cut=3565"},
-		"a group's delay over the limit":          {func(in *Inputs) { in.Groups = []Group{{Name: "web", Delay: ptr(Seconds(4000))}} }, "a deregistration delay of 4000s of web is more than"},
+		"a delay that a target group cannot have": {func(in *Inputs) { in.Request = sec(3566) }, "at most 3600s", "OL002"},
+		"an author's delay over the limit":        {func(in *Inputs) { in.Floor.DeregistrationDelay = 3601 }, "a deregistration delay of 3601s is written, and a target group takes at most 3600s: write at most that", "OL002"},
+		"a negative time":                         {func(in *Inputs) { in.Margin = -1 }, "M = -1ns is not between", ""},
+		"an absurd time":                          {func(in *Inputs) { in.Shutdown = 1<<63 - 1 }, "S = ", ""},
+		"too many replicas":                       {func(in *Inputs) { in.Replicas = 1 << 40 }, "N = ", ""},
+		"an unknown mode":                         {func(in *Inputs) { in.Mode = "lazy" }, `mode "lazy"`, ""},
+		"an unknown application":                  {func(in *Inputs) { in.App = "" }, `application ""`, ""},
+		"an unknown balancer":                     {func(in *Inputs) { in.Balancer = "elb" }, `balancer "elb" is none of [alb nlb instance]`, ""},
+		"an unknown balancer of a group":          {func(in *Inputs) { in.Groups = []Group{{Name: "web", Balancer: "gwlb"}} }, `target group web: balancer "gwlb"`, ""},
+		"an unknown order":                        {func(in *Inputs) { in.Order = "first" }, `timeout order "first"`, ""},
+		"more pods than can be added up":          {func(in *Inputs) { in.Replicas, in.Start, in.GatePoll = 10_000, sec(86400), sec(86400) }, "N = 10000 pods", ""},
+		"an order without a request timeout":      {func(in *Inputs) { in.Order = AppFirst }, "A), which is not known: say what it is (--request-timeout)", "OL008"},
+		"app-first with equal timeouts":           {func(in *Inputs) { in.Order, in.RequestTimeout = AppFirst, ptr(sec(60)) }, "A = 60s is not below the idle timeout I = 60s: lower A below 60s, or raise I to 61s or more", "OL008"},
+		"balancer-first with A before I":          {func(in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(30)) }, "I = 60s is not below the request timeout A = 30s: lower I below 30s, or raise A to 61s or more", "OL008"},
+		"an order that no delay satisfies":        {func(in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(3600)) }, "needs a deregistration delay of 3601s", "OL008"},
+		"strict with instance targets":            {func(in *Inputs) { in.Mode, in.Balancer = Strict, Instance }, "use targets of type ip, or mode fast", "OL000"},
+		"endless requests":                        {func(in *Inputs) { in.Request = sec(86400) }, "--set R_cut=3565", "OL002"},
+		"a group's delay over the limit":          {func(in *Inputs) { in.Groups = []Group{{Name: "web", Delay: ptr(Seconds(4000))}} }, "a deregistration delay of 4000s of web is written, and a target group takes at most 3600s", "OL002"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Defaults()
 			tc.change(&in)
-			if _, err := Solve(in); err == nil || !strings.Contains(err.Error(), tc.want) {
+			_, err := Solve(in)
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("got %v, want an error with %q", err, tc.want)
+			}
+			// A refusal is a finding, too; a number out of its limits is a mistake.
+			var refusal *Refusal
+			if errors.As(err, &refusal) != (tc.rule != "") || tc.rule != "" && (refusal.Finding.Rule != tc.rule || refusal.Finding.Fix == "") {
+				t.Errorf("%v, want a refusal by %q", refusal, tc.rule)
 			}
 		})
 	}

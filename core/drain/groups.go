@@ -96,20 +96,18 @@ func (in Inputs) ordered(g group) Seconds {
 
 // orderable refuses a named order that the timeouts contradict.
 func (in Inputs) orderable(groups []group) error {
-	if in.Order == NoOrder {
-		return nil
-	}
 	for _, g := range groups {
-		switch a := in.RequestTimeout; {
-		case g.Balancer == NLB: // knows no requests
+		a, i := in.RequestTimeout, g.IdleTimeout
+		switch {
+		case in.Order == NoOrder, g.Balancer == NLB: // which knows no requests
 		case a == nil:
-			return fmt.Errorf("the timeout order %s is about the application's request timeout (A), which is not known: say what it is (--request-timeout)", in.Order)
-		case in.Order == AppFirst && *a >= g.IdleTimeout:
-			return fmt.Errorf("the timeout order %s wants A < I, but the request timeout A = %gs is not below the idle timeout I = %gs%s: lower A below %gs, or raise I to %s or more",
-				in.Order, a.Seconds(), g.IdleTimeout.Seconds(), of(g), g.IdleTimeout.Seconds(), Seconds(*a/time.Second)+1)
-		case in.Order == BalancerFirst && *a <= g.IdleTimeout:
-			return fmt.Errorf("the timeout order %s wants I < A, but the idle timeout I = %gs%s is not below the request timeout A = %gs: lower I below %gs, or raise A to %s or more",
-				in.Order, g.IdleTimeout.Seconds(), of(g), a.Seconds(), a.Seconds(), Seconds(g.IdleTimeout/time.Second)+1)
+			return refuse("F8", "request timeout", "say what it is (--request-timeout)", "the timeout order %s is about the application's request timeout (A), which is not known", in.Order)
+		case in.Order == AppFirst && *a >= i:
+			return refuse("F8", "idle timeout", fmt.Sprintf("lower A below %gs, or raise I to %s or more", i.Seconds(), Seconds(*a/time.Second)+1),
+				"the timeout order app-first wants A < I, but the request timeout A = %gs is not below the idle timeout I = %gs%s", a.Seconds(), i.Seconds(), of(g))
+		case in.Order == BalancerFirst && *a <= i:
+			return refuse("F8", "request timeout", fmt.Sprintf("lower I below %gs, or raise A to %s or more", a.Seconds(), Seconds(i/time.Second)+1),
+				"the timeout order balancer-first wants I < A, but the idle timeout I = %gs%s is not below the request timeout A = %gs", i.Seconds(), of(g), a.Seconds())
 		}
 	}
 	return nil

@@ -37,10 +37,12 @@ func (p Plan) Given() Given { return Given{p.DeregistrationDelay, p.PreStop, p.G
 // maxDelay is ELBv2's limit of deregistration_delay.timeout_seconds.
 const maxDelay = 3600
 
-// Solve computes the timings, or refuses what no timing can make safe. What it
-// returns satisfies F1 to F5, in strict mode the strict relation, and a named
+// Solve computes the timings, or refuses. What it returns satisfies F1 to F5, in strict mode the strict relation, and a named
 // timeout order; what timings cannot cure (F6, F7, F10) and what only warns (F15,
 // F17) is reported beside it.
+//
+// What no timing can make safe is a *Refusal; other errors are inputs out of
+// their limits.
 func Solve(in Inputs) (Plan, error) {
 	p, err := in.solve()
 	if err != nil {
@@ -61,7 +63,7 @@ func (in Inputs) solve() (Plan, error) {
 	instance := slices.ContainsFunc(groups, func(g group) bool { return !g.drains() })
 	switch {
 	case mode == Strict && instance:
-		return Plan{}, fmt.Errorf("strict mode is impossible with instance targets: the node is the target, so a pod that ends is never deregistered; use targets of type ip, or mode fast")
+		return Plan{}, refuse("strict", "target-type", "use targets of type ip, or mode fast", "strict mode is impossible with instance targets: the node is the target, so a pod that ends is never deregistered")
 	case mode == Auto && instance:
 		mode = Fast
 	case mode == Auto:
@@ -80,17 +82,18 @@ func (in Inputs) solve() (Plan, error) {
 
 // takes refuses a deregistration delay that a target group cannot have.
 func (in Inputs) takes(g group) error {
+	const most = "and a target group takes at most 3600s"
 	switch need := ceil(g.propagation + in.longest() + in.Margin); {
 	case g.delay <= maxDelay || !g.drains():
 		return nil
 	case need > maxDelay:
-		return fmt.Errorf("requests of %s need a deregistration delay of %s (F2: P + R + M)%s, and a target group takes at most %ds: "+
-			"say after how long the application cuts long-lived connections (WebSocket, streaming), which then counts as the longest request: --set R_cut=%d or less",
-			in.longest(), need, of(g), maxDelay, max(0, (maxDelay*time.Second-g.propagation-in.Margin)/time.Second))
+		fix := fmt.Sprintf("say after how long the application cuts long-lived connections (WebSocket, streaming), which then counts as the longest request: --set R_cut=%d or less",
+			max(0, (maxDelay*time.Second-g.propagation-in.Margin)/time.Second))
+		return refuse("F2", fieldDelay, fix, "requests of %s need a deregistration delay of %s (P + R + M)%s, %s", in.longest(), need, of(g), most)
 	case in.ordered(g) > maxDelay:
-		return fmt.Errorf("the timeout order %s needs a deregistration delay of %s%s, and a target group takes at most %ds: lower the request timeout and the idle timeout below that", in.Order, in.ordered(g), of(g), maxDelay)
+		return refuse("F8", fieldDelay, "lower the request timeout and the idle timeout below that", "the timeout order %s needs a deregistration delay of %s%s, %s", in.Order, in.ordered(g), of(g), most)
 	}
-	return fmt.Errorf("a deregistration delay of %s%s is more than a target group takes, %ds", g.delay, of(g), maxDelay)
+	return refuse("F2", fieldDelay, "write at most that", "a deregistration delay of %s%s is written, %s", g.delay, of(g), most)
 }
 
 // Adopt makes a plan of timings that are left as they are: findings tell what
