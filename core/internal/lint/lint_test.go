@@ -31,7 +31,7 @@ func rules() []Rule {
 		{"OL001", "pre-stop-too-short", "The preStop hook ends before the balancer has stopped sending new requests.", drain.Error, true},
 		{"OL002", "deregistration-delay-too-short", "The balancer cuts requests in flight.", drain.Error, true},
 		{"OL006", "keep-alive-below-idle-timeout", "The application closes idle connections that the balancer still uses.", drain.Error, false},
-		{"OL016", "slow-health-check", "A dead target is noticed late.", drain.Info, false},
+		{"OL016", "slow-health-check", "a dead target is noticed late", drain.Info, false},
 		{"OL031", "single-replica", "One pod cannot be replaced without a gap when its node goes.", drain.Warning, false},
 		{"OL049", "gate-missing-on-pod", "A running pod carries no readiness gate of its target group.", drain.Warning, false},
 	}

@@ -142,17 +142,18 @@ func sarifBase(root string) sarifArtifact {
 
 func sarifRuleOf(rule Rule) sarifRule {
 	help := pages + "/blob/main/" + page(rule.ID)
+	summary := strings.TrimSuffix(rule.Summary, ".") + "."
 	severity := map[drain.Severity]string{drain.Error: "error", drain.Warning: "warning"}[rule.Severity]
 	if severity == "" {
 		severity = "recommendation"
 	}
 	return sarifRule{
 		ID: rule.ID, Name: rule.Name, HelpURI: help,
-		Short: sarifText{Text: rule.Summary},
-		Full:  sarifText{Text: rule.Summary},
+		Short: sarifText{Text: summary},
+		Full:  sarifText{Text: summary},
 		Help: sarifText{
-			Text:     fmt.Sprintf("%s See %s", rule.Summary, help),
-			Markdown: fmt.Sprintf("%s\n\n[%s %s](%s): why, the evidence, the fix and an example.", rule.Summary, rule.ID, rule.Name, help),
+			Text:     fmt.Sprintf("%s See %s", summary, help),
+			Markdown: fmt.Sprintf("%s\n\n[%s %s](%s): why, the evidence, the fix and an example.", summary, rule.ID, rule.Name, help),
 		},
 		Default: sarifDefault{sarifLevel(rule.Severity)},
 		Bag:     sarifRuleBag{Tags: []string{"kubernetes", "aws", "reliability"}, Precision: "high", Severity: severity, Fixable: rule.Fixable},
