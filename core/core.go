@@ -56,9 +56,10 @@ type Run struct {
 // Clients builds the clients of the stages when a stage that needs one runs,
 // so that render asks for no login.
 type Clients struct {
-	ECR      func(context.Context) (push.ECR, error)
-	Cluster  func(context.Context) (Cluster, error)
-	Balancer func(context.Context) (gate.Balancer, error)
+	ECR        func(context.Context) (push.ECR, error)
+	Cluster    func(context.Context) (Cluster, error)
+	Balancer   func(context.Context) (gate.Balancer, error)
+	Attributes func(context.Context) (Attributes, error)
 }
 
 // Cluster is one API server as the two stages that talk to it see it.

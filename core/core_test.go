@@ -161,7 +161,7 @@ func TestStagesOfSeveralJobs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.Contains(string(rendered.YAML()), "image: registry.example.com/web@"+digest) {
+	if !strings.Contains(string(rendered.YAML()), "registry.example.com/web@"+digest) {
 		t.Errorf("the image is not pinned by the digest of the report:\n%s", rendered.YAML())
 	}
 	if rendered.Stages[1].Result != Passed || rendered.Stages[2].Result != Passed || rendered.Stages[3].Result != Pending {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/build"
+	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/push"
@@ -196,7 +197,9 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 	p.report.yaml = result.YAML
 	p.report.Manifests = &ManifestReport{SHA256: hex.EncodeToString(sum[:]), Workloads: result.Workloads, Changes: result.Changes, Findings: result.Findings}
 	for _, f := range result.Findings {
-		p.cfg.Observe.Emit(event.Event{Stage: "render", Kind: event.Warn, Object: f.Rule, Message: f.Message})
+		if f.Severity != drain.Info && f.Suppressed == "" { // the report has the rest
+			p.cfg.Observe.Emit(event.Event{Stage: "render", Kind: event.Warn, Object: f.Rule + " " + f.Object, Message: f.Message + "; " + f.Fix})
+		}
 	}
 	for _, w := range result.Workloads {
 		if w.Behind {

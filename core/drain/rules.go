@@ -76,7 +76,7 @@ func (in Inputs) podRules(p Plan, groups []group, safe Given) []rule {
 		{id: "F15", text: "grace <= cap", have: in.Cap, need: terms{grace}, severity: f15,
 			causes: "a node that is drained or reclaimed may cut the grace short", field: fieldGrace, fix: in.fix15(p)},
 		{id: "F19", text: "preStop <= 60", have: time.Minute, need: terms{x}, unless: true, severity: Info,
-			causes: "a container that hangs sleeps for so long before its liveness probe's restart", field: "preStop", fix: "nothing, as long as that is fine"},
+			causes: "a container that hangs sleeps for so long before its liveness probe's restart", field: "preStop", fix: "nothing, unless hung containers have to be restarted sooner"},
 	}
 }
 
@@ -86,14 +86,14 @@ func (in Inputs) fix15(p Plan) string {
 		return ""
 	}
 	raise := fmt.Sprintf("raise the cap where all nodes allow it (--set cap=%d)", p.GracePeriod)
-	fast, strict := in.fits(Fast), in.fits(Strict)
+	limit, fast, strict := ceil(in.Cap), in.fits(Fast), in.fits(Strict)
 	switch {
 	case fast < 0:
-		return fmt.Sprintf("no request is short enough for a cap of %s: %s", in.Cap, raise)
+		return fmt.Sprintf("no request is short enough for a cap of %s: %s", limit, raise)
 	case strict >= 0 && strict < fast:
-		return fmt.Sprintf("the longest request that fits a cap of %s is %ds (in strict mode %ds): let none take longer, or %s", in.Cap, fast, strict, raise)
+		return fmt.Sprintf("the longest request that fits a cap of %s is %ds (in strict mode %ds): let none take longer, or %s", limit, fast, strict, raise)
 	}
-	return fmt.Sprintf("the longest request that fits a cap of %s is %ds: let none take longer, or %s", in.Cap, fast, raise)
+	return fmt.Sprintf("the longest request that fits a cap of %s is %ds: let none take longer, or %s", limit, fast, raise)
 }
 
 // drainRules are about a group whose targets are pods.

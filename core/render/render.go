@@ -3,20 +3,31 @@
 // Package render makes the manifests that are applied: a kustomization (or
 // plain YAML) and image digests go in; YAML with safe drain timings comes out,
 // with every field that was set, every finding, and the timings of each
-// workload behind a load balancer. It opens no connection, runs no program and
-// reads nothing outside Options.Root.
+// workload behind a load balancer. Check judges the same manifests and changes
+// nothing. It opens no connection, runs no program and reads nothing outside
+// Options.Root.
 package render
 
 import (
+	"bytes"
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+	"github.com/outlast-ci/outlast/core/render/internal/rules"
+	"github.com/outlast-ci/outlast/core/render/internal/timing"
 	"github.com/outlast-ci/outlast/core/render/internal/tree"
 )
+
+// Stdin as Options.Path stands for Options.Stream.
+const Stdin = tree.Stdin
 
 // Policy says what to do with timings that lose requests.
 type Policy string
@@ -30,11 +41,15 @@ const (
 
 // Options say what to render and how.
 type Options struct {
-	Path   string       // kustomization directory, one YAML file, or a directory of YAML files
-	Root   string       // nothing outside is read; empty: the top of Path's git checkout, else Path's own directory
-	Images []Image      // pinned by digest
-	Policy Policy       // empty: Fix
-	Drain  drain.Inputs // what is known of the application and the balancer; start from drain.Defaults
+	Path    string       // kustomization directory, one YAML file, a directory of YAML files, or Stdin
+	Stream  []byte       // what came on standard input, when Path is Stdin
+	Root    string       // nothing outside is read; empty: the top of Path's git checkout, else Path's own directory
+	Images  []Image      // pinned by digest
+	Built   []string     // names of images that a deploy builds and pins by digest
+	Policy  Policy       // empty: Fix
+	Drain   drain.Inputs // what is known of the application and the balancer; start from drain.Defaults
+	Kubelet string       // oldest kubelet of the nodes, e.g. 1.29; empty: 1.30 or newer
+	Shell   string       // shell that every image has, for the hooks of older kubelets; empty: none
 }
 
 // Image pins one image: every container whose image is Name, whatever its tag
@@ -47,7 +62,7 @@ type Image struct {
 // Result is what was rendered.
 type Result struct {
 	YAML      []byte          // what to apply
-	Workloads []Workload      // all that run pods for long: Deployments, StatefulSets, DaemonSets
+	Workloads []Workload      // all that run pods for long: Deployments, StatefulSets, DaemonSets, Argo's Rollouts
 	Findings  []drain.Finding // what is wrong, or worth knowing
 	Changes   []Change        // what Outlast set
 }
@@ -58,7 +73,8 @@ type Workload struct {
 	Kind       string     `json:"kind"`
 	Namespace  string     `json:"namespace,omitempty"`
 	Name       string     `json:"name"`
-	Replicas   int        `json:"replicas"`
+	Replicas   int        `json:"replicas"`           // under an autoscaler its most
+	Strategy   string     `json:"strategy,omitempty"` // how pods are replaced, as drain.Predict takes it
 	Images     []string   `json:"images"`
 	Behind     bool       `json:"behind"`             // behind a load balancer: Plan is set
 	Services   []string   `json:"services,omitempty"` // namespace/name, those that a balancer routes to
@@ -71,10 +87,11 @@ func (w Workload) ID() string { return w.Kind + "/" + w.Namespace + "/" + w.Name
 
 // Change is one field that was set.
 type Change struct {
+	Rule   string `json:"rule"`
 	Object string `json:"object"` // Kind/namespace/name
 	Field  string `json:"field"`
 	From   string `json:"from,omitempty"` // empty: was not there
-	To     string `json:"to"`
+	To     string `json:"to"`             // empty: was taken away
 	Why    string `json:"why"`
 }
 
@@ -84,76 +101,187 @@ type RuleError struct{ Findings []drain.Finding }
 func (e *RuleError) Error() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%d drain rules are broken", len(e.Findings))
+	if len(e.Findings) == 1 {
+		b.Reset()
+		b.WriteString("a drain rule is broken")
+	}
 	for _, f := range e.Findings {
-		fmt.Fprintf(&b, "\n  %s: %s: %s: %s", f.Rule, f.Object, f.Field, f.Message)
+		fmt.Fprintf(&b, "\n  %s: %s: %s: %s; %s", f.Rule, f.Object, f.Field, f.Message, f.Fix)
 	}
 	return b.String()
 }
 
 // Render renders Options.Path.
 func Render(ctx context.Context, opt Options) (Result, error) {
-	if err := ctx.Err(); err != nil {
-		return Result{}, context.Cause(ctx)
-	}
 	if opt.Policy == "" {
 		opt.Policy = Fix
 	}
-	read, err := tree.Load(ctx, tree.Options{Path: opt.Path, Root: opt.Root})
+	read, err := load(ctx, opt)
 	if err != nil {
-		return Result{}, fmt.Errorf("rendering %s: %w", opt.Path, err)
-	}
-	objects := read.Objects
-	if len(objects) == 0 {
-		return Result{}, fmt.Errorf("rendering %s: it holds no objects", opt.Path)
-	}
-	if err := pin(objects, opt.Images); err != nil {
-		return Result{}, fmt.Errorf("rendering %s: %w", opt.Path, err)
-	}
-	g := newGraph(objects)
-	in := &injector{graph: g, policy: opt.Policy}
-	for _, w := range g.workloads {
-		if err := in.workload(w, opt.Drain); err != nil {
-			return Result{}, fmt.Errorf("rendering %s: %s: %w", opt.Path, w.id(), err)
-		}
-	}
-	if err := in.settle(); err != nil {
 		return Result{}, err
 	}
-	text, err := read.YAML()
+	objects := nodes(read)
+	result, added, err := rewrite(objects, opt)
 	if err != nil {
+		return Result{}, err
+	}
+	if result.YAML, err = read.YAML(); err != nil {
 		return Result{}, fmt.Errorf("rendering %s: %w", opt.Path, err)
 	}
-	return Result{YAML: text, Workloads: in.workloads, Findings: in.findings, Changes: in.changes}, nil
+	for _, n := range added {
+		text, err := n.String()
+		if err != nil {
+			return Result{}, fmt.Errorf("rendering %s: writing %s: %w", opt.Path, node.ID(n), err)
+		}
+		result.YAML = append(bytes.TrimRight(result.YAML, "\n"), "\n---\n"+text...)
+	}
+	return result, nil
 }
 
-// imageName cuts tag and digest off an image.
-func imageName(image string) string {
-	name, _, _ := strings.Cut(image, "@")
-	if slash, colon := strings.LastIndex(name, "/"), strings.LastIndex(name, ":"); colon > slash {
-		name = name[:colon]
+func load(ctx context.Context, opt Options) (*tree.Tree, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, context.Cause(ctx)
 	}
-	return name
+	read, err := tree.Load(ctx, tree.Options{Path: opt.Path, Root: opt.Root, Stream: opt.Stream})
+	if err != nil {
+		return nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
+	}
+	if len(read.Objects) == 0 {
+		return nil, fmt.Errorf("rendering %s: it holds no objects", opt.Path)
+	}
+	return read, nil
+}
+
+func nodes(read *tree.Tree) []*yaml.RNode {
+	out := make([]*yaml.RNode, len(read.Objects))
+	for i, o := range read.Objects {
+		out[i] = o.RNode
+	}
+	return out
+}
+
+// rewrite pins the images and carries the policy out, in the objects. Objects
+// that are to be applied beside them come back.
+func rewrite(objects []*yaml.RNode, opt Options) (Result, []*yaml.RNode, error) {
+	if err := pin(objects, opt.Images); err != nil {
+		return Result{}, nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
+	}
+	workloads, problems, err := rules.Analyse(graph.New(objects), opt.rules(opt.Policy != Fix))
+	if err != nil {
+		return Result{}, nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
+	}
+	result := Result{}
+	for _, w := range workloads {
+		result.Workloads = append(result.Workloads, workload(w, opt.Policy == Fix))
+	}
+	if opt.Policy == Off {
+		return result, nil, nil
+	}
+	var added []*yaml.RNode
+	result.Findings, result.Changes, added, err = settle(problems, opt.Policy)
+	return result, added, err
+}
+
+func (opt Options) rules(asWritten bool) rules.Options {
+	out := rules.Options{Options: timing.Options{Drain: opt.Drain, Kubelet: opt.Kubelet, Shell: opt.Shell, AsWritten: asWritten}}
+	out.Pinned = slices.Clone(opt.Built)
+	for _, img := range opt.Images {
+		out.Pinned = append(out.Pinned, img.Name)
+	}
+	return out
+}
+
+// settle carries the policy out: edits are made, reported or refused. Info is
+// never refused, and no more is what the author has a reason for.
+func settle(problems []problem.Problem, policy Policy) (findings []drain.Finding, changes []Change, added []*yaml.RNode, err error) {
+	var broken []drain.Finding
+	for _, p := range problems {
+		refused := p.Severity == drain.Error || p.Severity == drain.Warning && p.Edit != nil
+		switch {
+		case p.Suppressed != "":
+		case policy == Fix && p.Edit != nil:
+			continue
+		case policy != Warn && refused:
+			broken = append(broken, p.Finding)
+		}
+		findings = append(findings, p.Finding)
+	}
+	if len(broken) > 0 {
+		return findings, nil, nil, &RuleError{Findings: broken}
+	}
+	if policy != Fix {
+		return findings, nil, nil, nil
+	}
+	for _, p := range problems {
+		if p.Edit == nil {
+			continue
+		}
+		if err := p.Edit.Apply(); err != nil {
+			return nil, nil, nil, fmt.Errorf("setting %s of %s to %s: %w", node.Path(p.Edit.Path), node.ID(p.Edit.Object), p.Edit.To, err)
+		}
+		if p.Edit.Add && !slices.Contains(added, p.Edit.Object) {
+			added = append(added, p.Edit.Object)
+		}
+		changes = append(changes, change(p))
+	}
+	return findings, changes, added, nil
+}
+
+func change(p problem.Problem) Change {
+	return Change{Rule: p.Rule, Object: node.ID(p.Edit.Object), Field: node.Path(p.Edit.Path), From: p.Edit.From, To: p.Edit.To, Why: p.Edit.Why}
+}
+
+// workload is what the report says of one.
+func workload(w rules.Workload, fixed bool) Workload {
+	out := Workload{APIVersion: w.GetApiVersion(), Kind: w.GetKind(), Namespace: w.GetNamespace(), Name: w.GetName(), Replicas: w.Replicas, Behind: w.Behind()}
+	for _, c := range append(node.Containers(w.Spec), node.Sidecars(w.Spec)...) {
+		out.Images = append(out.Images, node.Str(c, "image"))
+	}
+	if !out.Behind {
+		return out
+	}
+	out.Plan = w.AsIs
+	if fixed {
+		out.Plan = w.Plan
+	}
+	for _, t := range w.Groups {
+		if name := t.Service.GetNamespace() + "/" + t.Service.GetName(); !slices.Contains(out.Services, name) {
+			out.Services = append(out.Services, name)
+		}
+		if id := node.ID(t.Route); !slices.Contains(out.Balancers, id) {
+			out.Balancers = append(out.Balancers, id)
+		}
+	}
+	if len(w.Groups) == 0 { // the author says that a balancer is there
+		for _, svc := range w.Services {
+			out.Services = append(out.Services, svc.GetNamespace()+"/"+svc.GetName())
+		}
+	}
+	return out
 }
 
 // pin replaces images in one pass over all pods. An image that no container
 // uses is an error: it is nearly always a misspelt name.
-func pin(objects []*tree.Object, images []Image) error {
+func pin(objects []*yaml.RNode, images []Image) error {
+	if len(images) == 0 {
+		return nil
+	}
 	used := map[string]bool{}
 	var seen []string
-	for _, res := range objects {
-		for _, c := range containers(podSpec(res.RNode), true) {
-			image := field(c, "image")
+	for _, n := range objects {
+		for _, c := range node.AllContainers(node.At(n, node.TemplatePath(n.GetKind())...)) {
+			image := node.Str(c, "image")
 			if image == "" {
 				continue
 			}
 			seen = append(seen, image)
 			for _, img := range images {
-				if imageName(image) != img.Name {
+				if node.ImageName(image) != img.Name {
 					continue
 				}
 				used[img.Name] = true
-				if err := c.PipeE(yaml.SetField("image", yaml.NewStringRNode(img.Ref))); err != nil {
-					return fmt.Errorf("setting the image of %s: %w", objectID(res.RNode), err)
+				if err := node.Set(c, node.Text(img.Ref), "image"); err != nil {
+					return fmt.Errorf("setting the image of %s: %w", node.ID(n), err)
 				}
 			}
 		}

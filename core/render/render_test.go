@@ -170,7 +170,7 @@ func TestRefuses(t *testing.T) {
 		want   string
 		rule   bool // a RuleError
 	}{
-		"an alias bomb":                {files: map[string]string{"x.yaml": bomb}, want: "x.yaml: its aliases expand to more than"},
+		"an alias bomb":                {files: map[string]string{"x.yaml": bomb}, want: "its aliases written out"},
 		"YAML that is too deep":        {files: map[string]string{"x.yaml": strings.Repeat("[", 200) + strings.Repeat("]", 200)}, want: "nested deeper than 100"},
 		"a file that is too large":     {files: map[string]string{"x.yaml": "a: " + strings.Repeat("x", 5<<20)}, want: "larger than 5 MB"},
 		"an http resource":             {files: map[string]string{"kustomization.yaml": "resources:\n- https://example.com/x.yaml\n"}, want: `kustomization.yaml:2: resources names "https://example.com/x.yaml": rendering fetches nothing`},
@@ -190,8 +190,8 @@ func TestRefuses(t *testing.T) {
 		"Recreate":                     {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "strategy: {type: Recreate}", "", "", "")}, want: "Recreate takes all old pods away", rule: true},
 		"publishNotReadyAddresses":     {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "", "", ", publishNotReadyAddresses: true", "")}, want: "a terminating pod stays registered", rule: true},
 		"unsafe timings under enforce": {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "", "", "", "")}, policy: Enforce, want: "terminationGracePeriodSeconds", rule: true},
-		"a delay that is no number":    {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "", "", "", ", annotations: {alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=long}")}, want: "is no number of seconds"},
-		"attributes that are no pairs": {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "", "", "", ", annotations: {alb.ingress.kubernetes.io/target-group-attributes: nonsense}")}, want: "is not key=value"},
+		"a delay that is no number":    {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "", "", "", ", annotations: {alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=long}")}, want: "is no number of seconds", rule: true},
+		"attributes that are no pairs": {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "", "", "", ", annotations: {alb.ingress.kubernetes.io/target-group-attributes: nonsense}")}, want: "is not key=value", rule: true},
 		"a path that is not there":     {path: "nowhere", want: "no such file"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -272,46 +272,6 @@ func TestSchemaDoesNotLeak(t *testing.T) {
 	}
 }
 
-func TestAttributes(t *testing.T) {
-	for in, want := range map[string]string{
-		"":                  "d=1",
-		"a=b":               "a=b,d=1",
-		"d=300, a=b=c":      "d=1,a=b=c",
-		`a=x\,y,d=2`:        `a=x\,y,d=1`,
-		" a = b , , d = 9 ": "a=b,d=1",
-	} {
-		attrs, err := parseAttributes(in)
-		if got := attrs.with("d", "1").String(); err != nil || got != want {
-			t.Errorf("%q with d=1: %q (%v), want %q", in, got, err, want)
-		}
-	}
-}
-
-func FuzzAttributes(f *testing.F) {
-	f.Add(`a=b,c=d\,e`)
-	f.Fuzz(func(t *testing.T, text string) {
-		attrs, err := parseAttributes(text)
-		if err != nil {
-			return
-		}
-		again, err := parseAttributes(attrs.String())
-		if err != nil || again.String() != attrs.String() {
-			t.Errorf("%q -> %q -> %q (%v)", text, attrs, again, err)
-		}
-	})
-}
-
-func TestImageName(t *testing.T) {
-	for image, want := range map[string]string{
-		"web": "web", "web:1": "web", "web@sha256:aa": "web", "web:1@sha256:aa": "web",
-		"r.example.com:5000/a/web": "r.example.com:5000/a/web", "r.example.com:5000/a/web:v1": "r.example.com:5000/a/web",
-	} {
-		if got := imageName(image); got != want {
-			t.Errorf("imageName(%q) = %q, want %q", image, got, want)
-		}
-	}
-}
-
 func TestHooks(t *testing.T) {
 	dir := t.TempDir()
 	for name, tc := range map[string]struct {
@@ -323,7 +283,7 @@ func TestHooks(t *testing.T) {
 		"a short sleep":                {"sleep: {seconds: 10}", true, false},
 		"a long sleep":                 {"sleep: {seconds: 200}", false, false},
 		"a short exec sleep":           {"exec: {command: [sleep, '10']}", true, false},
-		"a long shell sleep":           {"exec: {command: [/bin/sh, -c, sleep 200s]}", false, false},
+		"a long shell sleep":           {"exec: {command: [/bin/sh, -c, sleep 200s]}", false, true},
 		"an exec of unknown length":    {"exec: {command: [/drain]}", false, true},
 		"an httpGet of unknown length": {"httpGet: {port: 80}", false, true},
 	} {
@@ -343,10 +303,10 @@ func TestHooks(t *testing.T) {
 			}
 			changed, found := false, false
 			for _, c := range r.Changes {
-				changed = changed || strings.HasSuffix(c.Field, "preStop")
+				changed = changed || strings.Contains(c.Field, "preStop")
 			}
 			for _, f := range r.Findings {
-				found = found || strings.HasSuffix(f.Field, "preStop")
+				found = found || strings.Contains(f.Field, "preStop")
 			}
 			if changed != tc.changed || found != tc.finding {
 				t.Errorf("changed %v, finding %v, want %v, %v\n%s", changed, found, tc.changed, tc.finding, r.YAML)

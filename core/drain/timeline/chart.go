@@ -84,7 +84,7 @@ func (e Ending) Chart(width int) string {
 	row := func(what, until string, from, to int64) {
 		line := []byte(strings.Repeat(" ", s.width))
 		s.bar(line, from, to, '#')
-		fmt.Fprintf(&b, "%-21s%-*s%s\n", what, label-21, until, strings.TrimRight(string(line), " "))
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%-21s%-*s%s", what, label-21, until, line), " ") + "\n")
 	}
 	until := func(at int64) string { return "until " + Clock(at) }
 	if e.Unused > 0 {
@@ -117,7 +117,7 @@ func (t Timeline) Chart(width int) string {
 		line := []byte(strings.Repeat(" ", s.width))
 		s.bar(line, w.Created, w.Ready, '=')
 		s.bar(line, w.Deleted, w.Gone, '-')
-		fmt.Fprintf(&b, "%5d %+5d %+5d %s\n", i+1, w.New, -w.Old, strings.TrimRight(string(line), " "))
+		b.WriteString(strings.TrimRight(fmt.Sprintf("%5d %+5d %+5d %s", i+1, w.New, -w.Old, line), " ") + "\n")
 	}
 	b.WriteString("      = new pods start and become available     - old pods drain and end\n")
 	return b.String()

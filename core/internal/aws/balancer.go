@@ -69,3 +69,36 @@ func (b *Balancer) Check(ctx context.Context) error {
 	}
 	return nil
 }
+
+// TargetGroup gives the attributes of a target group, and those of the load
+// balancer that it is attached to: three calls.
+func (b *Balancer) TargetGroup(ctx context.Context, arn string) (group, loadBalancer map[string]string, err error) {
+	if err := b.budget.WaitN(ctx, 3); err != nil {
+		return nil, nil, err
+	}
+	attributes, err := b.client.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: &arn})
+	if err != nil {
+		return nil, nil, explain(err, "describing the attributes of "+arn, "")
+	}
+	group = map[string]string{}
+	for _, a := range attributes.Attributes {
+		group[awssdk.ToString(a.Key)] = awssdk.ToString(a.Value)
+	}
+	found, err := b.client.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
+	if err != nil {
+		return group, nil, explain(err, "describing "+arn, "")
+	}
+	if len(found.TargetGroups) == 0 || len(found.TargetGroups[0].LoadBalancerArns) == 0 {
+		return group, nil, nil
+	}
+	of := found.TargetGroups[0].LoadBalancerArns[0]
+	balancer, err := b.client.DescribeLoadBalancerAttributes(ctx, &elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: &of})
+	if err != nil {
+		return group, nil, explain(err, "describing the attributes of "+of, "")
+	}
+	loadBalancer = map[string]string{}
+	for _, a := range balancer.Attributes {
+		loadBalancer[awssdk.ToString(a.Key)] = awssdk.ToString(a.Value)
+	}
+	return group, loadBalancer, nil
+}

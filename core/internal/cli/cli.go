@@ -25,6 +25,7 @@ type Env struct {
 	Args    []string // without the program's name
 	Environ []string // NAME=value
 	Dir     string   // working folder, absolute
+	Stdin   io.Reader
 	Stdout  io.Writer
 	Stderr  io.Writer
 	Live    bool       // Stderr is a terminal that can redraw
@@ -62,12 +63,23 @@ func Main(ctx context.Context, env Env) int {
 	return code
 }
 
-// app is one call: told is set when the error has been shown already.
+// app is one call: told is set when the error has been shown already, and
+// explain when render is to say more.
 type app struct {
 	env     Env
 	secrets *secret.Set
 	told    bool
+	explain bool
 }
+
+// renderOptions are the flags of render alone, which no wrapper has.
+type renderOptions struct{ explain, krm bool }
+
+const renderHelp = `MANIFESTS is a kustomization, a YAML file, a folder of YAML files, or - for standard input (a Helm post-renderer)
+  --explain                             tell on stderr what was set and why, and how the rollout will go
+  --krm                                 be a KRM function of kustomize or kpt: a ResourceList in and out
+
+`
 
 const about = `Outlast ships a container to Kubernetes behind an AWS load balancer without losing a request:
 build -> push -> render -> apply -> gate, red until every old target has drained.`
@@ -97,6 +109,8 @@ func (a *app) command() *cobra.Command {
 		}
 		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
 	}
+	root.AddCommand(a.checkCommand())
+	root.AddCommand(a.timingsCommand())
 	root.AddCommand(a.initCommand())
 	root.AddCommand(&cobra.Command{
 		Use: "inputs", Short: "explain every flag, its variable and its key of outlast.yaml", Args: cobra.NoArgs,
@@ -132,15 +146,18 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 	cmd := &cobra.Command{Use: name, Short: short}
 	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy(name) })
 	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	var own renderOptions
 	if name == "render" {
 		cmd.ValidArgsFunction = complete.Fixed(cobra.ShellCompDirectiveDefault)
+		cmd.Flags().BoolVar(&own.explain, "explain", false, "tell on stderr what was set and why, every inequality, and how the rollout will go")
+		cmd.Flags().BoolVar(&own.krm, "krm", false, "be a KRM function: a ResourceList in and out")
 	}
 	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
-		path := ""
+		path, more := "", ""
 		if name == "render" {
-			path = " [MANIFESTS]"
+			path, more = " [MANIFESTS]", renderHelp
 		}
-		fmt.Fprintf(cmd.OutOrStdout(), "outlast %s: %s\n\nusage: outlast %s%s [flags]; flags are variables, too: see outlast inputs\n\n%s", name, short, name, path, inputs.Help(name))
+		fmt.Fprintf(cmd.OutOrStdout(), "outlast %s: %s\n\nusage: outlast %s%s [flags]; flags are variables, too: see outlast inputs\n\n%s%s", name, short, name, path, more, inputs.Help(name))
 	})
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) == 0 || name == "render" && len(args) == 1 {
@@ -156,6 +173,10 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		if from != "" {
 			given["from"], given["to"] = []string{from}, []string{to}
 		}
+		if own.krm {
+			return a.function(cmd.Context(), given)
+		}
+		a.explain = own.explain
 		return a.run(cmd.Context(), name, given)
 	}
 	return cmd

@@ -5,9 +5,11 @@ package cli
 import (
 	"context"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
@@ -67,19 +69,47 @@ func (c *call) config() (core.Config, error) {
 	if cfg.To == "build" || cfg.To == "push" {
 		return cfg, nil
 	}
-	if cfg.Render.Path, err = c.manifests(); err != nil {
-		return cfg, err
-	}
-	if cfg.Render.Root = s.Path("root", env.Dir); cfg.Render.Root == "" {
-		cfg.Render.Root = firstOf(inputs.RepositoryTop(s.Dir), s.Dir)
-		if rel, err := filepath.Rel(cfg.Render.Root, cfg.Render.Path); err != nil || strings.HasPrefix(rel, "..") {
-			cfg.Render.Root = "" // manifests elsewhere, named outright: their own checkout
-		}
-	}
-	cfg.Render.Policy = render.Policy(s.Text("drain-policy"))
-	cfg.Render.Drain, err = s.Drain(drain.Defaults())
+	images := cfg.Render.Images
+	cfg.Render, err = c.rendering()
+	cfg.Render.Images = images
 	return cfg, err
 }
+
+// maxStream is how much standard input may hold: as much as render reads of files.
+const maxStream = 50 << 20
+
+// rendering says what to render and how, without the images.
+func (c *call) rendering() (opt render.Options, err error) {
+	s, env := c.settings, c.app.env
+	if opt.Path, err = c.manifests(); err != nil {
+		return opt, err
+	}
+	if opt.Path == render.Stdin {
+		if opt.Stream, err = io.ReadAll(io.LimitReader(env.Stdin, maxStream+1)); err != nil {
+			return opt, fmt.Errorf("reading manifests from standard input: %w", err)
+		}
+		if len(opt.Stream) > maxStream {
+			return opt, fmt.Errorf("reading manifests from standard input: more than %d MB", maxStream>>20)
+		}
+	} else if opt.Root = s.Path("root", env.Dir); opt.Root == "" {
+		opt.Root = firstOf(inputs.RepositoryTop(s.Dir), s.Dir)
+		if rel, err := filepath.Rel(opt.Root, opt.Path); err != nil || strings.HasPrefix(rel, "..") {
+			opt.Root = "" // manifests elsewhere, named outright: their own checkout
+		}
+	}
+	if opt.Kubelet = s.Text("kubelet-version"); opt.Kubelet != "" && !kubeletVersion.MatchString(opt.Kubelet) {
+		return opt, fmt.Errorf("reading %s: %q is no version of Kubernetes: write it like 1.29", s.Source("kubelet-version"), opt.Kubelet)
+	}
+	opt.Shell = s.Text("shell")
+	for _, img := range s.File.Images {
+		opt.Built = append(opt.Built, img.Name)
+	}
+	opt.Policy = render.Policy(s.Text("drain-policy"))
+	opt.Drain, err = s.Drain(drain.Defaults())
+	return opt, err
+}
+
+var kubeletVersion = regexp.MustCompile(`^v?[0-9]+\.[0-9]+`)
 
 func cacheDir(getenv func(string) string) string {
 	if dir := getenv("XDG_CACHE_HOME"); dir != "" {
@@ -179,6 +209,9 @@ func (c *call) buildArgs() (map[string]string, error) {
 // manifests finds what to render.
 func (c *call) manifests() (string, error) {
 	s := c.settings
+	if s.Text("manifests") == render.Stdin {
+		return render.Stdin, nil
+	}
 	if path := s.Path("manifests", c.app.env.Dir); path != "" {
 		return path, nil
 	}
@@ -259,6 +292,10 @@ func (c *call) clients(cfg core.Config) core.Clients {
 			}
 			balancer := aws.NewBalancer(sdk)
 			return balancer, balancer.Check(ctx)
+		},
+		Attributes: func(ctx context.Context) (core.Attributes, error) {
+			sdk, err := login(ctx)
+			return aws.NewBalancer(sdk), err
 		},
 	}
 }

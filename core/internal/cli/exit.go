@@ -50,6 +50,8 @@ var stageExits = map[string]struct {
 	"render": {exitRender, "render-failed"},
 	"apply":  {exitApply, "apply-failed"},
 	"gate":   {exitGate, "gate-failed"},
+
+	"timings": {exitRender, "findings"}, // a command, no stage
 }
 
 // explain maps an error to its exit code and to OUTLAST_OUT_REASON, one word
@@ -63,6 +65,7 @@ func explain(ctx context.Context, err error) (code int, reason string) {
 		noEnv    *config.NoEnvironmentError
 		verdict  *gate.Error
 		stage    *core.StageError
+		found    *findingsError
 	)
 	switch {
 	case err == nil:
@@ -73,6 +76,8 @@ func explain(ctx context.Context, err error) (code int, reason string) {
 		return exitInterrupt, "interrupted"
 	case errors.As(err, &noEnv):
 		return exitUsage, "no-environment"
+	case errors.As(err, &found):
+		return exitRender, "findings"
 	case errors.As(err, &usage):
 		return exitUsage, "usage"
 	case errors.As(err, &awsAuth), errors.As(err, &pushAuth), errors.As(err, &kubeAuth):

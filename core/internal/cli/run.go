@@ -18,7 +18,6 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/aws"
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
-	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/internal/progress"
 )
@@ -42,13 +41,8 @@ type call struct {
 func (a *app) run(ctx context.Context, command string, flags map[string][]string) error {
 	c := &call{app: a, command: command}
 	err := c.settle(ctx, flags)
-	var none *config.NoEnvironmentError
-	if errors.As(err, &none) && c.unmatched() == "skip" {
-		fmt.Fprintf(a.env.Stderr, "outlast: skipped: %v\n", err)
-		return nil
-	}
 	if err != nil {
-		return &usageError{err}
+		return c.skipped(err)
 	}
 	cfg, err := c.config()
 	if err != nil {

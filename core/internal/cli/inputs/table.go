@@ -5,6 +5,7 @@
 package inputs
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/outlast-ci/outlast/core"
@@ -61,6 +62,8 @@ func (in Input) ReadBy(command string) bool {
 		return false
 	case in.Name == "from" || in.Name == "to":
 		return command == "deploy"
+	case command == "check": // what rendering reads, and how to reach the cluster
+		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
 	case in.Stages == "all" || command == "deploy":
 		return true
 	case command == "push": // which builds first: layouts do not travel between jobs
@@ -134,11 +137,11 @@ var Table = []Group{
 		{Name: "set", Kind: List, Stages: "render", Doc: "symbol of the drain formulas, e.g. P=30", Unset: "drain.set of outlast.yaml, then the planning values", Aliases: []string{"drain-set"}},
 		{Name: "shutdown", Key: "drain.shutdown", Kind: Duration, Stages: "render", Doc: "time to end after SIGTERM when idle, S of the formulas", Unset: "5s", Rare: true},
 		{Name: "request-timeout", Key: "drain.requestTimeout", Kind: Duration, Stages: "render", Doc: "the application's own request timeout, A of the formulas", Unset: "not known", Rare: true},
-		{Name: "timeout-order", Key: "drain.timeoutOrder", Kind: Choice, Choices: []string{"app-first", "balancer-first"}, Stages: "render", Doc: "app-first: request timeout < idle timeout < deregistration delay; balancer-first: idle timeout before request timeout", Unset: "the order is only reported", Rare: true},
-		{Name: "keep-alive", Key: "drain.keepAlive", Kind: Duration, Stages: "render", Doc: "time until the application closes an idle connection, K of the formulas", Unset: "not known", Rare: true},
-		{Name: "idle-timeout", Key: "drain.idleTimeout", Kind: Duration, Stages: "render", Doc: "idle timeout of the balancer where the manifests do not set it, I of the formulas", Unset: "60s", Rare: true},
-		{Name: "kubelet-version", Key: "drain.kubeletVersion", Kind: Text, Stages: "render", Doc: "oldest kubelet of the nodes, e.g. 1.29; before 1.30 hooks run a shell's sleep", Unset: "1.30 or newer", Rare: true},
-		{Name: "shell", Key: "drain.shell", Kind: Text, Stages: "render", Doc: "shell that all images have, for the hooks of old kubelets, e.g. /bin/sh", Unset: "none", Rare: true},
+		{Name: "timeout-order", Key: "drain.timeoutOrder", Kind: Choice, Choices: []string{"app-first", "balancer-first"}, Stages: "render", Doc: "which timeout comes first, and the deregistration delay after both", Unset: "the order is only reported", Rare: true},
+		{Name: "keep-alive", Key: "drain.keepAlive", Kind: Duration, Stages: "render", Doc: "idle time after which the application closes a connection, K", Unset: "not known", Rare: true},
+		{Name: "idle-timeout", Key: "drain.idleTimeout", Kind: Duration, Stages: "render", Doc: "idle timeout of the balancer, where manifests set none, I", Unset: "60s", Rare: true},
+		{Name: "kubelet-version", Key: "drain.kubeletVersion", Kind: Text, Stages: "render", Doc: "oldest kubelet of the nodes, e.g. 1.29", Unset: "1.30 or newer, which know a native sleep", Rare: true},
+		{Name: "shell", Key: "drain.shell", Kind: Text, Stages: "render", Doc: "shell that all images have, for hooks of kubelets before 1.30", Unset: "none", Rare: true},
 		{Name: "root", Key: "root", Kind: Text, Stages: "render", Doc: "folder that rendering may read", Unset: "the repository's top", Rare: true},
 	}},
 	{"The gate", []Input{

@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/cli/complete"
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/config"
+	"github.com/outlast-ci/outlast/core/internal/lint"
+	"github.com/outlast-ci/outlast/core/render"
+)
+
+// checkOptions are the flags of check alone.
+type checkOptions struct {
+	output, failOn string
+	fix, live      bool
+}
+
+const aboutCheck = `check judges manifests as they are written, by the rules of docs/rules, and changes nothing.
+MANIFESTS is a kustomization, a YAML file, a folder of YAML files, or - for standard input.
+It exits with 5 when it finds an error that no annotation outlast/ignore.RULE: "reason" suppresses.
+
+usage: outlast check [MANIFESTS] [flags]
+
+`
+
+func (a *app) checkCommand() *cobra.Command {
+	cmd := &cobra.Command{Use: "check [MANIFESTS]", Short: "look for what loses requests in the manifests, and change nothing"}
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("check") })
+	var opt checkOptions
+	cmd.Flags().StringVarP(&opt.output, "output", "o", "text", "format: "+strings.Join(lint.Formats(), ", "))
+	cmd.Flags().StringVar(&opt.failOn, "fail-on", string(drain.Error), "least severity that fails: error, warning, info, never")
+	cmd.Flags().BoolVar(&opt.fix, "fix", false, "write the cures: into plain YAML files, or as patches of the kustomization")
+	cmd.Flags().BoolVar(&opt.live, "live", false, "ask the cluster and the balancer, too")
+	words := cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
+	cmd.ValidArgsFunction = complete.Fixed(cobra.ShellCompDirectiveDefault)
+	_ = errors.Join( // fails only for a flag that is not there
+		cmd.RegisterFlagCompletionFunc("output", complete.Fixed(words, lint.Formats()...)),
+		cmd.RegisterFlagCompletionFunc("fail-on", complete.Fixed(words, failWords...)))
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		own := cmd.LocalNonPersistentFlags()
+		for _, in := range inputs.All() {
+			for _, name := range in.Names() {
+				if f := own.Lookup(name); f != nil {
+					f.Hidden = true
+				}
+			}
+		}
+		fmt.Fprint(cmd.OutOrStdout(), aboutCheck+own.FlagUsages()+"\n"+inputs.Help("check"))
+	})
+	cmd.Args = atMostOne("check")
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		given := values(flags)
+		if len(args) == 1 {
+			given["manifests"] = args
+		}
+		return a.check(cmd.Context(), given, opt)
+	}
+	return cmd
+}
+
+func atMostOne(command string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) <= 1 {
+			return nil
+		}
+		return &usageError{fmt.Errorf("%s takes one path, not %q; see outlast %s --help", command, args, command)}
+	}
+}
+
+// failWords are the severities, the worst first, and never.
+var failWords = []string{string(drain.Error), string(drain.Warning), string(drain.Info), "never"}
+
+// findingsError fails a check that ran.
+type findingsError struct{ count int }
+
+func (e *findingsError) Error() string {
+	if e.count == 1 {
+		return "a rule is broken"
+	}
+	return fmt.Sprintf("%d rules are broken", e.count)
+}
+
+// check settles the inputs, judges and prints.
+func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOptions) error {
+	began := time.Now()
+	if !slices.Contains(lint.Formats(), opt.output) {
+		return &usageError{fmt.Errorf("reading --output: %q is none of %s", opt.output, strings.Join(lint.Formats(), ", "))}
+	}
+	if !slices.Contains(failWords, opt.failOn) {
+		return &usageError{fmt.Errorf("reading --fail-on: %q is none of %s", opt.failOn, strings.Join(failWords, ", "))}
+	}
+	c := &call{app: a, command: "check"}
+	if err := c.settle(ctx, flags); err != nil {
+		return c.skipped(err)
+	}
+	cfg := core.CheckConfig{Live: opt.live, Observe: func(e event.Event) {
+		fmt.Fprintf(a.env.Stderr, "outlast: %s: %s\n", e.Object, a.secrets.Mask(e.Message))
+	}}
+	var err error
+	if cfg.Render, err = c.rendering(); err != nil {
+		return &usageError{err}
+	}
+	var clients core.Clients
+	if opt.live {
+		if c.trusted, err = c.authorities(); err != nil {
+			return &usageError{err}
+		}
+		if c.role, err = c.becomes(); err != nil {
+			return &usageError{err}
+		}
+		clients = c.clients(core.Config{})
+	}
+	if opt.fix {
+		if err := c.fix(ctx, cfg.Render); err != nil {
+			return err
+		}
+	}
+	report, err := core.Check(ctx, cfg, clients)
+	if err != nil {
+		return &core.StageError{Stage: "render", Preflight: true, Err: err}
+	}
+	return c.tellFindings(report, cfg.Render, opt, time.Since(began))
+}
+
+// fix writes the cures, and takes them back when they do not help.
+func (c *call) fix(ctx context.Context, opt render.Options) error {
+	cures, err := render.Cure(ctx, opt)
+	if err != nil {
+		return &core.StageError{Stage: "render", Preflight: true, Err: err}
+	}
+	w := c.app.env.Stderr
+	for i, f := range cures.Files {
+		if err := replaceFile(filepath.Join(cures.Root, filepath.FromSlash(f.Path)), f.Text); err != nil {
+			return errors.Join(fmt.Errorf("writing the cures: %w", err), restore(cures.Root, cures.Files[:i]))
+		}
+	}
+	after, err := render.Cure(ctx, opt)
+	if err == nil && len(after.Changes) > 0 {
+		err = fmt.Errorf("%s of %s would have to be set again", after.Changes[0].Field, after.Changes[0].Object)
+	}
+	if err != nil && len(cures.Files) > 0 {
+		return errors.Join(fmt.Errorf("writing the cures of %s: they do not help, so every file is as it was before: %w", opt.Path, err), restore(cures.Root, cures.Files))
+	}
+	for _, ch := range cures.Changes {
+		fmt.Fprintf(w, "outlast: %s: set %s of %s to %s\n", ch.Rule, ch.Field, ch.Object, firstOf(ch.To, "nothing"))
+	}
+	for _, f := range cures.Files {
+		fmt.Fprintf(w, "outlast: wrote %s\n", f.Path)
+	}
+	for _, left := range cures.Left {
+		fmt.Fprintf(w, "outlast: left to you: %s\n", left)
+	}
+	return nil
+}
+
+// replaceFile writes a file as a whole: who reads it sees the old or the new one.
+func replaceFile(path string, text []byte) error {
+	mode := os.FileMode(0o644)
+	if info, err := os.Stat(path); err == nil {
+		mode = info.Mode().Perm()
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".outlast-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) // gone already when all went well
+	_, err = tmp.Write(text)
+	if err = errors.Join(err, tmp.Chmod(mode), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+func restore(root string, files []render.File) (err error) {
+	for _, f := range files {
+		path := filepath.Join(root, filepath.FromSlash(f.Path))
+		if f.Old == nil {
+			err = errors.Join(err, os.Remove(path))
+			continue
+		}
+		err = errors.Join(err, replaceFile(path, f.Old))
+	}
+	return err
+}
+
+// skipped lets a branch without an environment pass, where that is asked for.
+func (c *call) skipped(err error) error {
+	var none *config.NoEnvironmentError
+	if errors.As(err, &none) && c.unmatched() == "skip" {
+		fmt.Fprintf(c.app.env.Stderr, "outlast: skipped: %v\n", err)
+		return nil
+	}
+	return &usageError{err}
+}
+
+// tellFindings prints what was found, and fails when it is bad enough.
+func (c *call) tellFindings(report render.Report, opt render.Options, flags checkOptions, took time.Duration) error {
+	out := lint.Report{Findings: report.Findings, Version: c.app.env.Version, Objects: report.Objects, Root: report.Root, Took: took}
+	for _, r := range render.Rules() {
+		out.Rules = append(out.Rules, lint.Rule{ID: r.ID, Name: r.Name, Summary: r.Summary, Severity: r.Severity, Fixable: r.Fixable})
+	}
+	for _, w := range report.Workloads {
+		if w.Behind {
+			out.Workloads++
+		}
+	}
+	// What is read is relative to the root of the manifests, what a CI shows to that of the checkout.
+	if top := inputs.RepositoryTop(c.settings.Dir); top != "" && report.Root != "" {
+		if rel, err := filepath.Rel(top, report.Root); err == nil && rel != "." && !strings.HasPrefix(rel, "..") {
+			for i := range out.Findings {
+				if f := &out.Findings[i]; f.File != "" && f.File != render.Stdin {
+					f.File = filepath.ToSlash(filepath.Join(rel, f.File))
+				}
+			}
+			out.Root = top
+		}
+	}
+	style := lint.Options{Color: c.app.env.Live && flags.output == "text", FailOn: drain.Severity(flags.failOn)}
+	if c.app.env.Width != nil && c.app.env.Live {
+		style.Width = c.app.env.Width()
+	}
+	if err := lint.Write(maskedWriter{c.app.env.Stdout, c.app.secrets.Mask}, flags.output, out, style); err != nil {
+		return err
+	}
+	if c.facts.Host == "github" && flags.output != "github" { // people see them beside the lines of a change
+		if err := lint.Write(maskedWriter{c.app.env.Stderr, c.app.secrets.Mask}, "github", out, style); err != nil {
+			return err
+		}
+	}
+	bad := 0
+	for _, f := range report.Findings {
+		if at := slices.Index(failWords, string(f.Severity)); f.Suppressed == "" && at <= slices.Index(failWords, flags.failOn) && flags.failOn != "never" {
+			bad++
+		}
+	}
+	if bad == 0 {
+		return nil
+	}
+	c.app.told = flags.output == "text"
+	return &findingsError{bad}
+}
+
+// maskedWriter hides secrets in what passes through; each Write is whole.
+type maskedWriter struct {
+	w    io.Writer
+	mask func(string) string
+}
+
+func (m maskedWriter) Write(p []byte) (int, error) {
+	if _, err := io.WriteString(m.w, m.mask(string(p))); err != nil {
+		return 0, err
+	}
+	return len(p), nil
+}

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/config"
+	"github.com/outlast-ci/outlast/core/render"
+)
+
+// function renders as a KRM function: a ResourceList comes in on standard
+// input and goes out on standard output. Its configuration stands for flags,
+// which win over it. Nothing else is written.
+func (a *app) function(ctx context.Context, flags map[string][]string) error {
+	text, err := io.ReadAll(io.LimitReader(a.env.Stdin, maxStream+1))
+	if err != nil {
+		return &usageError{fmt.Errorf("reading the ResourceList from standard input: %w", err)}
+	}
+	if len(text) > maxStream {
+		return &usageError{fmt.Errorf("reading the ResourceList from standard input: more than %d MB", maxStream>>20)}
+	}
+	fn, err := render.ReadFunction(text)
+	if err != nil {
+		return &usageError{err}
+	}
+	if err := configured(flags, fn.Settings()); err != nil {
+		return &usageError{err}
+	}
+	flags["manifests"] = []string{render.Stdin}
+	a.env.Stdin = eof{} // it has been read
+	c := &call{app: a, command: "render"}
+	if err := c.settle(ctx, flags); err != nil {
+		return c.skipped(err)
+	}
+	opt, err := c.rendering()
+	if err != nil {
+		return &usageError{err}
+	}
+	if _, opt.Images, err = c.images(""); err != nil {
+		return &usageError{err}
+	}
+	result, err := fn.Run(ctx, opt)
+	for _, ch := range result.Changes {
+		fmt.Fprintf(a.env.Stderr, "outlast: %s: set %s of %s to %s: %s\n", ch.Rule, ch.Field, ch.Object, firstOf(ch.To, "nothing"), ch.Why)
+	}
+	if _, writeErr := a.env.Stdout.Write(result.YAML); writeErr != nil {
+		return writeErr
+	}
+	if err != nil {
+		return &core.StageError{Stage: "render", Preflight: true, Err: err}
+	}
+	return nil
+}
+
+// configured takes the function's configuration below the flags: keys are
+// names of inputs that render reads.
+func configured(flags map[string][]string, settings map[string]string) error {
+	known := map[string]bool{}
+	for _, in := range inputs.All() {
+		for _, name := range in.Names() {
+			if in.ReadBy("render") {
+				known[name] = true
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		if !known[key] {
+			return fmt.Errorf("reading the function's configuration: unknown key %q%s", key, config.DidYouMean(key, slices.Sorted(maps.Keys(known))))
+		}
+		if len(flags[key]) == 0 {
+			flags[key] = []string{settings[key]}
+		}
+	}
+	return nil
+}
+
+type eof struct{}
+
+func (eof) Read([]byte) (int, error) { return 0, io.EOF }

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/live"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+	"github.com/outlast-ci/outlast/core/render/internal/rules"
+	"github.com/outlast-ci/outlast/core/render/internal/source"
+	"github.com/outlast-ci/outlast/core/render/internal/tree"
+)
+
+// Rule is one row of the table of rules: what docs/rules has a page for.
+type Rule = problem.Rule
+
+// Rules lists the rules. An id is never given to another rule.
+func Rules() []Rule { return slices.Clone(problem.Table) }
+
+// Live is what only the cluster and the balancer know.
+type Live = live.Facts
+
+// LiveGroup is one target group as it is.
+type LiveGroup = live.Group
+
+// LivePod is one running pod.
+type LivePod = live.Pod
+
+// LiveMember is an Ingress that shares its load balancer with others.
+type LiveMember = live.Member
+
+// LiveContainer is one container of a running pod.
+type LiveContainer = live.Container
+
+// Report is what Check found.
+type Report struct {
+	Findings  []drain.Finding // by file and line, then by rule
+	Workloads []Workload
+	Objects   int
+	Root      string // absolute folder that the files of Findings are relative to; empty: standard input
+}
+
+// Check judges the manifests at Options.Path as they are written, and changes
+// nothing; Options.Policy is not read. live is nil offline. Findings carry the
+// file and line of their field, or of what is nearest to it.
+func Check(ctx context.Context, opt Options, live *Live) (Report, error) {
+	read, err := load(ctx, opt)
+	if err != nil {
+		return Report{}, err
+	}
+	ruleOptions := opt.rules(true)
+	ruleOptions.Live = live
+	workloads, problems, err := rules.Analyse(graph.New(nodes(read)), ruleOptions)
+	if err != nil {
+		return Report{}, fmt.Errorf("checking %s: %w", opt.Path, err)
+	}
+	out := Report{Objects: len(read.Objects), Root: read.Root}
+	for _, w := range workloads {
+		out.Workloads = append(out.Workloads, workload(w, false))
+	}
+	places := newPlaces(read)
+	for _, p := range problems {
+		places.fill(&p)
+		out.Findings = append(out.Findings, p.Finding)
+	}
+	slices.SortStableFunc(out.Findings, func(a, b drain.Finding) int {
+		return cmp.Or(cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Field, b.Field))
+	})
+	return out, nil
+}
+
+// places finds where an object's fields are written.
+type places struct {
+	index source.Index
+	plain map[string]string // file by object, for plain YAML
+}
+
+func newPlaces(read *tree.Tree) places {
+	p := places{plain: map[string]string{}}
+	var files []source.File
+	for _, f := range read.Files {
+		files = append(files, source.File{Name: f.Path, Text: f.Text})
+	}
+	p.index = source.NewIndex(files)
+	for _, o := range read.Objects {
+		if o.File != "" {
+			p.plain[node.ID(o.RNode)] = o.File
+		}
+	}
+	return p
+}
+
+// fill adds file and line to a problem. What kustomize generated has none.
+func (p places) fill(found *problem.Problem) {
+	path, err := source.ParsePath(found.Field)
+	if err != nil {
+		path = nil
+	}
+	on := found.On
+	if place, ok := p.index.Find(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
+		found.File, found.Line = place.File, place.Line
+		return
+	}
+	found.File = p.plain[node.ID(on)]
+}

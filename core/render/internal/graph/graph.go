@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package graph tells which pods stand behind which load balancer: objects go
+// in, workloads come out, each with the Services that select its pods and the
+// target groups that these are registered in. It reads Ingress, IngressClass
+// and IngressClassParams, TargetGroupBinding of both API groups, Services of
+// type LoadBalancer, and the Gateway API with the controller's own resources.
+package graph
+
+import (
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+)
+
+// Annotations and labels of the AWS Load Balancer Controller, and our own.
+const (
+	ALBPrefix     = "alb.ingress.kubernetes.io/"
+	NLBPrefix     = "service.beta.kubernetes.io/aws-load-balancer-"
+	GateLabel     = "elbv2.k8s.aws/pod-readiness-gate-inject"
+	AutoGateLabel = "eks.amazonaws.com/pod-readiness-gate-inject" // EKS Auto Mode
+	OwnPrefix     = "outlast/"
+)
+
+// Graph is what the objects say together.
+type Graph struct {
+	Objects     []*yaml.RNode
+	Workloads   []*Workload
+	Strays      []Stray                // pods that a balancer sends to and that nothing replaces
+	Namespaces  map[string]*yaml.RNode // by name
+	Autoscalers map[string]*yaml.RNode // by Kind/namespace/name of what they scale
+	Budgets     []*yaml.RNode
+	Ingresses   []*Ingress
+	Unknown     []Unknown // balancers that are not the controller's, or may not be
+
+	services []*yaml.RNode
+	byKind   map[string][]*yaml.RNode
+}
+
+// Workload is an object that runs pods, with what stands in front of them.
+type Workload struct {
+	*yaml.RNode
+	Pods     *yaml.RNode // object that holds the pod template: itself, or what workloadRef names
+	Spec     *yaml.RNode // the pod's spec; nil: there is none
+	Services []*yaml.RNode
+	Groups   []*TargetGroup // empty: not behind a balancer, as far as the objects tell
+	Stated   drain.Balancer // what the author says stands in front, by annotation
+}
+
+// ID is how messages name the workload.
+func (w *Workload) ID() string { return node.ID(w.RNode) }
+
+// Behind tells whether a balancer sends requests to the pods.
+func (w *Workload) Behind() bool { return len(w.Groups) > 0 || w.Stated != "" }
+
+// Autoscaler gives what scales the workload, or nil.
+func (g *Graph) Autoscaler(w *Workload) *yaml.RNode { return g.Autoscalers[scaleKey(w.RNode)] }
+
+func scaleKey(n *yaml.RNode) string { return n.GetKind() + "/" + n.GetNamespace() + "/" + n.GetName() }
+
+// Stray is an object whose pods a balancer sends to, and that cannot replace
+// them one by one: a bare Pod, a Job, a CronJob, a ReplicaSet.
+type Stray struct {
+	Object  *yaml.RNode
+	Service *yaml.RNode
+}
+
+// Unknown is a route whose controller is not, or may not be, the AWS Load
+// Balancer Controller.
+type Unknown struct {
+	Object *yaml.RNode
+	Field  string
+	Why    string
+}
+
+// workloadKinds run pods for long and replace them by a rollout.
+var workloadKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "Rollout"}
+
+// strayKinds run pods, too, but nothing replaces these in an orderly way.
+var strayKinds = []string{"Pod", "Job", "CronJob", "ReplicaSet", "ReplicationController"}
+
+// New reads the objects.
+func New(objects []*yaml.RNode) *Graph {
+	g := &Graph{Objects: objects, Namespaces: map[string]*yaml.RNode{}, Autoscalers: map[string]*yaml.RNode{}, byKind: map[string][]*yaml.RNode{}}
+	for _, n := range objects {
+		kind := n.GetKind()
+		g.byKind[kind] = append(g.byKind[kind], n)
+		switch kind {
+		case "Namespace":
+			g.Namespaces[n.GetName()] = n
+		case "HorizontalPodAutoscaler", "ScaledObject": // KEDA makes an autoscaler of it
+			target := node.At(n, "spec", "scaleTargetRef")
+			kind := node.Str(target, "kind")
+			if kind == "" {
+				kind = "Deployment"
+			}
+			g.Autoscalers[kind+"/"+n.GetNamespace()+"/"+node.Str(target, "name")] = n
+		case "PodDisruptionBudget":
+			g.Budgets = append(g.Budgets, n)
+		case "Service":
+			g.services = append(g.services, n)
+		}
+	}
+	routes := g.routes()
+	for _, n := range objects {
+		switch {
+		case slices.Contains(workloadKinds, n.GetKind()) && isWorkload(n):
+			g.Workloads = append(g.Workloads, g.workload(n, routes))
+		case slices.Contains(strayKinds, n.GetKind()):
+			g.stray(n, routes)
+		}
+	}
+	return g
+}
+
+// isWorkload tells Argo's Rollout from other people's kinds of that name.
+func isWorkload(n *yaml.RNode) bool {
+	return n.GetKind() != "Rollout" || node.Group(n) == "argoproj.io"
+}
+
+func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workload {
+	w := &Workload{RNode: n, Pods: n}
+	if ref := node.At(n, "spec", "workloadRef"); ref != nil {
+		for _, other := range g.byKind[node.Str(ref, "kind")] {
+			if other.GetName() == node.Str(ref, "name") && other.GetNamespace() == n.GetNamespace() {
+				w.Pods = other
+			}
+		}
+	}
+	w.Spec = node.At(w.Pods, node.TemplatePath(w.Pods.GetKind())...)
+	labels := node.Strings(node.Template(w.Pods), "metadata", "labels")
+	for _, svc := range g.services {
+		if svc.GetNamespace() != n.GetNamespace() || !selects(svc, labels) {
+			continue
+		}
+		w.Services = append(w.Services, svc)
+		w.Groups = append(w.Groups, routes[serviceKey(svc)]...)
+	}
+	switch stated, _ := node.Annotation(n, OwnPrefix+"balancer"); drain.Balancer(stated) {
+	case drain.ALB, drain.NLB, drain.Instance:
+		w.Stated = drain.Balancer(stated)
+	case "none":
+		w.Groups = nil
+	}
+	return w
+}
+
+func (g *Graph) stray(n *yaml.RNode, routes map[string][]*TargetGroup) {
+	labels := node.Strings(node.Template(n), "metadata", "labels")
+	for _, svc := range g.services {
+		if svc.GetNamespace() == n.GetNamespace() && selects(svc, labels) && len(routes[serviceKey(svc)]) > 0 {
+			g.Strays = append(g.Strays, Stray{n, svc})
+		}
+	}
+}
+
+func serviceKey(svc *yaml.RNode) string { return svc.GetNamespace() + "/" + svc.GetName() }
+
+// selects tells whether a Service's selector matches pods with these labels.
+func selects(svc *yaml.RNode, labels map[string]string) bool {
+	selector := node.Strings(svc, "spec", "selector")
+	for k, v := range selector {
+		if labels[k] != v {
+			return false
+		}
+	}
+	return len(selector) > 0 && node.Str(svc, "spec", "type") != "ExternalName"
+}
+
+// service finds a Service among the objects.
+func (g *Graph) service(namespace, name string) *yaml.RNode {
+	for _, svc := range g.services {
+		if svc.GetNamespace() == namespace && svc.GetName() == name {
+			return svc
+		}
+	}
+	return nil
+}
+
+// named finds an object of a kind. An empty namespace is a cluster-wide one.
+func (g *Graph) named(kind, namespace, name string) *yaml.RNode {
+	for _, n := range g.byKind[kind] {
+		if n.GetName() == name && (namespace == "" || n.GetNamespace() == namespace) {
+			return n
+		}
+	}
+	return nil
+}
+
+// Matches tells whether a label selector (matchLabels only) matches labels.
+func Matches(selector *yaml.RNode, labels map[string]string) bool {
+	want := node.Strings(selector, "matchLabels")
+	for k, v := range want {
+		if labels[k] != v {
+			return false
+		}
+	}
+	return len(want) > 0 && node.At(selector, "matchExpressions") == nil
+}
+
+// Labels of the workload's pods.
+func (w *Workload) Labels() map[string]string {
+	return node.Strings(node.Template(w.Pods), "metadata", "labels")
+}
+
+func isAWS(controller string) bool {
+	return strings.HasSuffix(controller, "/alb") || strings.HasSuffix(controller, "/nlb")
+}

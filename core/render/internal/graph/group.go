@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package graph
+
+import (
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+)
+
+// Maker is what makes a target group, and so where its attributes are written
+// and which defaults it has.
+type Maker string
+
+const (
+	ByIngress Maker = "Ingress" // the controller, from an Ingress
+	ByService Maker = "Service" // the controller, from a Service of type LoadBalancer
+	ByGateway Maker = "Gateway" // the controller, from a route of the Gateway API
+	ByHand    Maker = "hand"    // somebody else; a TargetGroupBinding names it
+)
+
+// TargetGroup is one target group that pods are registered in.
+type TargetGroup struct {
+	Maker    Maker
+	Balancer drain.Balancer
+	Route    *yaml.RNode // Ingress, Service, route or TargetGroupBinding
+	Service  *yaml.RNode
+	Ingress  *Ingress // of Maker Ingress
+	Type     TargetType
+
+	Attributes Attributes
+	Health     Health
+	idle       string // the balancer's idle timeout as it is written, or ""
+}
+
+// Name is how messages name the target group: what routes, and to where.
+func (t *TargetGroup) Name() string {
+	if t.Route == t.Service {
+		return node.ID(t.Route)
+	}
+	return node.ID(t.Route) + " -> " + node.ID(t.Service)
+}
+
+// TargetType is what a target is, and where that was written.
+type TargetType struct {
+	Value  string // ip, instance, or "" when nothing is written
+	Object *yaml.RNode
+	Field  string
+}
+
+// Health is the health check as written; zero: the defaults of the Maker.
+type Health struct {
+	Interval, Timeout, Healthy, Unhealthy int
+	Path                                  string
+}
+
+// Drain gives the group as the arithmetic takes it. Errors are malformed
+// values, on the object and field that hold them.
+func (t *TargetGroup) Drain() (drain.Group, error) {
+	g := drain.Group{Name: t.Name(), Balancer: t.Balancer}
+	h := t.Health.orDefaults(t.Maker, t.Balancer)
+	g.HealthInterval, g.HealthTimeout, g.HealthyCount, g.UnhealthyCount = seconds(h.Interval), seconds(h.Timeout), h.Healthy, h.Unhealthy
+	delay, ok, err := t.Attributes.Number(DelayAttribute)
+	if err != nil {
+		return g, err
+	}
+	if ok {
+		d := drain.Seconds(delay)
+		g.Delay = &d
+	}
+	slow, _, err := t.Attributes.Number("slow_start.duration_seconds")
+	if err != nil {
+		return g, err
+	}
+	g.SlowStart = seconds(slow)
+	idle, err := t.idleTimeout()
+	g.IdleTimeout = seconds(idle)
+	return g, err
+}
+
+// orDefaults: what the controller, or AWS for a group made by hand, takes when
+// nothing is written.
+func (h Health) orDefaults(m Maker, b drain.Balancer) Health {
+	def := Health{Interval: 15, Timeout: 5, Healthy: 2, Unhealthy: 2}
+	switch {
+	case m == ByHand:
+		def = Health{Interval: 30, Timeout: 5, Healthy: 5, Unhealthy: 2}
+	case m == ByService || b == drain.NLB:
+		def = Health{Interval: 10, Timeout: 10, Healthy: 3, Unhealthy: 3}
+	case m == ByGateway:
+		def = Health{Interval: 15, Timeout: 5, Healthy: 3, Unhealthy: 3}
+	}
+	for _, f := range []struct{ have, def *int }{{&h.Interval, &def.Interval}, {&h.Timeout, &def.Timeout}, {&h.Healthy, &def.Healthy}, {&h.Unhealthy, &def.Unhealthy}} {
+		if *f.have == 0 {
+			*f.have = *f.def
+		}
+	}
+	return h
+}
+
+// balancerOf combines the load balancer's kind with what its targets are.
+func balancerOf(kind drain.Balancer, target string) drain.Balancer {
+	if target == "instance" {
+		return drain.Instance
+	}
+	return kind
+}

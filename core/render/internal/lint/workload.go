@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package lint looks for what no timing cures, or what has nothing to do with
+// one: probes, images, budgets, classes, annotations that conflict.
+package lint
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/hook"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+)
+
+// Checker adds to a list of problems.
+type Checker struct {
+	*problem.List
+	Graph  *graph.Graph
+	Pinned []string // names of images that are pinned by digest later
+}
+
+// Workload judges one behind a balancer, of which at least so many pods may run.
+func (a *Checker) Workload(w *graph.Workload, least int) {
+	a.scale(w, least)
+	a.probes(w)
+	a.images(w)
+	a.budget(w, least)
+	if field, blocked := node.BlockedPorts(w.Spec); blocked {
+		a.Find("OL033", w.Pods, node.Path(node.TemplatePath(w.Pods.GetKind()))+"."+field, "pods that take ports of their node: a new one cannot start beside the old one there", "leave out "+field+"; targets of type ip need no ports of the node")
+	}
+	for _, c := range node.Containers(w.Spec) {
+		a.process1(w, c)
+	}
+	for _, t := range w.Groups {
+		a.targetType(t)
+		a.attributes(t)
+	}
+	if len(w.Groups) > 1 {
+		var names []string
+		for _, t := range w.Groups {
+			names = append(names, t.Name())
+		}
+		a.Find("OL050", w.RNode, "metadata.name", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", len(names), strings.Join(names, ", ")), "nothing, if that is wanted")
+	}
+	for _, t := range w.Groups {
+		if node.Str(t.Service, "spec", "publishNotReadyAddresses") == "true" {
+			a.Find("OL021", t.Service, "spec.publishNotReadyAddresses", "a terminating pod stays registered until it is gone, so requests are lost whatever the timings", "leave the field out; where pods have to find one another before they are ready, give that a headless Service of its own")
+		}
+	}
+}
+
+func (a *Checker) scale(w *graph.Workload, least int) {
+	if scaler := a.Graph.Autoscaler(w); scaler != nil && node.Str(w.RNode, "spec", "replicas") != "" {
+		a.Edit("OL032", w.RNode, node.ID(scaler)+" owns the replicas: writing them, too, resets with each deploy what it decided",
+			problem.Edit{Path: []string{"spec", "replicas"}, From: node.Str(w.RNode, "spec", "replicas"), To: "", Why: "the autoscaler owns the field"})
+	}
+	if least < 2 && w.GetKind() != "DaemonSet" {
+		seen := "one replica"
+		if least == 0 {
+			seen = "no replica"
+		}
+		if a.Graph.Autoscaler(w) != nil {
+			seen = "the autoscaler may leave " + seen
+		}
+		a.Find("OL031", w.RNode, "spec.replicas", seen+": rollouts are fine, but an eviction or a lost node leaves nobody to answer (503)", "run at least 2")
+	}
+}
+
+func (a *Checker) probes(w *graph.Workload) {
+	prefix := node.Path(node.TemplatePath(w.Pods.GetKind())) + ".containers"
+	var ready []*yaml.RNode
+	for _, c := range node.Containers(w.Spec) {
+		probe, live := node.At(c, "readinessProbe"), node.At(c, "livenessProbe")
+		if probe == nil {
+			continue
+		}
+		ready = append(ready, probe)
+		if live != nil && sameProbe(probe, live) {
+			a.Find("OL029", w.Pods, prefix+"["+node.Str(c, "name")+"].livenessProbe", "readiness and liveness ask the same: a pod that is busy for a while is restarted, and its requests are cut, instead of being left alone until it has caught up",
+				"let liveness ask something that only fails when a restart helps, or make it wait longer")
+		}
+	}
+	if len(ready) == 0 {
+		a.Find("OL028", w.Pods, prefix, "no container has a readinessProbe: a pod counts as ready before it can answer", "add a readinessProbe with the path of the balancer's health check")
+		return
+	}
+	for _, t := range w.Groups {
+		path := t.Health.Path
+		if path == "" || t.Balancer == drain.Instance && t.Maker == graph.ByHand {
+			continue
+		}
+		path, _, _ = strings.Cut(path, "?")
+		if !slices.ContainsFunc(ready, func(p *yaml.RNode) bool {
+			got, _, _ := strings.Cut(node.Str(p, "httpGet", "path"), "?")
+			return node.At(p, "httpGet") == nil || node.FirstOf(got, "/") == path
+		}) {
+			a.Find("OL030", t.Route, "healthcheck-path", fmt.Sprintf("the balancer asks %s, the readinessProbe of %s does not: the two may disagree about a pod", path, w.ID()), "let both ask one path, which stays 200 until SIGTERM")
+		}
+	}
+}
+
+// sameProbe compares what is asked and how patiently.
+func sameProbe(a, b *yaml.RNode) bool {
+	for _, handler := range []string{"httpGet", "tcpSocket", "exec", "grpc"} {
+		x, y := text(node.At(a, handler)), text(node.At(b, handler))
+		if x != y {
+			return false
+		}
+	}
+	wait := func(p *yaml.RNode) int {
+		period, ok1 := node.Int(p, "periodSeconds")
+		times, ok2 := node.Int(p, "failureThreshold")
+		if !ok1 {
+			period = 10
+		}
+		if !ok2 {
+			times = 3
+		}
+		return period * times
+	}
+	return wait(b) <= wait(a)
+}
+
+func text(n *yaml.RNode) string {
+	if n == nil {
+		return ""
+	}
+	json, err := n.MarshalJSON()
+	if err != nil {
+		return ""
+	}
+	return string(json)
+}
+
+func (a *Checker) images(w *graph.Workload) {
+	for _, c := range node.AllContainers(w.Spec) {
+		image := node.Str(c, "image")
+		if image == "" || strings.Contains(image, "@sha256:") || slices.Contains(a.Pinned, node.ImageName(image)) {
+			continue
+		}
+		tag := strings.TrimPrefix(strings.TrimPrefix(image, node.ImageName(image)), ":")
+		field := node.Path(node.TemplatePath(w.Pods.GetKind())) + ".containers[" + node.Str(c, "name") + "].image"
+		if tag == "" || tag == "latest" {
+			a.Find("OL034", w.Pods, field, fmt.Sprintf("image %s may be another one tomorrow: pods of one rollout, and of a rollback, may differ", image), "pin it by digest: list it under images in outlast.yaml, or write name@sha256:...").Severity = drain.Warning
+			continue
+		}
+		a.Find("OL034", w.Pods, field, fmt.Sprintf("image %s is named by a tag, which can be moved", image), "pin it by digest")
+	}
+}
+
+// budget: node drains obey disruption budgets; rollouts do not.
+func (a *Checker) budget(w *graph.Workload, least int) {
+	labels := w.Labels()
+	var found *yaml.RNode
+	for _, b := range a.Graph.Budgets {
+		if b.GetNamespace() == w.GetNamespace() && graph.Matches(node.At(b, "spec", "selector"), labels) {
+			found = b
+		}
+	}
+	switch {
+	case found == nil && least >= 2 && w.GetKind() != "DaemonSet":
+		a.Find("OL035", w.RNode, "metadata.name", "no PodDisruptionBudget matches these pods: draining nodes may take all of them at once (503); rollouts do not need one", "add one with maxUnavailable: 1")
+	case found != nil:
+		a.budgetBlocks(found, least)
+	}
+}
+
+func (a *Checker) budgetBlocks(b *yaml.RNode, least int) {
+	if n := node.Str(b, "spec", "maxUnavailable"); n == "0" || n == "0%" {
+		a.Find("OL036", b, "spec.maxUnavailable", "maxUnavailable is 0: no pod may ever be evicted, so nodes cannot be drained, and somebody will force it", "write maxUnavailable: 1")
+		return
+	}
+	min := node.Str(b, "spec", "minAvailable")
+	if min == "" {
+		return
+	}
+	if n, err := node.Resolve(min, least, true); err == nil && n >= least && n > 0 {
+		a.Find("OL036", b, "spec.minAvailable", fmt.Sprintf("minAvailable is %s of at least %s: no pod may be evicted, so nodes cannot be drained", min, strconv.Itoa(least)), "write maxUnavailable: 1 instead, which grows with the replicas")
+	}
+}
+
+// process1: a shell that starts the application as its child gets SIGTERM and
+// does not pass it on.
+func (a *Checker) process1(w *graph.Workload, c *yaml.RNode) {
+	for _, field := range []string{"command", "args"} {
+		var words []string
+		for _, e := range node.Elements(c, field) {
+			words = append(words, e.YNode().Value)
+		}
+		if len(words) != 3 || !hook.Shell.MatchString(words[0]) || !strings.HasPrefix(words[1], "-") || !strings.HasSuffix(words[1], "c") {
+			continue
+		}
+		script := strings.TrimSpace(words[2])
+		if strings.Contains(script, "exec ") || strings.Contains(script, "trap ") || !strings.ContainsAny(script, ";&|\n") {
+			continue // a shell replaces itself by a lone command
+		}
+		a.Find("OL041", w.Pods, node.Path(node.TemplatePath(w.Pods.GetKind()))+".containers["+node.Str(c, "name")+"]."+field, "a shell is process 1 and does not pass SIGTERM on: the application never hears of the shutdown and is killed when the grace is over",
+			"start the application with exec, or as the container's command")
+	}
+}

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package live compares manifests with what only the cluster and the balancer
+// know. It asks nobody: the facts come in.
+package live
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+)
+
+// Facts are what only the cluster and the balancer know. What could not be read
+// is absent, and judged by nobody.
+type Facts struct {
+	Kubelets   map[string]string            `json:"kubelets,omitempty"`   // version by node
+	Namespaces map[string]map[string]string `json:"namespaces,omitempty"` // labels by name
+	Members    []Member                     `json:"members,omitempty"`    // Ingresses of the cluster that are in an IngressGroup
+	Groups     []Group                      `json:"groups,omitempty"`
+	Pods       []Pod                        `json:"pods,omitempty"`
+}
+
+// Member is an Ingress that shares its load balancer with others.
+type Member struct {
+	Namespace string `json:"namespace"`
+	Name      string `json:"name"`
+	Group     string `json:"group"`
+	// LoadBalancerAttributes as its annotation has them.
+	Attributes string `json:"attributes,omitempty"`
+}
+
+// Group is one target group as ELBv2 and its TargetGroupBinding tell it.
+type Group struct {
+	ARN          string            `json:"arn"`
+	Namespace    string            `json:"namespace"` // of the binding and the Service
+	Binding      string            `json:"binding"`
+	Service      string            `json:"service"`
+	TargetType   string            `json:"targetType"`
+	Attributes   map[string]string `json:"attributes,omitempty"`
+	LoadBalancer map[string]string `json:"loadBalancer,omitempty"` // attributes of the load balancer
+}
+
+// Pod is one running pod of a workload of the manifests.
+type Pod struct {
+	Namespace  string            `json:"namespace"`
+	Name       string            `json:"name"`
+	Labels     map[string]string `json:"labels"`
+	Gates      []string          `json:"gates"` // condition types of its readiness gates
+	Containers []Container       `json:"containers"`
+}
+
+// Container is one container of a running pod, not a native sidecar.
+type Container struct {
+	Name    string `json:"name"`
+	PreStop bool   `json:"preStop"` // it has one
+}
+
+// gatePrefix of the condition type of a readiness gate, before the binding's name.
+const gatePrefix = "target-health.elbv2.k8s.aws/"
+
+// Oldest is the lowest version of the kubelets, "" when none was read.
+func (f *Facts) Oldest() (version string) {
+	for _, n := range slices.Sorted(maps.Keys(f.Kubelets)) {
+		if version == "" || node.Older(f.Kubelets[n], version) {
+			version = f.Kubelets[n]
+		}
+	}
+	return version
+}
+
+// Gated tells of each Namespace whether it carries the label for readiness gates.
+func (f *Facts) Gated() map[string]bool {
+	out := map[string]bool{}
+	for name, labels := range f.Namespaces {
+		out[name] = labels[graph.GateLabel] == "enabled" || labels[graph.AutoGateLabel] == "enabled"
+	}
+	return out
+}
+
+// IdleTimeout is the longest of the load balancers in front of a workload; 0:
+// none was read.
+func (f *Facts) IdleTimeout(w *graph.Workload) (idle time.Duration) {
+	for _, g := range f.groups(w) {
+		if n, err := strconv.Atoi(g.LoadBalancer["idle_timeout.timeout_seconds"]); err == nil && n > 0 && n <= 4000 {
+			idle = max(idle, time.Duration(n)*time.Second)
+		}
+	}
+	return idle
+}
+
+// groups are the target groups in front of a workload's Services.
+func (f *Facts) groups(w *graph.Workload) (groups []Group) {
+	for _, svc := range w.Services {
+		for _, g := range f.Groups {
+			if g.Namespace == namespace(svc) && g.Service == svc.GetName() {
+				groups = append(groups, g)
+			}
+		}
+	}
+	return groups
+}
+
+func namespace(n *yaml.RNode) string { return node.FirstOf(n.GetNamespace(), "default") }
+
+// Checker adds to a list of problems.
+type Checker struct {
+	*problem.List
+	Facts *Facts
+	Graph *graph.Graph
+}
+
+// Workload compares one, behind a balancer or not, with what runs. need is the
+// deregistration delay that its target groups have to have.
+func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
+	groups := a.Facts.groups(w)
+	for _, t := range w.Groups {
+		for _, g := range groups {
+			if g.Service == t.Service.GetName() && (t.Maker != graph.ByHand || t.Route.GetName() == g.Binding) {
+				a.group(t, g, need)
+			}
+		}
+	}
+	if !w.Behind() && len(groups) > 0 {
+		a.Find("OL040", w.RNode, "metadata.name", fmt.Sprintf("the cluster has TargetGroupBinding/%s/%s for Service %s, which selects these pods: they are behind a balancer, and no timings are set", groups[0].Namespace, groups[0].Binding, groups[0].Service),
+			"put its Ingress among the manifests, or say so with the annotation outlast/balancer: alb (or nlb, instance)").Severity = drain.Error
+	}
+	written := map[string]bool{}
+	for _, c := range node.AllContainers(w.Spec) {
+		written[node.Str(c, "name")] = true
+	}
+	told := map[string]bool{}
+	for _, p := range a.Facts.Pods {
+		if p.Namespace == namespace(w.RNode) && graph.Matches(node.At(w.RNode, "spec", "selector"), p.Labels) {
+			a.pod(w, p, groups, written, told)
+		}
+	}
+}
+
+func (a *Checker) group(t *graph.TargetGroup, g Group, need time.Duration) {
+	delay, ok := g.Attributes[graph.DelayAttribute]
+	if !ok {
+		return
+	}
+	want, written, err := t.Attributes.Number(graph.DelayAttribute)
+	switch n, wrong := strconv.Atoi(delay); {
+	case err != nil || wrong != nil:
+	case written && want != n:
+		a.Find("OL048", t.Attributes.Places[0].Object, node.Path(t.Attributes.Places[0].Path),
+			fmt.Sprintf("the deregistration delay of target group %s is %ds, the manifests say %ds: they were not applied, or somebody else's value wins", g.ARN, n, want), "apply the manifests, and look for a Service or a class that says otherwise")
+	case !written && time.Duration(n)*time.Second < need:
+		a.Find("OL002", t.Route, "spec", fmt.Sprintf("the deregistration delay of target group %s is %ds, and nothing here sets it: the balancer aborts requests in flight when it ends (502); it needs %s", g.ARN, n, need), "set it where the target group is made")
+	}
+}
+
+// pod looks for readiness gates that are missing, and for containers that a
+// webhook put in, which no manifest gives a hook.
+func (a *Checker) pod(w *graph.Workload, p Pod, groups []Group, written, told map[string]bool) {
+	for _, g := range groups {
+		if g.TargetType == "ip" && !slices.Contains(p.Gates, gatePrefix+g.Binding) {
+			a.Find("OL049", w.RNode, "spec.template", fmt.Sprintf("pod %s has no readiness gate of target group %s: it was made before the binding or the Namespace's label, or the controller's webhook was not asked", p.Name, g.Binding),
+				"label the Namespace, and replace the pod: kubectl rollout restart")
+		}
+	}
+	for _, c := range p.Containers {
+		if w.Behind() && !written[c.Name] && !c.PreStop && !told[c.Name] {
+			told[c.Name] = true
+			a.Find("OL051", w.RNode, "spec.template.spec.containers", fmt.Sprintf("container %s of pod %s is not in the manifests and has no preStop: when requests pass through it, they are cut as soon as the pod is deleted", c.Name, p.Name),
+				"have its injector make it a native sidecar, or give it a preStop")
+		}
+	}
+}
+
+// Members compares the Ingresses of the manifests with those of the cluster that
+// share their load balancer.
+func (a *Checker) Members() {
+	for _, ing := range a.Graph.Ingresses {
+		mine, err := ing.LoadBalancerAttributes()
+		if err != nil || ing.Group == "" {
+			continue
+		}
+		for _, m := range a.Facts.Members {
+			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == namespace(ing.RNode) {
+				continue
+			}
+			theirs, err := graph.StringMap(m.Attributes)
+			if err != nil {
+				continue
+			}
+			for _, key := range slices.Sorted(maps.Keys(mine)) {
+				if other, ok := theirs[key]; ok && other != mine[key] {
+					a.Find("OL020", ing.RNode, node.Path([]string{"metadata", "annotations", graph.ALBPrefix + "load-balancer-attributes"}),
+						fmt.Sprintf("%s=%s, but Ingress/%s/%s of the same group %q, in the cluster, wants %s: the controller would update no member of the group until they agree, targets and rules included", key, mine[key], m.Namespace, m.Name, ing.Group, other),
+						"write the attribute in one member only, or the same value in all")
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package node
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+)
+
+// Resolve reads a number or a percentage of the replicas.
+func Resolve(text string, replicas int, up bool) (int, error) {
+	percent, ok := strings.CutSuffix(text, "%")
+	n, err := strconv.Atoi(percent)
+	if err != nil || !ok {
+		return n, err
+	}
+	if n < 0 || n > 1_000_000 {
+		return 0, fmt.Errorf("%s is no share", text)
+	}
+	if up {
+		return (n*replicas + 99) / 100, nil
+	}
+	return n * replicas / 100, nil
+}
+
+// BlockedPorts tells what ties a pod to its node's ports.
+func BlockedPorts(spec *yaml.RNode) (field string, blocked bool) {
+	if Str(spec, "hostNetwork") == "true" {
+		return "hostNetwork", true
+	}
+	for _, c := range Containers(spec) {
+		for _, p := range Elements(c, "ports") {
+			if n, ok := Int(p, "hostPort"); ok && n > 0 {
+				return "containers[" + Str(c, "name") + "].ports", true
+			}
+		}
+	}
+	return "", false
+}
+
+// ImageName cuts tag and digest off an image.
+func ImageName(image string) string {
+	name, _, _ := strings.Cut(image, "@")
+	if slash, colon := strings.LastIndex(name, "/"), strings.LastIndex(name, ":"); colon > slash {
+		name = name[:colon]
+	}
+	return name
+}
+
+// FirstOf gives the first that is not empty.
+func FirstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// Older compares versions such as 1.29, v1.29.3 or v1.30.4-eks-1 by their first
+// two numbers. What is no version is not older.
+func Older(a, b string) bool {
+	x, ok1 := version(a)
+	y, ok2 := version(b)
+	return ok1 && ok2 && (x[0] < y[0] || x[0] == y[0] && x[1] < y[1])
+}
+
+func version(text string) (v [2]int, ok bool) {
+	parts := strings.Split(strings.TrimPrefix(text, "v"), ".")
+	if len(parts) < 2 {
+		return v, false
+	}
+	for i := range v {
+		n, err := strconv.Atoi(parts[i])
+		if err != nil {
+			return v, false
+		}
+		v[i] = n
+	}
+	return v, true
+}

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timing
+
+import (
+	"fmt"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+)
+
+// awsDelay is the deregistration delay of a target group that says nothing.
+const awsDelay drain.Seconds = 300
+
+// balancers judges what stands in front of a workload.
+func (a *Analysis) balancers(s *Subject) {
+	pods := false
+	for i, t := range s.Groups {
+		if s.groups[i].Balancer == drain.Instance {
+			continue
+		}
+		pods = true
+		a.delay(s, t, s.groups[i], s.Plan.Groups[i].DeregistrationDelay)
+	}
+	if pods || s.Stated == drain.ALB || s.Stated == drain.NLB {
+		a.gate(s)
+	}
+	if len(s.Groups) == 0 {
+		a.Find("OL037", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "balancer"}), "the balancer in front of these pods is not among the manifests, so nothing here sets its deregistration delay",
+			"set "+graph.DelayAttribute+"="+num(s.Plan.Groups[0].DeregistrationDelay)+" where it is made")
+	}
+}
+
+// delay asks for the deregistration delay where it takes effect. A longer one
+// of the author's stays.
+func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, need drain.Seconds) {
+	if t.Maker == graph.ByHand {
+		a.Find("OL037", t.Route, "spec", "this target group is not made by the controller, so nothing here sets its deregistration delay", "set "+graph.DelayAttribute+"="+num(need)+" where it is made")
+		return
+	}
+	if have.Delay != nil && *have.Delay >= need {
+		return
+	}
+	place := t.Attributes.Places[0]
+	setting := place.With(graph.DelayAttribute, num(need))
+	seen := "is not written, and AWS takes 300s"
+	rule := "OL000" // strict's preStop is reckoned from the delay: it has to be known and short
+	if have.Delay != nil {
+		seen = "is " + have.Delay.String()
+	}
+	if have.Delay != nil || need > awsDelay {
+		rule = "OL002"
+	}
+	message := fmt.Sprintf("the deregistration delay of %s %s: ", t.Name(), seen)
+	if rule == "OL002" {
+		message += "the balancer aborts requests in flight when it ends (502); it needs " + need.String()
+	} else {
+		message += "safe, but a target is shown as draining for all of it, which no pod outlasts; " + need.String() + " is enough"
+	}
+	if t.Attributes.Hidden != nil {
+		message += "; the Ingress's annotation is hidden by the Service's, so it is written there"
+	}
+	a.Edit(rule, place.Object, message, problem.Edit{Add: place.Make, Path: setting.Path, Value: setting.Value, From: setting.From, To: setting.To, Weight: int64(need),
+		Why: "requests in flight have to end before the balancer gives the target up"})
+}
+
+// gate asks for the label that makes the controller put readiness gates on new pods.
+func (a *Analysis) gate(s *Subject) {
+	name := node.FirstOf(s.GetNamespace(), "default")
+	ns, ok := a.Graph.Namespaces[name]
+	if gated, known := a.Gated[name]; !ok && known {
+		if !gated {
+			a.Find("OL011", s.RNode, "metadata.namespace", "the Namespace "+name+" of the cluster lacks the label "+graph.GateLabel+"=enabled: new pods get no readiness gate, and old ones may go before they are healthy at the balancer", "label the Namespace")
+		}
+		return
+	}
+	if !ok {
+		a.Find("OL011", s.RNode, "metadata.namespace", "the Namespace is not among the manifests, so nobody can tell whether new pods get readiness gates", "make sure that it carries the label "+graph.GateLabel+"=enabled").Severity = drain.Warning
+		return
+	}
+	labels := node.Strings(ns, "metadata", "labels")
+	if labels[graph.GateLabel] == "enabled" || labels[graph.AutoGateLabel] == "enabled" {
+		return
+	}
+	a.Edit("OL011", ns, "without the label "+graph.GateLabel+"=enabled new pods get no readiness gate: old pods may go before new ones are healthy at the balancer",
+		problem.Edit{Path: []string{"metadata", "labels", graph.GateLabel}, Value: node.Text("enabled"), From: labels[graph.GateLabel], To: "enabled",
+			Why: "new pods need a readiness gate, so that a rollout waits for the balancer"})
+}

@@ -1,0 +1,353 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timing
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/hook"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+)
+
+// What Kubernetes does when nothing is written.
+const (
+	defaultGrace            = 30
+	defaultProgressDeadline = 600
+)
+
+// Subject is one workload under judgement: what its author wrote, and the
+// timings that come of it.
+type Subject struct {
+	*graph.Workload
+	inputs   drain.Inputs // without what the author wrote
+	groups   []drain.Group
+	Replicas int // to plan for; under an autoscaler its most
+	Least    int // fewest that may run
+	hooks    []hook.Hook
+	grace    *drain.Seconds // nil: not written, like the next two
+	minReady *drain.Seconds
+	deadline *drain.Seconds
+
+	Plan drain.Plan // of what the edits make of it
+	AsIs drain.Plan // of what is written
+}
+
+// Subject reads one workload. What its author got wrong is a problem, no error.
+func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
+	s := &Subject{Workload: w, inputs: a.Drain}
+	s.grace = secondsAt(w.Spec, "terminationGracePeriodSeconds")
+	s.minReady = secondsAt(w.RNode, "spec", "minReadySeconds")
+	s.deadline = secondsAt(w.RNode, "spec", "progressDeadlineSeconds")
+	a.replicas(s)
+	a.stated(s)
+	if !w.Behind() {
+		return s, nil
+	}
+	s.hooks = a.readHooks(s)
+	for _, t := range w.Groups {
+		group, err := t.Drain()
+		if err := a.malformed(err); err != nil {
+			return nil, err
+		}
+		s.groups = append(s.groups, group)
+	}
+	if len(w.Groups) == 0 { // the author says what stands in front
+		s.groups = []drain.Group{{Name: "stated balancer", Balancer: w.Stated}}
+	}
+	s.inputs.Replicas, s.inputs.Surge = s.Replicas, surge(w.RNode, s.Replicas)
+	if idle := a.IdleTimeouts[w.ID()]; idle > 0 {
+		s.inputs.IdleTimeout = idle
+	}
+	s.inputs.TargetGroups = max(s.inputs.TargetGroups, len(s.groups))
+	return s, nil
+}
+
+// replicas reads how many pods there are: at least, and to plan for.
+func (a *Analysis) replicas(s *Subject) {
+	s.Replicas = 1
+	if s.GetKind() == "DaemonSet" { // as many as nodes, which the user may tell
+		s.Replicas = max(1, a.Drain.Replicas)
+	}
+	if n, ok := node.Int(s.RNode, "spec", "replicas"); ok {
+		s.Replicas = max(0, n)
+	}
+	s.Least = s.Replicas
+	scaler := a.Graph.Autoscaler(s.Workload)
+	if scaler == nil {
+		return
+	}
+	s.Least = 1
+	for _, field := range []string{"minReplicas", "minReplicaCount"} { // the second is KEDA's
+		if n, ok := node.Int(scaler, "spec", field); ok {
+			s.Least = n
+		}
+	}
+	for _, field := range []string{"maxReplicas", "maxReplicaCount"} {
+		if n, ok := node.Int(scaler, "spec", field); ok {
+			s.Replicas = max(s.Least, n)
+		}
+	}
+	s.Replicas = min(s.Replicas, 10_000)
+}
+
+// stated reads what the author says about this application by annotation:
+// outlast/set: R=90, S=10 and outlast/on-sigterm: graceful.
+func (a *Analysis) stated(s *Subject) {
+	key := graph.OwnPrefix + "set"
+	text, _ := node.Annotation(s.RNode, key)
+	for item := range strings.SplitSeq(text, ",") {
+		if item = strings.TrimSpace(item); item == "" {
+			continue
+		}
+		symbol, value, ok := strings.Cut(item, "=")
+		err := fmt.Errorf("%q is not SYMBOL=VALUE", item)
+		if ok {
+			err = s.inputs.Set(strings.TrimSpace(symbol), strings.TrimSpace(value))
+		}
+		if err != nil {
+			a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", key}), err.Error(), "write symbols of the drain formulas, e.g. R=90, S=10")
+		}
+	}
+	key = graph.OwnPrefix + "on-sigterm"
+	switch v, ok := node.Annotation(s.RNode, key); {
+	case !ok:
+	case v == string(drain.Graceful) || v == string(drain.Abrupt):
+		s.inputs.App = drain.App(v)
+	default:
+		a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", key}), fmt.Sprintf("%q is neither graceful nor abrupt", v), "write graceful or abrupt")
+	}
+}
+
+func secondsAt(n *yaml.RNode, path ...string) *drain.Seconds {
+	v, ok := node.Int(n, path...)
+	if !ok || v < 0 {
+		return nil
+	}
+	s := drain.Seconds(min(v, 86_400))
+	return &s
+}
+
+// Needs computes what the workload's target groups have to have, and notes it
+// at the places where that is written.
+func (a *Analysis) Needs(s *Subject) error {
+	if !s.Behind() {
+		return nil
+	}
+	in := s.inputs
+	in.Groups = s.groups
+	plan, err := drain.Solve(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.ID(), err)
+	}
+	for i, t := range s.Groups {
+		if key, ok := placeKey(t); ok {
+			a.delays[key] = max(a.delays[key], plan.Groups[i].DeregistrationDelay)
+		}
+	}
+	return nil
+}
+
+// placeKey names where a group's delay is written.
+func placeKey(t *graph.TargetGroup) (string, bool) {
+	if len(t.Attributes.Places) == 0 {
+		return "", false
+	}
+	p := t.Attributes.Places[0]
+	return node.ID(p.Object) + " " + node.Path(p.Path), true
+}
+
+// Judge solves for one workload and asks for what its objects lack.
+func (a *Analysis) Judge(s *Subject) error {
+	if !s.Behind() {
+		return nil
+	}
+	in := s.inputs
+	in.Groups = append([]drain.Group{}, s.groups...)
+	for i, t := range s.Groups {
+		if key, ok := placeKey(t); ok && s.groups[i].Balancer != drain.Instance {
+			d := a.delays[key]
+			in.Groups[i].Delay = &d
+		}
+	}
+	in.Mode = s.mode(in)
+	least, err := drain.Solve(in)
+	if err != nil {
+		return fmt.Errorf("%s: %w", s.ID(), err)
+	}
+	in.Floor = drain.Given{PreStop: s.longestHook()}
+	if s.grace != nil {
+		in.Floor.GracePeriod = *s.grace
+	}
+	if s.minReady != nil {
+		in.MinReady = *s.minReady
+	}
+	switch {
+	case s.deadline != nil:
+		in.ProgressDeadline = *s.deadline
+	case s.GetKind() == "Deployment" || s.GetKind() == "Rollout":
+		in.ProgressDeadline = defaultProgressDeadline
+	}
+	if s.Plan, err = drain.Solve(in); err != nil {
+		return fmt.Errorf("%s: %w", s.ID(), err)
+	}
+	now := in
+	now.Mode, now.Groups = a.Drain.Mode, s.groups
+	if s.AsIs, err = drain.Adopt(s.effective(), now); err != nil {
+		return fmt.Errorf("%s: %w", s.ID(), err)
+	}
+	a.pod(s, least)
+	a.balancers(s)
+	a.rollout(s)
+	a.arithmetic(s)
+	return nil
+}
+
+// arithmetic adds what the inequalities say beyond the fields that have edits
+// of their own; and of these what no edit was written for.
+func (a *Analysis) arithmetic(s *Subject) {
+	findings := s.Plan.Findings
+	if a.AsWritten {
+		findings = s.AsIs.Findings
+	}
+	cured := false // by edits, which hold F1 to F5 together
+	for _, p := range a.All {
+		cured = cured || (p.Edit != nil || p.Rule == "OL025") && a.concerns(s, p)
+	}
+	for _, f := range findings {
+		switch f.Inequality {
+		case "F10", "F11", "F12", "F13": // rollout has judged them
+			continue
+		case "F1", "F2", "F3", "F3a", "F3b", "F4", "F5", "strict":
+			if cured {
+				continue
+			}
+		case "F19":
+			if !slices.ContainsFunc(node.Containers(s.Spec), func(c *yaml.RNode) bool { return node.At(c, "livenessProbe") != nil }) {
+				continue
+			}
+		}
+		if f.Field == "target-type" { // lint has told
+			continue
+		}
+		on := s.RNode
+		for _, t := range s.Groups { // preStop and grace are the pod's, the rest is the group's own
+			if f.Object == t.Name() && f.Field != "preStop" && f.Field != "terminationGracePeriodSeconds" {
+				on = t.Route
+			}
+		}
+		f.Rule, f.Object, f.Field = drain.RuleOf(f.Inequality), node.ID(on), s.field(f.Field, on)
+		a.All = append(a.All, problem.Problem{Finding: f, On: on})
+	}
+}
+
+// field gives the place of what the arithmetic calls by its name; what stands
+// in no manifest keeps the name.
+func (s *Subject) field(name string, on *yaml.RNode) string {
+	spec := node.Path(node.TemplatePath(s.Pods.GetKind()))
+	switch name {
+	case "preStop":
+		for _, h := range s.hooks {
+			if !h.Sidecar {
+				return node.Path(h.Path)
+			}
+		}
+	case "terminationGracePeriodSeconds":
+		return spec + "." + name
+	case "deregistration delay":
+		for _, t := range s.Groups {
+			if (on == t.Route || on == s.RNode) && len(t.Attributes.Places) > 0 {
+				return node.Path(t.Attributes.Places[0].Path)
+			}
+		}
+	case "replicas", "minReadySeconds", "progressDeadlineSeconds":
+		return "spec." + name
+	case "maxSurge":
+		return node.Path(append(strategyPath(s.RNode), name))
+	}
+	return name
+}
+
+// concerns tells whether a problem is about the workload or its target groups.
+func (a *Analysis) concerns(s *Subject, p problem.Problem) bool {
+	if p.On == s.RNode || p.On == s.Pods {
+		return true
+	}
+	for _, t := range s.Groups {
+		if p.On == t.Route || p.On == t.Service {
+			return true
+		}
+	}
+	return false
+}
+
+// mode settles auto for this workload. A preStop that the author wrote and
+// that is safe in fast mode stays, also where it is too short for strict.
+func (s *Subject) mode(in drain.Inputs) drain.Mode {
+	if in.Mode != drain.Auto {
+		return in.Mode
+	}
+	auto, err := drain.Solve(in)
+	if err != nil || auto.Mode == drain.Fast {
+		return in.Mode
+	}
+	in.Mode = drain.Fast
+	fast, err := drain.Solve(in)
+	if err != nil || len(s.hooks) == 0 {
+		return drain.Auto
+	}
+	kept := false
+	for _, h := range s.hooks {
+		if !h.Written && !h.Stated {
+			return drain.Auto
+		}
+		if !h.Known || h.Sidecar {
+			continue
+		}
+		if h.Seconds < fast.PreStop {
+			return drain.Auto
+		}
+		kept = kept || h.Seconds < auto.PreStop
+	}
+	if kept {
+		return drain.Fast
+	}
+	return drain.Auto
+}
+
+// effective is what holds when nothing is changed. The weakest container and
+// the author's own delays count.
+func (s *Subject) effective() drain.Given {
+	g := drain.Given{DeregistrationDelay: awsDelay, GracePeriod: defaultGrace}
+	if s.grace != nil {
+		g.GracePeriod = *s.grace
+	}
+	for i, h := range s.hooks {
+		if i == 0 || !h.Sidecar && h.Seconds < g.PreStop {
+			g.PreStop = h.Seconds
+		}
+	}
+	for i, group := range s.groups {
+		d := awsDelay
+		if group.Delay != nil {
+			d = *group.Delay
+		}
+		if i == 0 || d < g.DeregistrationDelay {
+			g.DeregistrationDelay = d
+		}
+	}
+	return g
+}
+
+func (s *Subject) longestHook() (longest drain.Seconds) {
+	for _, h := range s.hooks {
+		longest = max(longest, h.Seconds)
+	}
+	return longest
+}
