@@ -22,16 +22,18 @@ var dumps = []*regexp.Regexp{
 	regexp.MustCompile(`(?s)\*\*\*\* Too many possible referral targets.*`),
 	regexp.MustCompile(`(?s)\[patch: ".*"\]`),
 	regexp.MustCompile(`(?s)in object .*`),
-	regexp.MustCompile(`(?s)cannot be found in (roleRef )?\S+:.*`),
+	regexp.MustCompile(`(?s)node contents:.*`),
+	regexp.MustCompile(`(?s)cannot be found in .*`),
+	regexp.MustCompile(`(?s)(patch and path can't be set at the same time|must specify one of patch and path in|must specify a target for JSON patch)\s.*`),
 }
 
-var literal = regexp.MustCompile(`(?s)invalid literal source .*, expected key=value`)
+var literal = regexp.MustCompile(`(?s)(literal sources \[.*\]: )?invalid literal source .*, expected key=value`)
 
 // redact takes out of kustomize's words the folders that it was given, the
 // objects that it prints, and whatever else is a value of a Secret.
 func redact(text string, src *source.Source) string {
 	for _, d := range dumps {
-		text = d.ReplaceAllString(text, "(left out)")
+		text = d.ReplaceAllString(text, "$1 (left out)")
 	}
 	text = literal.ReplaceAllString(text, "a literal is not key=value")
 	for _, secret := range secrets(src) {
@@ -56,7 +58,10 @@ func secrets(src *source.Source) (values []string) {
 	for _, d := range src.Dirs {
 		for _, g := range d.Spec.SecretGenerator {
 			for _, l := range g.LiteralSources {
-				_, value, _ := strings.Cut(l, "=")
+				_, value, pair := strings.Cut(l, "=")
+				if !pair {
+					value = l
+				}
 				add(value)
 				add(strings.Trim(value, `"'`))
 			}
@@ -96,22 +101,32 @@ func ofSecrets(text []byte, add func(string)) {
 		return
 	}
 	for _, chunk := range limit.Split(text) {
-		var s struct {
-			Kind       string
-			Data       map[string]string
-			StringData map[string]string `yaml:"stringData"`
-		}
-		if yaml.Unmarshal(chunk.Text, &s) != nil || s.Kind != "Secret" {
-			continue
-		}
-		for _, v := range s.StringData {
-			add(v)
-		}
-		for _, v := range s.Data {
-			add(v)
-			if plain, err := base64.StdEncoding.DecodeString(v); err == nil {
-				add(string(plain))
+		docs, _ := limit.Decode(chunk.Text) // what can be read
+		for _, doc := range docs {
+			var s struct {
+				Kind       string
+				Data       yaml.Node
+				StringData yaml.Node `yaml:"stringData"`
 			}
+			if doc.Decode(&s) != nil || s.Kind != "Secret" {
+				continue
+			}
+			scalars(&s.Data, func(v string) {
+				add(v)
+				if plain, err := base64.StdEncoding.DecodeString(v); err == nil {
+					add(string(plain))
+				}
+			})
+			scalars(&s.StringData, add)
 		}
+	}
+}
+
+func scalars(n *yaml.Node, add func(string)) {
+	if n.Kind == yaml.ScalarNode {
+		add(n.Value)
+	}
+	for _, child := range n.Content {
+		scalars(child, add)
 	}
 }

@@ -143,18 +143,18 @@ func (r *Root) Read(path string, check bool) (*File, error) {
 }
 
 func (r *Root) read(path string) ([]byte, error) {
+	info, err := r.root.Stat(filepath.FromSlash(path))
+	if err != nil {
+		return nil, short(err)
+	}
+	if !info.Mode().IsRegular() { // opening a pipe waits for its writer
+		return nil, r.refuse("%s is no regular file", path)
+	}
 	f, err := r.root.Open(filepath.FromSlash(path))
 	if err != nil {
 		return nil, short(err)
 	}
 	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, short(err)
-	}
-	if !info.Mode().IsRegular() {
-		return nil, r.refuse("%s is no regular file", path)
-	}
 	if info.Size() > limit.FileBytes {
 		return nil, r.refuse("%s is larger than %d MB", path, limit.FileBytes>>20)
 	}
