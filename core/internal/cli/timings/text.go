@@ -17,19 +17,21 @@ import (
 const width = 80
 
 // text is the answer for people.
-func (a Answer) text() string {
+func (a answer) text() string {
 	var b strings.Builder
 	a.head(&b)
 	a.inequalities(&b)
 	a.findings(&b)
 	fmt.Fprintf(&b, "\nAN OLD POD AND ITS TARGET, from the pod's deletion\n\n%s", a.Timeline.Pod.Chart(width))
 	if t := a.Timeline; len(t.Waves) > 0 {
-		at := ""
+		surge := ""
 		if t.Strategy.Kind == timeline.Rolling || t.Strategy.Surge > 0 {
-			at = fmt.Sprintf(", surge %d", t.Strategy.Surge)
+			surge = fmt.Sprintf(", surge %d", t.Strategy.Surge)
 		}
-		fmt.Fprintf(&b, "\nA ROLLOUT of %s%s: within %s, up to %s and %s\n\n%s",
-			count(a.Inputs.Replicas, "pod"), at, timeline.Clock(t.Seconds), count(t.PeakPods, "pod"), count(t.PeakIPs, "address"), t.Chart(width))
+		b.WriteString("\n")
+		fill(&b, "A ROLLOUT ", "          ", fmt.Sprintf("of %s%s: within %s, up to %s and %s",
+			count(a.Inputs.Replicas, "pod"), surge, timeline.Clock(t.Seconds), count(t.PeakPods, "pod"), count(t.PeakIPs, "address")))
+		b.WriteString("\n" + t.Chart(width))
 	}
 	return b.String()
 }
@@ -45,10 +47,10 @@ func count(n int, what string) string {
 }
 
 // head is the verdict and the numbers, the three first.
-func (a Answer) head(b *strings.Builder) {
+func (a answer) head(b *strings.Builder) {
 	in := a.Inputs
 	three := fmt.Sprintf("%d/%d/%d", a.GracePeriod, a.PreStop, a.DeregistrationDelay)
-	switch broken := a.Broken(); {
+	switch broken := a.broken(); {
 	case len(broken) > 0:
 		fmt.Fprintf(b, "NOT SAFE: %s breaks %s.\n", three, strings.Join(broken, ", "))
 		if n := a.near; n != nil {
@@ -133,7 +135,7 @@ var unknown = []struct{ id, what, flag string }{
 	{"F9", "the clients' timeout", "--set T_client="},
 }
 
-func (a Answer) inequalities(b *strings.Builder) {
+func (a answer) inequalities(b *strings.Builder) {
 	fmt.Fprintf(b, "\n%-56s%7s%8s%8s\n", "INEQUALITY", "HAVE", "NEED", "MARGIN")
 	seen := map[string]bool{}
 	note := ""
@@ -170,7 +172,7 @@ func (a Answer) inequalities(b *strings.Builder) {
 	}
 }
 
-func (a Answer) findings(b *strings.Builder) {
+func (a answer) findings(b *strings.Builder) {
 	if len(a.Findings) == 0 {
 		return
 	}

@@ -29,6 +29,7 @@ type Options struct {
 	Workload        string
 	Check           string
 	Output          string
+	World           func() World
 }
 
 // choice is a flag that takes one of some words.
@@ -48,8 +49,8 @@ func (o *Options) choices() []choice {
 	}
 }
 
-// AddFlags gives the command its own flags. words completes a flag to words.
-func (o *Options) AddFlags(cmd *cobra.Command, words func(...string) cobra.CompletionFunc) {
+// addFlags gives the command its own flags. words completes a flag to words.
+func (o *Options) addFlags(cmd *cobra.Command, words func(...string) cobra.CompletionFunc) {
 	for _, c := range o.choices() {
 		short := ""
 		if c.name == "output" {
@@ -69,9 +70,9 @@ func Reads(name string) bool {
 		"timeout-order", "on-sigterm", "shutdown", "drain-mode", "set", "gate-timeout"}, name)
 }
 
-// Merge checks the words of the flags, and adds the other names to the flags that
+// merge checks the words of the flags, and adds the other names to the flags that
 // they mean.
-func (o *Options) Merge(flags map[string][]string) error {
+func (o *Options) merge(flags map[string][]string) error {
 	for _, c := range o.choices() {
 		if *c.to != "" && !slices.Contains(c.words, *c.to) {
 			return fmt.Errorf("reading --%s: %q is none of %s", c.name, *c.to, strings.Join(c.words, ", "))
@@ -95,8 +96,8 @@ func (o *Options) Merge(flags map[string][]string) error {
 	return nil
 }
 
-// Answer is what is printed.
-type Answer struct {
+// answer is what is printed.
+type answer struct {
 	drain.Plan
 	Findings []drain.Finding `json:"findings"` // never null
 	Timeline drain.Timeline  `json:"timeline"`
@@ -105,8 +106,8 @@ type Answer struct {
 	near    *drain.Given // of a check that found errors: safe timings near the given ones
 }
 
-// Ask computes the answer. Errors are mistakes in the flags, or a *drain.Refusal.
-func (o *Options) Ask(s *inputs.Settings) (Answer, error) {
+// ask computes the answer. Errors are mistakes in the flags, or a *drain.Refusal.
+func (o *Options) ask(s *inputs.Settings) (answer, error) {
 	balancer := drain.ALB
 	if o.Balancer != "" {
 		balancer = drain.Balancer(o.Balancer)
@@ -115,19 +116,19 @@ func (o *Options) Ask(s *inputs.Settings) (Answer, error) {
 	base.Replicas, base.Surge = 2, -1
 	in, err := s.Drain(base)
 	if err != nil {
-		return Answer{}, err
+		return answer{}, err
 	}
 	strategy, err := o.strategy(&in)
 	if err != nil {
-		return Answer{}, err
+		return answer{}, err
 	}
-	a := Answer{checked: o.Check != ""}
+	a := answer{checked: o.Check != ""}
 	if !a.checked {
 		if a.Plan, err = drain.Solve(in); err != nil {
-			return Answer{}, err
+			return answer{}, err
 		}
 	} else if err := a.check(o.Check, in); err != nil {
-		return Answer{}, err
+		return answer{}, err
 	}
 	a.Findings = append([]drain.Finding{}, a.Plan.Findings...)
 	a.Timeline = drain.Predict(a.Plan, strategy)
@@ -167,7 +168,7 @@ func (o *Options) strategy(in *drain.Inputs) (drain.Strategy, error) {
 }
 
 // check judges what is given.
-func (a *Answer) check(text string, in drain.Inputs) error {
+func (a *answer) check(text string, in drain.Inputs) error {
 	given, err := parseGiven(text)
 	if err != nil {
 		return fmt.Errorf("reading --check: %w", err)
@@ -175,7 +176,7 @@ func (a *Answer) check(text string, in drain.Inputs) error {
 	if a.Plan, err = drain.Adopt(given, in); err != nil {
 		return fmt.Errorf("reading --check: %w", err)
 	}
-	if len(a.Broken()) == 0 {
+	if len(a.broken()) == 0 {
 		return nil
 	}
 	in.Floor = given
@@ -210,8 +211,8 @@ func parseGiven(text string) (drain.Given, error) {
 	return g, nil
 }
 
-// Broken lists the inequalities that a check found broken, each once.
-func (a Answer) Broken() (ids []string) {
+// broken lists the inequalities that a check found broken, each once.
+func (a answer) broken() (ids []string) {
 	for _, f := range a.Plan.Findings {
 		if a.checked && f.Severity == drain.Error && !slices.Contains(ids, f.Inequality) {
 			ids = append(ids, f.Inequality)
@@ -220,8 +221,8 @@ func (a Answer) Broken() (ids []string) {
 	return ids
 }
 
-// Print writes the answer in the format that the flags ask for.
-func (o *Options) Print(w io.Writer, a Answer) error {
+// print writes the answer in the format that the flags ask for.
+func (o *Options) print(w io.Writer, a answer) error {
 	if o.Output != "json" {
 		_, err := io.WriteString(w, a.text())
 		return err

@@ -36,16 +36,16 @@ func TestJSON(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			o.Output, o.App = "json", "graceful"
 			flags := map[string][]string{"longest-request": {"5s"}, "set": {"S_sc=0", "L=0"}}
-			if err := o.Merge(flags); err != nil {
+			if err := o.merge(flags); err != nil {
 				t.Fatal(err)
 			}
-			a, err := o.Ask(settings(t, flags))
+			a, err := o.ask(settings(t, flags))
 			if err != nil {
 				t.Fatal(err)
 			}
 			a.Findings = slices.DeleteFunc(a.Findings, func(f drain.Finding) bool { return f.Inequality == "F19" })
 			var b bytes.Buffer
-			if err := o.Print(&b, a); err != nil {
+			if err := o.print(&b, a); err != nil {
 				t.Fatal(err)
 			}
 			var got map[string]json.RawMessage
@@ -100,7 +100,7 @@ func TestStrategy(t *testing.T) {
 		"unless it is given":                     {Options{Workload: "daemonset", Replicas: "7", Surge: "1"}, "R=1", 7, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			a, err := tc.o.Ask(settings(t, map[string][]string{"set": strings.Fields(tc.set)}))
+			a, err := tc.o.ask(settings(t, map[string][]string{"set": strings.Fields(tc.set)}))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -120,7 +120,7 @@ func TestThePageIsNarrow(t *testing.T) {
 			Replicas: word("replicas", "", "0", "1", "7", "333"), Workload: word("workload", "", "statefulset", "daemonset"), Check: word("check", "", "50/40/35", "-/-/-", "86400/86400/86400", "0/0/0")}
 		flags := map[string][]string{"longest-request": {word("R", "", "0", "1.234567s", "90s", "3000s")}, "request-timeout": {word("A", "", "20s", "61s")}, "keep-alive": {word("K", "", "5s", "60s", "61s", "100s")},
 			"set": {word("set", "R_silent=70", "M=0", "S=20000", "h=300", "cap=10", "n_calls=10000")}}
-		if err := o.Merge(flags); err != nil {
+		if err := o.merge(flags); err != nil {
 			t.Fatal(err)
 		}
 		s, err := inputs.Read(flags, nil)
@@ -130,7 +130,7 @@ func TestThePageIsNarrow(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a, err := o.Ask(s)
+		a, err := o.ask(s)
 		var refusal *drain.Refusal
 		if errors.As(err, &refusal) {
 			return
@@ -139,7 +139,7 @@ func TestThePageIsNarrow(t *testing.T) {
 			t.Fatal(err)
 		}
 		var b bytes.Buffer
-		if err := o.Print(&b, a); err != nil {
+		if err := o.print(&b, a); err != nil {
 			t.Fatal(err)
 		}
 		pages++
@@ -148,8 +148,8 @@ func TestThePageIsNarrow(t *testing.T) {
 				t.Fatalf("%d columns: %q", len(line)-1, line)
 			}
 		}
-		if safe := strings.HasPrefix(b.String(), "NOT SAFE"); safe != (len(a.Broken()) > 0) {
-			t.Fatalf("broken %v:\n%s", a.Broken(), b.String())
+		if safe := strings.HasPrefix(b.String(), "NOT SAFE"); safe != (len(a.broken()) > 0) {
+			t.Fatalf("broken %v:\n%s", a.broken(), b.String())
 		}
 	})
 	if pages < 20 {
