@@ -64,7 +64,7 @@ func text(r Report, o Options) ([]byte, error) {
 			continue
 		}
 		if first || f.File != file {
-			fmt.Fprintf(s, "%s\n", s.paint(lineStart(or(plain(f.File), "no file known")), bold))
+			fmt.Fprintf(s, "%s\n", s.paint(lineStart(or(fileName(f), "no file known")), bold))
 		}
 		if first || f.File != file || f.Object != object {
 			fmt.Fprintf(s, "  %s\n", s.paint(lineStart(or(plain(f.Object), "all objects")), bold))
@@ -84,6 +84,14 @@ func or(a, b string) string {
 	return b
 }
 
+// fileName as people say it.
+func fileName(f drain.Finding) string {
+	if f.File == "-" {
+		return "standard input"
+	}
+	return plain(f.File)
+}
+
 func (s *sheet) finding(f drain.Finding, names map[string]string) {
 	word, with := string(f.Severity), cyan
 	switch f.Severity {
@@ -97,7 +105,7 @@ func (s *sheet) finding(f drain.Finding, names map[string]string) {
 		heading += " (" + plain(f.Inequality) + ")"
 	}
 	if f.File != "" {
-		heading += "  " + fmt.Sprintf("%s:%d", plain(f.File), max(f.Line, 1))
+		heading += "  " + fmt.Sprintf("%s:%d", fileName(f), max(f.Line, 1))
 	}
 	fmt.Fprintf(s, "    %s%s%s\n", s.paint(plain(word), with), strings.Repeat(" ", max(1, 9-len(word))), s.paint(heading, bold))
 	if f.Field != "" {
