@@ -102,9 +102,8 @@ func settings(t *testing.T, text string, opt *render.Options) {
 	opt.Kubelet, opt.Shell = file.Drain.KubeletVersion, file.Drain.Shell
 }
 
-// found executes one side of a page: bad or good. What an annotation of the
-// example suppresses counts as not found.
-func (p page) found(t *testing.T, side string) (rules []string, all []drain.Finding) {
+// options are those of one side of a page: bad or good.
+func (p page) options(t *testing.T, side string) render.Options {
 	t.Helper()
 	manifests, ok := p.blocks[side]
 	if !ok {
@@ -114,6 +113,13 @@ func (p page) found(t *testing.T, side string) (rules []string, all []drain.Find
 	if text, ok := p.blocks[side+" settings"]; ok {
 		settings(t, text, &opt)
 	}
+	return opt
+}
+
+// found executes one side. What an annotation of the example suppresses counts
+// as not found.
+func (p page) found(t *testing.T, side string, opt render.Options) (rules []string, all []drain.Finding) {
+	t.Helper()
 	var facts *render.Live
 	if text, ok := p.blocks[side+" live"]; ok {
 		dec := json.NewDecoder(strings.NewReader(text))
@@ -161,8 +167,8 @@ func TestRulePages(t *testing.T) {
 			if p.blocks["bad"] == p.blocks["good"] {
 				t.Error("the good example is the bad one")
 			}
-			bad, badFindings := p.found(t, "bad")
-			good, goodFindings := p.found(t, "good")
+			bad, badFindings := p.found(t, "bad", p.options(t, "bad"))
+			good, goodFindings := p.found(t, "good", p.options(t, "good"))
 			if missing, ok := unreached[rule.ID]; ok && slices.Contains(bad, rule.ID) {
 				t.Errorf("the example breaks the rule now, so it is no longer true that %s", missing)
 			} else if !ok && !slices.Contains(bad, rule.ID) {
@@ -170,6 +176,9 @@ func TestRulePages(t *testing.T) {
 			}
 			if slices.Contains(good, rule.ID) {
 				t.Errorf("the good example breaks the rule:%s", told(goodFindings))
+			}
+			if rule.Fixable {
+				p.cured(t)
 			}
 			seen := slices.Concat(bad, good)
 			for _, other := range seen {
@@ -183,6 +192,23 @@ func TestRulePages(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// cured renders the bad example: what comes out no longer breaks the rule.
+func (p page) cured(t *testing.T) {
+	t.Helper()
+	opt := p.options(t, "bad")
+	if p.id == "OL027" { // without a shell nothing cures it but newer nodes
+		opt.Shell = "/bin/sh"
+	}
+	result, err := render.Render(context.Background(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	opt.Stream = result.YAML
+	if rules, all := p.found(t, "bad", opt); slices.Contains(rules, p.id) {
+		t.Errorf("outlast render does not cure the bad example:%s\n%s", told(all), result.YAML)
 	}
 }
 
