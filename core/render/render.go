@@ -69,17 +69,17 @@ type Result struct {
 
 // Workload is one object that runs pods, and what stands in front of them.
 type Workload struct {
-	APIVersion string     `json:"apiVersion"`
-	Kind       string     `json:"kind"`
-	Namespace  string     `json:"namespace,omitempty"`
-	Name       string     `json:"name"`
-	Replicas   int        `json:"replicas"`           // under an autoscaler its most
-	Strategy   string     `json:"strategy,omitempty"` // how pods are replaced, as drain.Predict takes it
-	Images     []string   `json:"images"`
-	Behind     bool       `json:"behind"`             // behind a load balancer: Plan is set
-	Services   []string   `json:"services,omitempty"` // namespace/name, those that a balancer routes to
-	Balancers  []string   `json:"balancers,omitempty"`
-	Plan       drain.Plan `json:"plan,omitzero"`
+	APIVersion string         `json:"apiVersion"`
+	Kind       string         `json:"kind"`
+	Namespace  string         `json:"namespace,omitempty"`
+	Name       string         `json:"name"`
+	Replicas   int            `json:"replicas"`          // under an autoscaler its most
+	Strategy   drain.Strategy `json:"strategy,omitzero"` // how pods are replaced, when Behind
+	Images     []string       `json:"images"`
+	Behind     bool           `json:"behind"`             // behind a load balancer: Plan is set
+	Services   []string       `json:"services,omitempty"` // namespace/name, those that a balancer routes to
+	Balancers  []string       `json:"balancers,omitempty"`
+	Plan       drain.Plan     `json:"plan,omitzero"`
 }
 
 // ID is how messages name the workload: Kind/namespace/name.
@@ -244,6 +244,7 @@ func workload(w rules.Workload, fixed bool) Workload {
 	if fixed {
 		out.Plan = w.Plan
 	}
+	out.Strategy = w.Strategy
 	for _, t := range w.Groups {
 		if name := t.Service.GetNamespace() + "/" + t.Service.GetName(); !slices.Contains(out.Services, name) {
 			out.Services = append(out.Services, name)

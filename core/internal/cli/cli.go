@@ -75,7 +75,7 @@ type app struct {
 // renderOptions are the flags of render alone, which no wrapper has.
 type renderOptions struct{ explain, krm bool }
 
-const renderHelp = `MANIFESTS is a kustomization, a YAML file, a folder of YAML files, or - for standard input (a Helm post-renderer)
+const renderHelp = `MANIFESTS: a kustomization, a YAML file, a folder of YAML files, or - for stdin (a Helm post-renderer)
   --explain                             tell on stderr what was set and why, and how the rollout will go
   --krm                                 be a KRM function of kustomize or kpt: a ResourceList in and out
 

@@ -18,8 +18,10 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/aws"
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/timings"
 	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/internal/progress"
+	"github.com/outlast-ci/outlast/core/render"
 )
 
 // call is one run of a command, settled.
@@ -97,7 +99,12 @@ func (c *call) settle(ctx context.Context, flags map[string][]string) (err error
 		branch = firstOf(s.Text("branch"), c.facts.Target, branch)
 	}
 	if err := s.Choose(branch); err != nil {
-		return err
+		if named := s.Text("manifests") != "" && s.Text("environment") == ""; !named || c.command != "check" && s.Text("manifests") != render.Stdin {
+			return err
+		}
+		if err := s.ChooseNone(); err != nil {
+			return err
+		}
 	}
 	if c.outDir = s.Path("output-dir", env.Dir); c.outDir == "" {
 		c.outDir = filepath.Join(s.Dir, ".outlast")
@@ -295,12 +302,33 @@ func (c *call) tell(r core.Report, err error, mask func(string) string) {
 	fmt.Fprintf(w, "outlast: report: %s\n", c.report)
 }
 
+// explain tells on stderr what rendering set and why, and how each rollout will go.
+func (c *call) explain(r core.Report) {
+	w := c.app.env.Stderr
+	for _, ch := range r.Manifests.Changes {
+		fmt.Fprintf(w, "%s %s\n  %s: %s -> %s\n  %s\n", ch.Rule, ch.Object, ch.Field, firstOf(ch.From, "(not set)"), firstOf(ch.To, "(taken away)"), ch.Why)
+	}
+	if len(r.Manifests.Changes) == 0 {
+		fmt.Fprintln(w, "nothing was set: what is written is safe")
+	}
+	for _, wl := range r.Manifests.Workloads {
+		if !wl.Behind {
+			fmt.Fprintf(w, "\n%s: not behind a load balancer, left alone\n", wl.ID())
+			continue
+		}
+		fmt.Fprintf(w, "\n%s, behind %s\n\n%s", wl.ID(), firstOf(strings.Join(wl.Balancers, ", "), "a load balancer"), timings.Explain(wl.Plan, wl.Strategy))
+	}
+}
+
 // print puts a command's result on stdout, for machines.
 func (c *call) print(r core.Report) error {
 	w := c.app.env.Stdout
 	var err error
 	switch c.command {
 	case "render":
+		if c.app.explain {
+			c.explain(r)
+		}
 		_, err = w.Write(r.YAML())
 	case "push":
 		for _, ref := range r.Refs {

@@ -194,6 +194,18 @@ func (s *Settings) Choose(branch string) error {
 		return fmt.Errorf("choosing an environment: no branch is known (detached checkout, no CI variable); name one of %v with --environment, or the branch with --branch",
 			slices.Sorted(maps.Keys(s.File.Environments)))
 	}
+	return s.fill()
+}
+
+// ChooseNone takes the file's values at its top only: for manifests that were
+// named outright, and that no environment is asked about.
+func (s *Settings) ChooseNone() error {
+	s.Env = config.Environment{}
+	return s.fill()
+}
+
+// fill takes the file's values below the flags and variables.
+func (s *Settings) fill() error {
 	for _, in := range All() {
 		if in.Key == "" || s.values[in.Name] != "" {
 			continue

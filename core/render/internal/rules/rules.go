@@ -28,6 +28,7 @@ type Workload struct {
 	Replicas int
 	Plan     drain.Plan // of what the edits make of it; zero when it is not behind a balancer
 	AsIs     drain.Plan // of what is written
+	Strategy drain.Strategy
 }
 
 // Analyse judges the objects of a graph. An error is one that no edit and no
@@ -62,7 +63,7 @@ func Analyse(g *graph.Graph, opt Options) ([]Workload, []problem.Problem, error)
 		} else {
 			checker.Unbalanced(s.Workload)
 		}
-		out = append(out, Workload{Workload: s.Workload, Replicas: s.Replicas, Plan: s.Plan, AsIs: s.AsIs})
+		out = append(out, Workload{Workload: s.Workload, Replicas: s.Replicas, Plan: s.Plan, AsIs: s.AsIs, Strategy: s.Strategy()})
 	}
 	checker.Objects()
 	if opt.Live != nil {

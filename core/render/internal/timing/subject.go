@@ -10,6 +10,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/drain/timeline"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/hook"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
@@ -34,6 +35,8 @@ type Subject struct {
 	grace    *drain.Seconds // nil: not written, like the next two
 	minReady *drain.Seconds
 	deadline *drain.Seconds
+
+	refused bool // no timing is safe
 
 	Plan drain.Plan // of what the edits make of it
 	AsIs drain.Plan // of what is written
@@ -134,81 +137,6 @@ func secondsAt(n *yaml.RNode, path ...string) *drain.Seconds {
 	return &s
 }
 
-// Needs computes what the workload's target groups have to have, and notes it
-// at the places where that is written.
-func (a *Analysis) Needs(s *Subject) error {
-	if !s.Behind() {
-		return nil
-	}
-	in := s.inputs
-	in.Groups = s.groups
-	plan, err := drain.Solve(in)
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.ID(), err)
-	}
-	for i, t := range s.Groups {
-		if key, ok := placeKey(t); ok {
-			a.delays[key] = max(a.delays[key], plan.Groups[i].DeregistrationDelay)
-		}
-	}
-	return nil
-}
-
-// placeKey names where a group's delay is written.
-func placeKey(t *graph.TargetGroup) (string, bool) {
-	if len(t.Attributes.Places) == 0 {
-		return "", false
-	}
-	p := t.Attributes.Places[0]
-	return node.ID(p.Object) + " " + node.Path(p.Path), true
-}
-
-// Judge solves for one workload and asks for what its objects lack.
-func (a *Analysis) Judge(s *Subject) error {
-	if !s.Behind() {
-		return nil
-	}
-	in := s.inputs
-	in.Groups = append([]drain.Group{}, s.groups...)
-	for i, t := range s.Groups {
-		if key, ok := placeKey(t); ok && s.groups[i].Balancer != drain.Instance {
-			d := a.delays[key]
-			in.Groups[i].Delay = &d
-		}
-	}
-	in.Mode = s.mode(in)
-	least, err := drain.Solve(in)
-	if err != nil {
-		return fmt.Errorf("%s: %w", s.ID(), err)
-	}
-	in.Floor = drain.Given{PreStop: s.longestHook()}
-	if s.grace != nil {
-		in.Floor.GracePeriod = *s.grace
-	}
-	if s.minReady != nil {
-		in.MinReady = *s.minReady
-	}
-	switch {
-	case s.deadline != nil:
-		in.ProgressDeadline = *s.deadline
-	case s.GetKind() == "Deployment" || s.GetKind() == "Rollout":
-		in.ProgressDeadline = defaultProgressDeadline
-	}
-	if s.Plan, err = drain.Solve(in); err != nil {
-		return fmt.Errorf("%s: %w", s.ID(), err)
-	}
-	now := in
-	now.Mode, now.Groups = a.Drain.Mode, s.groups
-	if s.AsIs, err = drain.Adopt(s.effective(), now); err != nil {
-		return fmt.Errorf("%s: %w", s.ID(), err)
-	}
-	a.pod(s, least)
-	a.balancers(s)
-	a.rollout(s)
-	a.arithmetic(s)
-	return nil
-}
-
 // arithmetic adds what the inequalities say beyond the fields that have edits
 // of their own; and of these what no edit was written for.
 func (a *Analysis) arithmetic(s *Subject) {
@@ -287,38 +215,19 @@ func (a *Analysis) concerns(s *Subject, p problem.Problem) bool {
 	return false
 }
 
-// mode settles auto for this workload. A preStop that the author wrote and
-// that is safe in fast mode stays, also where it is too short for strict.
-func (s *Subject) mode(in drain.Inputs) drain.Mode {
-	if in.Mode != drain.Auto {
-		return in.Mode
+// Strategy is how the workload replaces its pods, with the numbers that the edits
+// leave standing.
+func (s *Subject) Strategy() drain.Strategy {
+	out := drain.Strategy{Kind: timeline.Rolling, Surge: surge(s.RNode, s.Replicas)}
+	switch {
+	case s.GetKind() == "StatefulSet":
+		out.Kind, out.Unavailable = timeline.StatefulSet, 1
+	case s.GetKind() == "DaemonSet":
+		out.Kind = timeline.DaemonSet
+	case node.Str(s.RNode, "spec", "strategy", "type") == "Recreate":
+		out.Kind, out.Surge = timeline.Recreate, 0
 	}
-	auto, err := drain.Solve(in)
-	if err != nil || auto.Mode == drain.Fast {
-		return in.Mode
-	}
-	in.Mode = drain.Fast
-	fast, err := drain.Solve(in)
-	if err != nil || len(s.hooks) == 0 {
-		return drain.Auto
-	}
-	kept := false
-	for _, h := range s.hooks {
-		if !h.Written && !h.Stated {
-			return drain.Auto
-		}
-		if !h.Known || h.Sidecar {
-			continue
-		}
-		if h.Seconds < fast.PreStop {
-			return drain.Auto
-		}
-		kept = kept || h.Seconds < auto.PreStop
-	}
-	if kept {
-		return drain.Fast
-	}
-	return drain.Auto
+	return out
 }
 
 // effective is what holds when nothing is changed. The weakest container and
