@@ -20,6 +20,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/lint"
 	"github.com/outlast-ci/outlast/core/render"
@@ -105,7 +106,7 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 	if !slices.Contains(failWords, opt.failOn) {
 		return &usageError{fmt.Errorf("reading --fail-on: %q is none of %s", opt.failOn, strings.Join(failWords, ", "))}
 	}
-	c := &call{app: a, command: "check"}
+	c := a.call("check")
 	if err := c.settle(ctx, flags); err != nil {
 		return c.skipped(err)
 	}
@@ -113,18 +114,15 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 		fmt.Fprintf(a.env.Stderr, "outlast: %s: %s\n", e.Object, a.secrets.Mask(e.Message))
 	}}
 	var err error
-	if cfg.Render, err = c.rendering(); err != nil {
+	if cfg.Render, err = c.Rendering(); err != nil {
 		return &usageError{err}
 	}
 	var clients core.Clients
 	if opt.live {
-		if c.trusted, err = c.authorities(); err != nil {
+		if err := c.Login(); err != nil {
 			return &usageError{err}
 		}
-		if c.role, err = c.becomes(); err != nil {
-			return &usageError{err}
-		}
-		clients = c.clients(core.Config{})
+		clients = c.Clients(core.Config{})
 	}
 	if opt.fix {
 		if err := c.fix(ctx, cfg.Render); err != nil {
@@ -144,7 +142,7 @@ func (c *call) fix(ctx context.Context, opt render.Options) error {
 	if err != nil {
 		return &core.StageError{Stage: "render", Preflight: true, Err: err}
 	}
-	w := c.app.env.Stderr
+	w := c.Env.Stderr
 	for i, f := range cures.Files {
 		if err := replaceFile(filepath.Join(cures.Root, filepath.FromSlash(f.Path)), f.Text); err != nil {
 			return errors.Join(fmt.Errorf("writing the cures: %w", err), restore(cures.Root, cures.Files[:i]))
@@ -158,7 +156,7 @@ func (c *call) fix(ctx context.Context, opt render.Options) error {
 		return errors.Join(fmt.Errorf("writing the cures of %s: they do not help, so every file is as it was before: %w", opt.Path, err), restore(cures.Root, cures.Files))
 	}
 	for _, ch := range cures.Changes {
-		fmt.Fprintf(w, "outlast: %s: set %s of %s to %s\n", ch.Rule, ch.Field, ch.Object, firstOf(ch.To, "nothing"))
+		fmt.Fprintf(w, "outlast: %s: set %s of %s to %s\n", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"))
 	}
 	for _, f := range cures.Files {
 		fmt.Fprintf(w, "outlast: wrote %s\n", f.Path)
@@ -203,7 +201,7 @@ func restore(root string, files []render.File) (err error) {
 func (c *call) skipped(err error) error {
 	var none *config.NoEnvironmentError
 	if errors.As(err, &none) && c.unmatched() == "skip" {
-		fmt.Fprintf(c.app.env.Stderr, "outlast: skipped: %v\n", err)
+		fmt.Fprintf(c.Env.Stderr, "outlast: skipped: %v\n", err)
 		return nil
 	}
 	return &usageError{err}
@@ -211,7 +209,7 @@ func (c *call) skipped(err error) error {
 
 // tellFindings prints what was found, and fails when it is bad enough.
 func (c *call) tellFindings(report render.Report, opt render.Options, flags checkOptions, took time.Duration) error {
-	out := lint.Report{Findings: report.Findings, Version: c.app.env.Version, Objects: report.Objects, Root: report.Root, Took: took}
+	out := lint.Report{Findings: report.Findings, Version: c.Env.Version, Objects: report.Objects, Root: report.Root, Took: took}
 	for _, r := range render.Rules() {
 		out.Rules = append(out.Rules, lint.Rule{ID: r.ID, Name: r.Name, Summary: r.Summary, Severity: r.Severity, Fixable: r.Fixable})
 	}
@@ -221,7 +219,7 @@ func (c *call) tellFindings(report render.Report, opt render.Options, flags chec
 		}
 	}
 	// What is read is relative to the root of the manifests, what a CI shows to that of the checkout.
-	if top := inputs.RepositoryTop(c.settings.Dir); top != "" && report.Root != "" {
+	if top := inputs.RepositoryTop(c.Settings.Dir); top != "" && report.Root != "" {
 		if rel, err := filepath.Rel(top, report.Root); err == nil && rel != "." && !strings.HasPrefix(rel, "..") {
 			for i := range out.Findings {
 				if f := &out.Findings[i]; f.File != "" && f.File != render.Stdin {
@@ -231,15 +229,15 @@ func (c *call) tellFindings(report render.Report, opt render.Options, flags chec
 			out.Root = top
 		}
 	}
-	style := lint.Options{Color: c.app.env.Live && flags.output == "text", FailOn: drain.Severity(flags.failOn)}
-	if c.app.env.Width != nil && c.app.env.Live {
-		style.Width = c.app.env.Width()
+	style := lint.Options{Color: c.Env.Live && flags.output == "text", FailOn: drain.Severity(flags.failOn)}
+	if c.Env.Width != nil && c.Env.Live {
+		style.Width = c.Env.Width()
 	}
-	if err := lint.Write(maskedWriter{c.app.env.Stdout, c.app.secrets.Mask}, flags.output, out, style); err != nil {
+	if err := lint.Write(maskedWriter{c.Env.Stdout, c.Secrets.Mask}, flags.output, out, style); err != nil {
 		return err
 	}
-	if c.facts.Host == "github" && flags.output != "github" { // people see them beside the lines of a change
-		if err := lint.Write(maskedWriter{c.app.env.Stderr, c.app.secrets.Mask}, "github", out, style); err != nil {
+	if c.Facts.Host == "github" && flags.output != "github" { // people see them beside the lines of a change
+		if err := lint.Write(maskedWriter{c.Env.Stderr, c.Secrets.Mask}, "github", out, style); err != nil {
 			return err
 		}
 	}

@@ -8,41 +8,19 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"os"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/secret"
 )
 
 // Env is the world of one call.
-type Env struct {
-	Args    []string // without the program's name
-	Environ []string // NAME=value
-	Dir     string   // working folder, absolute
-	Stdin   io.Reader
-	Stdout  io.Writer
-	Stderr  io.Writer
-	Live    bool       // Stderr is a terminal that can redraw
-	Width   func() int // of that terminal
-	UID     int
-	Version string
-}
-
-// Getenv reads one variable of Env.
-func (e Env) Getenv(name string) string {
-	for _, pair := range e.Environ {
-		if v, ok := strings.CutPrefix(pair, name+"="); ok {
-			return v
-		}
-	}
-	return ""
-}
+type Env = setup.Env
 
 // ErrTerminated is the cause to cancel Main's context with on SIGTERM; any
 // other cause counts as an interrupt.
@@ -75,7 +53,7 @@ type app struct {
 // renderOptions are the flags of render alone, which no wrapper has.
 type renderOptions struct{ explain, krm bool }
 
-const renderHelp = `MANIFESTS: a kustomization, a YAML file, a folder of YAML files, or - for stdin (a Helm post-renderer)
+const renderHelp = `MANIFESTS: a kustomization, a YAML file, a folder of them, or - for stdin (a Helm post-renderer)
   --explain                             tell on stderr what was set and why, and how the rollout will go
   --krm                                 be a KRM function of kustomize or kpt: a ResourceList in and out
 

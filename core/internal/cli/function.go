@@ -11,6 +11,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -19,12 +20,9 @@ import (
 // input and goes out on standard output. Its configuration stands for flags,
 // which win over it. Nothing else is written.
 func (a *app) function(ctx context.Context, flags map[string][]string) error {
-	text, err := io.ReadAll(io.LimitReader(a.env.Stdin, maxStream+1))
+	text, err := a.env.ReadStdin("the ResourceList")
 	if err != nil {
-		return &usageError{fmt.Errorf("reading the ResourceList from standard input: %w", err)}
-	}
-	if len(text) > maxStream {
-		return &usageError{fmt.Errorf("reading the ResourceList from standard input: more than %d MB", maxStream>>20)}
+		return &usageError{err}
 	}
 	fn, err := render.ReadFunction(text)
 	if err != nil {
@@ -35,20 +33,20 @@ func (a *app) function(ctx context.Context, flags map[string][]string) error {
 	}
 	flags["manifests"] = []string{render.Stdin}
 	a.env.Stdin = eof{} // it has been read
-	c := &call{app: a, command: "render"}
+	c := a.call("render")
 	if err := c.settle(ctx, flags); err != nil {
 		return c.skipped(err)
 	}
-	opt, err := c.rendering()
+	opt, err := c.Rendering()
 	if err != nil {
 		return &usageError{err}
 	}
-	if _, opt.Images, err = c.images(""); err != nil {
+	if _, opt.Images, err = c.Images(""); err != nil {
 		return &usageError{err}
 	}
 	result, err := fn.Run(ctx, opt)
 	for _, ch := range result.Changes {
-		fmt.Fprintf(a.env.Stderr, "outlast: %s: set %s of %s to %s: %s\n", ch.Rule, ch.Field, ch.Object, firstOf(ch.To, "nothing"), ch.Why)
+		fmt.Fprintf(a.env.Stderr, "outlast: %s: set %s of %s to %s: %s\n", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"), ch.Why)
 	}
 	if _, writeErr := a.env.Stdout.Write(result.YAML); writeErr != nil {
 		return writeErr

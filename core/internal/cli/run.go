@@ -4,7 +4,6 @@ package cli
 
 import (
 	"context"
-	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,9 +14,9 @@ import (
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/event"
-	"github.com/outlast-ci/outlast/core/internal/aws"
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/cli/timings"
 	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/internal/progress"
@@ -26,27 +25,24 @@ import (
 
 // call is one run of a command, settled.
 type call struct {
-	app      *app
-	command  string
-	settings *inputs.Settings
-	facts    ci.Facts
-	git      ci.Git // zero outside a checkout
-	inGit    bool
-	outDir   string
-	report   string // path of report.json
-	role     aws.Role
-	noToken  string         // why the CI gives no ID token, when role-arn could have used one
-	trusted  *x509.CertPool // nil: the system's authorities
+	setup.Call
+	app    *app
+	outDir string
+	report string // path of report.json
+}
+
+func (a *app) call(command string) *call {
+	return &call{app: a, Call: setup.Call{Env: a.env, Secrets: a.secrets, Command: command}}
 }
 
 // run settles the inputs, runs the stages and writes what they leave.
 func (a *app) run(ctx context.Context, command string, flags map[string][]string) error {
-	c := &call{app: a, command: command}
+	c := a.call(command)
 	err := c.settle(ctx, flags)
 	if err != nil {
 		return c.skipped(err)
 	}
-	cfg, err := c.config()
+	cfg, err := c.Config()
 	if err != nil {
 		return &usageError{err}
 	}
@@ -60,7 +56,7 @@ func (a *app) run(ctx context.Context, command string, flags map[string][]string
 	if cfg.World.TempDir, err = os.MkdirTemp("", "outlast-"); err != nil {
 		return fmt.Errorf("making a temporary folder: %w", err)
 	}
-	if err := c.trust(&cfg); err != nil {
+	if err := c.Trust(&cfg); err != nil {
 		return err
 	}
 	if cfg.To != "build" { // whose layout is its result
@@ -71,35 +67,36 @@ func (a *app) run(ctx context.Context, command string, flags map[string][]string
 
 // settle reads flags, variables, file, CI and git, and chooses the environment.
 func (c *call) settle(ctx context.Context, flags map[string][]string) (err error) {
-	if c.settings, err = inputs.Read(flags, c.app.env.Environ); err != nil {
+	if c.Settings, err = inputs.Read(flags, c.Env.Environ); err != nil {
 		return err
 	}
-	s := c.settings
+	s := c.Settings
 	if err := c.app.enter(s.Text("working-directory")); err != nil {
 		return err
 	}
-	env := c.app.env
+	c.Env = c.app.env
+	env := c.Env
 	if err := s.ReadFile(env.Dir); err != nil {
 		return err
 	}
-	if c.facts = ci.Detect(env.Getenv); c.facts.Stranger != "" {
-		return fmt.Errorf("this job is refused: %s", c.facts.Stranger)
+	if c.Facts = ci.Detect(env.Getenv); c.Facts.Stranger != "" {
+		return fmt.Errorf("this job is refused: %s", c.Facts.Stranger)
 	}
-	switch c.git, err = ci.ReadGit(ctx, s.Dir, env.Environ); {
+	switch c.Git, err = ci.ReadGit(ctx, s.Dir, env.Environ); {
 	case err == nil:
-		c.inGit = true
+		c.InGit = true
 	case !errors.Is(err, ci.ErrNoGit):
 		return err
 	}
-	c.facts.Commit = firstOf(s.Text("commit"), c.facts.Commit, c.git.Commit)
-	c.facts.Branch = firstOf(s.Text("branch"), c.facts.Branch, c.git.Branch)
-	c.facts.RunURL = firstOf(s.Text("run-url"), c.facts.RunURL)
-	branch := c.facts.Branch
-	if c.facts.PullRequest != "" { // what it would change is where its target goes
-		branch = firstOf(s.Text("branch"), c.facts.Target, branch)
+	c.Facts.Commit = setup.FirstOf(s.Text("commit"), c.Facts.Commit, c.Git.Commit)
+	c.Facts.Branch = setup.FirstOf(s.Text("branch"), c.Facts.Branch, c.Git.Branch)
+	c.Facts.RunURL = setup.FirstOf(s.Text("run-url"), c.Facts.RunURL)
+	branch := c.Facts.Branch
+	if c.Facts.PullRequest != "" { // what it would change is where its target goes
+		branch = setup.FirstOf(s.Text("branch"), c.Facts.Target, branch)
 	}
 	if err := s.Choose(branch); err != nil {
-		if named := s.Text("manifests") != "" && s.Text("environment") == ""; !named || c.command != "check" && s.Text("manifests") != render.Stdin {
+		if named := s.Text("manifests") != "" && s.Text("environment") == ""; !named || c.Command != "check" && s.Text("manifests") != render.Stdin {
 			return err
 		}
 		if err := s.ChooseNone(); err != nil {
@@ -135,24 +132,15 @@ func (a *app) enter(dir string) error {
 }
 
 func (c *call) unmatched() string {
-	if c.settings == nil {
+	if c.Settings == nil {
 		return ""
 	}
-	return firstOf(c.settings.Text("unmatched"), c.settings.File.Values["unmatched"])
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
+	return setup.FirstOf(c.Settings.Text("unmatched"), c.Settings.File.Values["unmatched"])
 }
 
 // prior reads the report of the job that ran the stages before from.
 func (c *call) prior(from string) (core.Report, error) {
-	if from == "" || from == "build" || from == "render" && c.settings.Text("report") == "" {
+	if from == "" || from == "build" || from == "render" && c.Settings.Text("report") == "" {
 		return core.Report{}, nil
 	}
 	text, err := os.ReadFile(c.report)
@@ -172,11 +160,11 @@ func (c *call) prior(from string) (core.Report, error) {
 // deploy runs the stages under a progress display and writes the outputs,
 // whatever happened.
 func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
-	env := c.app.env
-	mask := c.app.secrets.Mask
-	live := env.Live && c.facts.Host == "" && c.settings.Text("progress") != "plain" || c.settings.Text("progress") == "live"
-	console := c.host().Console(env.Stderr)
-	c.app.secrets.Tell(console.Hide)
+	env := c.Env
+	mask := c.Secrets.Mask
+	live := env.Live && c.Facts.Host == "" && c.Settings.Text("progress") != "plain" || c.Settings.Text("progress") == "live"
+	console := c.Host().Console(env.Stderr)
+	c.Secrets.Tell(console.Hide)
 	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask, Open: console.Open, Shut: console.Shut})
 	log, err := output.NewEventLog(c.outDir, mask)
 	if err != nil {
@@ -194,7 +182,7 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 		}
 	}
 	c.greet(cfg)
-	report, runErr := core.Deploy(ctx, cfg, c.clients(cfg), prior)
+	report, runErr := core.Deploy(ctx, cfg, c.Clients(cfg), prior)
 	display.Close()
 	_, report.Reason = explain(ctx, runErr)
 	report.Error = mask(report.Error)
@@ -225,17 +213,17 @@ func (c *call) publish(ctx context.Context, r core.Report) error {
 	case core.Failed:
 		status = ci.Failed
 	}
-	mask := c.app.secrets.Mask
-	out := ci.Result{Facts: c.facts, App: r.Run.App, Environment: r.Run.Environment, Summary: mask(output.Summary(r)), Status: status,
-		Deployed: c.facts.PullRequest == "" && (c.command == "deploy" || c.command == "apply")}
+	mask := c.Secrets.Mask
+	out := ci.Result{Facts: c.Facts, App: r.Run.App, Environment: r.Run.Environment, Summary: mask(output.Summary(r)), Status: status,
+		Deployed: c.Facts.PullRequest == "" && (c.Command == "deploy" || c.Command == "apply")}
 	for _, o := range output.Outputs() {
 		out.Pairs = append(out.Pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
-	lines, err := c.host().Publish(ctx, out)
+	lines, err := c.Host().Publish(ctx, out)
 	for _, line := range lines {
-		fmt.Fprintf(c.app.env.Stderr, "outlast: %s\n", mask(line))
+		fmt.Fprintf(c.Env.Stderr, "outlast: %s\n", mask(line))
 	}
 	return err
 }
@@ -243,17 +231,17 @@ func (c *call) publish(ctx context.Context, r core.Report) error {
 // greet says what is about to happen, and what looks wrong about it.
 func (c *call) greet(cfg core.Config) {
 	note := func(kind event.Kind, format string, args ...any) {
-		cfg.Observe.Emit(event.Event{Stage: firstOf(cfg.From, "build"), Kind: kind, Message: fmt.Sprintf(format, args...)})
+		cfg.Observe.Emit(event.Event{Stage: setup.FirstOf(cfg.From, "build"), Kind: kind, Message: fmt.Sprintf(format, args...)})
 	}
 	note(event.Note, "outlast %s: %s, environment %s, commit %s, branch %s", cfg.Run.Version, cfg.Run.App,
-		firstOf(cfg.Run.Environment, "(none)"), firstOf(cfg.Run.Commit, "(unknown)"), firstOf(cfg.Run.Branch, "(unknown)"))
-	if c.facts.PullRequest != "" && cfg.To == "render" {
-		note(event.Warn, "this is a pull request (%s): the manifests are rendered, nothing is built, pushed or applied", c.facts.PullRequest)
+		setup.FirstOf(cfg.Run.Environment, "(none)"), setup.FirstOf(cfg.Run.Commit, "(unknown)"), setup.FirstOf(cfg.Run.Branch, "(unknown)"))
+	if c.Facts.PullRequest != "" && cfg.To == "render" {
+		note(event.Warn, "this is a pull request (%s): the manifests are rendered, nothing is built, pushed or applied", c.Facts.PullRequest)
 	}
-	if c.inGit && c.git.Dirty && len(cfg.Images) > 0 && c.settings.Text("tag") == "" {
-		note(event.Warn, "the checkout differs from commit %s: images are tagged by their content, not by the commit", c.git.Commit)
+	if c.InGit && c.Git.Dirty && len(cfg.Images) > 0 && c.Settings.Text("tag") == "" {
+		note(event.Warn, "the checkout differs from commit %s: images are tagged by their content, not by the commit", c.Git.Commit)
 	}
-	if text := planningValues(c.settings.Set); text != "" {
+	if text := setup.PlanningValues(c.Settings.Set); text != "" {
 		note(event.Note, "drain formulas: %s instead of the planning values", text)
 	}
 	for _, img := range cfg.Images {
@@ -279,11 +267,11 @@ func ignoresOutput(context, rel string) bool {
 
 // tell ends the run with a line for people.
 func (c *call) tell(r core.Report, err error, mask func(string) string) {
-	w := c.app.env.Stderr
+	w := c.Env.Stderr
 	c.app.told = true
 	took := r.Finished.Sub(r.Started).Round(100 * time.Millisecond)
 	if err == nil {
-		fmt.Fprintf(w, "outlast: %s passed in %s; report: %s\n", c.command, took, c.report)
+		fmt.Fprintf(w, "outlast: %s passed in %s; report: %s\n", c.Command, took, c.report)
 		return
 	}
 	var stage *core.StageError
@@ -292,10 +280,10 @@ func (c *call) tell(r core.Report, err error, mask func(string) string) {
 		where = " before anything was changed"
 	}
 	if r.Result == core.Interrupted && stage != nil {
-		fmt.Fprintf(w, "outlast: %s was %s%s after %s, in %s; running it again goes on from there\noutlast: report: %s\n", c.command, r.Reason, where, took, stage.Stage, c.report)
+		fmt.Fprintf(w, "outlast: %s was %s%s after %s, in %s; running it again goes on from there\noutlast: report: %s\n", c.Command, r.Reason, where, took, stage.Stage, c.report)
 		return
 	}
-	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\n", c.command, where, took, r.Reason, mask(err.Error()))
+	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\n", c.Command, where, took, r.Reason, mask(err.Error()))
 	if stage != nil && stage.Stage == "gate" && !stage.Preflight {
 		fmt.Fprintln(w, "outlast: what was applied stays as it is, and old pods serve until new ones are ready; deploy a version that is, or undo the rollout with kubectl")
 	}
@@ -304,9 +292,9 @@ func (c *call) tell(r core.Report, err error, mask func(string) string) {
 
 // explain tells on stderr what rendering set and why, and how each rollout will go.
 func (c *call) explain(r core.Report) {
-	w := c.app.env.Stderr
+	w := c.Env.Stderr
 	for _, ch := range r.Manifests.Changes {
-		fmt.Fprintf(w, "%s %s\n  %s: %s -> %s\n  %s\n", ch.Rule, ch.Object, ch.Field, firstOf(ch.From, "(not set)"), firstOf(ch.To, "(taken away)"), ch.Why)
+		fmt.Fprintf(w, "%s %s\n  %s: %s -> %s\n  %s\n", ch.Rule, ch.Object, ch.Field, setup.FirstOf(ch.From, "(not set)"), setup.FirstOf(ch.To, "(taken away)"), ch.Why)
 	}
 	if len(r.Manifests.Changes) == 0 {
 		fmt.Fprintln(w, "nothing was set: what is written is safe")
@@ -316,15 +304,15 @@ func (c *call) explain(r core.Report) {
 			fmt.Fprintf(w, "\n%s: not behind a load balancer, left alone\n", wl.ID())
 			continue
 		}
-		fmt.Fprintf(w, "\n%s, behind %s\n\n%s", wl.ID(), firstOf(strings.Join(wl.Balancers, ", "), "a load balancer"), timings.Explain(wl.Plan, wl.Strategy))
+		fmt.Fprintf(w, "\n%s, behind %s\n\n%s", wl.ID(), setup.FirstOf(strings.Join(wl.Balancers, ", "), "a load balancer"), timings.Explain(wl.Plan, wl.Strategy))
 	}
 }
 
 // print puts a command's result on stdout, for machines.
 func (c *call) print(r core.Report) error {
-	w := c.app.env.Stdout
+	w := c.Env.Stdout
 	var err error
-	switch c.command {
+	switch c.Command {
 	case "render":
 		if c.app.explain {
 			c.explain(r)
@@ -336,7 +324,7 @@ func (c *call) print(r core.Report) error {
 		}
 	case "build":
 		for _, img := range r.Images {
-			_, err = fmt.Fprintln(w, firstOf(img.Layout, img.Archive)+" "+img.Digest)
+			_, err = fmt.Fprintln(w, setup.FirstOf(img.Layout, img.Archive)+" "+img.Digest)
 		}
 	}
 	return err

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package setup
 
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -31,31 +30,31 @@ import (
 	"github.com/outlast-ci/outlast/core/render"
 )
 
-// config turns the settings into a run.
-func (c *call) config() (core.Config, error) {
-	s, env := c.settings, c.app.env
+// Config turns the settings into a run.
+func (c *Call) Config() (core.Config, error) {
+	s, env := c.Settings, c.Env
 	cfg := core.Config{
 		From: s.Text("from"), To: s.Text("to"), Builder: s.Text("builder"),
 		World: build.World{Environ: env.Environ, UID: env.UID, CacheDir: cacheDir(env.Getenv)},
 		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
-		Run: core.Run{Version: env.Version, App: firstOf(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.facts.Commit, Branch: c.facts.Branch,
-			RunURL: c.facts.RunURL, Actor: c.facts.Actor, Region: firstOf(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
+		Run: core.Run{Version: env.Version, App: FirstOf(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
+			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: FirstOf(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
 	}
 	if all := core.Stages(); cfg.From != "" && cfg.To != "" && slices.Index(all, cfg.From) > slices.Index(all, cfg.To) {
 		return cfg, fmt.Errorf("reading %s and %s: %s comes after %s", s.Source("from"), s.Source("to"), cfg.From, cfg.To)
 	}
-	switch pull := c.facts.PullRequest != ""; {
-	case pull && c.command == "deploy":
+	switch pull := c.Facts.PullRequest != ""; {
+	case pull && c.Command == "deploy":
 		cfg.From, cfg.To = "render", "render"
-	case pull && c.command != "render" && c.command != "build":
-		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.facts.PullRequest, c.command)
+	case pull && c.Command != "render" && c.Command != "build":
+		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.Facts.PullRequest, c.Command)
 	}
 	var err error
 	if c.trusted, err = c.authorities(); err != nil {
 		return cfg, err
 	}
 	if cfg.To != "build" && cfg.To != "render" { // which ask nobody
-		if s.Text("environment") == "" && c.facts.Branch == "" && len(s.Env.Branches) > 0 {
+		if s.Text("environment") == "" && c.Facts.Branch == "" && len(s.Env.Branches) > 0 {
 			return cfg, fmt.Errorf("choosing an environment: %s is for the branches %v, and no branch is known (detached checkout, no CI variable); name the branch with --branch, or the environment with --environment %s",
 				s.Env.Name, s.Env.Branches, s.Env.Name)
 		}
@@ -63,36 +62,30 @@ func (c *call) config() (core.Config, error) {
 			return cfg, err
 		}
 	}
-	if cfg.Images, cfg.Render.Images, err = c.images(cfg.Run.App); err != nil {
+	if cfg.Images, cfg.Render.Images, err = c.Images(cfg.Run.App); err != nil {
 		return cfg, err
 	}
 	if cfg.To == "build" || cfg.To == "push" {
 		return cfg, nil
 	}
 	images := cfg.Render.Images
-	cfg.Render, err = c.rendering()
+	cfg.Render, err = c.Rendering()
 	cfg.Render.Images = images
 	return cfg, err
 }
 
-// maxStream is how much standard input may hold: as much as render reads of files.
-const maxStream = 50 << 20
-
-// rendering says what to render and how, without the images.
-func (c *call) rendering() (opt render.Options, err error) {
-	s, env := c.settings, c.app.env
+// Rendering says what to render and how, without the images.
+func (c *Call) Rendering() (opt render.Options, err error) {
+	s, env := c.Settings, c.Env
 	if opt.Path, err = c.manifests(); err != nil {
 		return opt, err
 	}
 	if opt.Path == render.Stdin {
-		if opt.Stream, err = io.ReadAll(io.LimitReader(env.Stdin, maxStream+1)); err != nil {
-			return opt, fmt.Errorf("reading manifests from standard input: %w", err)
-		}
-		if len(opt.Stream) > maxStream {
-			return opt, fmt.Errorf("reading manifests from standard input: more than %d MB", maxStream>>20)
+		if opt.Stream, err = env.ReadStdin("manifests"); err != nil {
+			return opt, err
 		}
 	} else if opt.Root = s.Path("root", env.Dir); opt.Root == "" {
-		opt.Root = firstOf(inputs.RepositoryTop(s.Dir), s.Dir)
+		opt.Root = FirstOf(inputs.RepositoryTop(s.Dir), s.Dir)
 		if rel, err := filepath.Rel(opt.Root, opt.Path); err != nil || strings.HasPrefix(rel, "..") {
 			opt.Root = "" // manifests elsewhere, named outright: their own checkout
 		}
@@ -121,9 +114,9 @@ func cacheDir(getenv func(string) string) string {
 	return ""
 }
 
-// images lists what to build, and what was made elsewhere.
-func (c *call) images(app string) (made []core.Image, given []render.Image, err error) {
-	s := c.settings
+// Images lists what to build, and what was made elsewhere.
+func (c *Call) Images(app string) (made []core.Image, given []render.Image, err error) {
+	s := c.Settings
 	for _, item := range s.List("image") {
 		name, ref, ok := strings.Cut(item, "=")
 		if !ok || !strings.Contains(ref, "@sha256:") {
@@ -132,14 +125,14 @@ func (c *call) images(app string) (made []core.Image, given []render.Image, err 
 		given = append(given, render.Image{Name: name, Ref: ref})
 	}
 	list := slices.Clone(s.File.Images)
-	if len(list) == 0 && (s.File.Path == "" || s.Text("repository") != "") && c.command != "render" {
+	if len(list) == 0 && (s.File.Path == "" || s.Text("repository") != "") && c.Command != "render" {
 		list = []config.Image{{Name: app}}
 	}
 	if len(list) == 1 {
-		list[0].Repository = firstOf(s.Text("repository"), list[0].Repository)
-		list[0].Dockerfile = firstOf(s.Text("dockerfile"), list[0].Dockerfile)
-		list[0].Context = firstOf(s.Path("context", c.app.env.Dir), list[0].Context)
-	} else if extra := firstOf(s.Source("repository"), s.Source("dockerfile"), s.Source("context")); extra != "" && len(list) > 1 {
+		list[0].Repository = FirstOf(s.Text("repository"), list[0].Repository)
+		list[0].Dockerfile = FirstOf(s.Text("dockerfile"), list[0].Dockerfile)
+		list[0].Context = FirstOf(s.Path("context", c.Env.Dir), list[0].Context)
+	} else if extra := FirstOf(s.Source("repository"), s.Source("dockerfile"), s.Source("context")); extra != "" && len(list) > 1 {
 		return nil, nil, fmt.Errorf("reading %s: outlast.yaml lists %d images; set it for each of them there", extra, len(list))
 	}
 	args, err := c.buildArgs()
@@ -148,7 +141,7 @@ func (c *call) images(app string) (made []core.Image, given []render.Image, err 
 	}
 	repositories := map[string]string{}
 	for _, img := range list {
-		repository := firstOf(img.Repository, img.Name)
+		repository := FirstOf(img.Repository, img.Name)
 		if other, taken := repositories[repository]; taken {
 			return nil, nil, fmt.Errorf("reading %s: images %s and %s have the same repository %s, and both would get the commit as their tag; give each a repository of its own", s.File.Path, other, img.Name, repository)
 		}
@@ -163,8 +156,8 @@ func (c *call) images(app string) (made []core.Image, given []render.Image, err 
 	return made, given, nil
 }
 
-func (c *call) image(img config.Image, args map[string]string) core.Image {
-	s := c.settings
+func (c *Call) image(img config.Image, args map[string]string) core.Image {
+	s := c.Settings
 	dir := img.Context
 	if !filepath.IsAbs(dir) {
 		dir = filepath.Join(s.Dir, dir)
@@ -175,31 +168,31 @@ func (c *call) image(img config.Image, args map[string]string) core.Image {
 	}
 	maps.Copy(all, args)
 	out := core.Image{
-		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: firstOf(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
-		Push: push.Options{Name: img.Name, Repository: firstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.app.env.Version,
-			CA: c.trusted, Learn: c.app.secrets.Add},
+		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: FirstOf(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
+		Push: push.Options{Name: img.Name, Repository: FirstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.Env.Version,
+			CA: c.trusted, Learn: c.Secrets.Add},
 	}
 	// The checkout is the commit that is shipped, and nothing in it differs.
-	clean := !c.inGit || !c.git.Dirty && strings.HasPrefix(c.git.Commit, c.facts.Commit)
-	if out.Push.Tag == "" && c.facts.Commit != "" && clean {
-		out.Push.Tag, out.Push.Reuse = c.facts.Commit, true
+	clean := !c.InGit || !c.Git.Dirty && strings.HasPrefix(c.Git.Commit, c.Facts.Commit)
+	if out.Push.Tag == "" && c.Facts.Commit != "" && clean {
+		out.Push.Tag, out.Push.Reuse = c.Facts.Commit, true
 	}
-	if seconds, err := strconv.ParseInt(c.git.Seconds, 10, 64); err == nil && clean {
+	if seconds, err := strconv.ParseInt(c.Git.Seconds, 10, 64); err == nil && clean {
 		out.Build.Epoch = time.Unix(seconds, 0)
 	}
 	return out
 }
 
 // buildArgs reads NAME=VALUE, or NAME with the value from the environment.
-func (c *call) buildArgs() (map[string]string, error) {
+func (c *Call) buildArgs() (map[string]string, error) {
 	args := map[string]string{}
-	for _, item := range c.settings.List("build-arg") {
+	for _, item := range c.Settings.List("build-arg") {
 		name, value, ok := strings.Cut(item, "=")
 		if name == "" {
 			return nil, fmt.Errorf("reading --build-arg %q: want NAME=VALUE", item)
 		}
 		if !ok {
-			value = c.app.env.Getenv(name)
+			value = c.Env.Getenv(name)
 		}
 		args[name] = value
 	}
@@ -207,12 +200,12 @@ func (c *call) buildArgs() (map[string]string, error) {
 }
 
 // manifests finds what to render.
-func (c *call) manifests() (string, error) {
-	s := c.settings
+func (c *Call) manifests() (string, error) {
+	s := c.Settings
 	if s.Text("manifests") == render.Stdin {
 		return render.Stdin, nil
 	}
-	if path := s.Path("manifests", c.app.env.Dir); path != "" {
+	if path := s.Path("manifests", c.Env.Dir); path != "" {
 		return path, nil
 	}
 	places := []string{"kustomization.yaml", "deploy/kustomization.yaml"}
@@ -229,9 +222,9 @@ func (c *call) manifests() (string, error) {
 	return "", fmt.Errorf("finding the manifests: none of %s is in %s; set manifests in outlast.yaml, or --manifests", strings.Join(places, ", "), s.Dir)
 }
 
-// planningValues lists the symbols that differ from the defaults by the user's
+// PlanningValues lists the symbols that differ from the defaults by the user's
 // word, since they carry the safety of the result.
-func planningValues(set map[string]string) string {
+func PlanningValues(set map[string]string) string {
 	var all []string
 	for _, symbol := range slices.Sorted(maps.Keys(set)) {
 		all = append(all, symbol+"="+set[symbol])
@@ -239,9 +232,9 @@ func planningValues(set map[string]string) string {
 	return strings.Join(all, " ")
 }
 
-// clients builds each client when a stage asks for it, and the AWS login once.
-func (c *call) clients(cfg core.Config) core.Clients {
-	s, env := c.settings, c.app.env
+// Clients builds each client when a stage asks for it, and the AWS login once.
+func (c *Call) Clients(cfg core.Config) core.Clients {
+	s, env := c.Settings, c.Env
 	var mu sync.Mutex
 	var loaded *awssdk.Config
 	login := func(ctx context.Context) (awssdk.Config, error) {
@@ -250,7 +243,7 @@ func (c *call) clients(cfg core.Config) core.Clients {
 		if loaded != nil {
 			return *loaded, nil
 		}
-		sdk, err := aws.Load(ctx, aws.Options{Region: s.Text("region"), Profile: s.Text("profile"), UserAgent: "outlast", CA: c.trusted, Learn: c.app.secrets.Add, Role: c.role})
+		sdk, err := aws.Load(ctx, aws.Options{Region: s.Text("region"), Profile: s.Text("profile"), UserAgent: "outlast", CA: c.trusted, Learn: c.Secrets.Add, Role: c.role})
 		if err != nil {
 			return sdk, err
 		}

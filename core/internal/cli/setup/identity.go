@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package setup
 
 import (
 	"context"
@@ -23,9 +23,19 @@ import (
 // to AWS already; configure-aws-credentials and the SDK's chain look at the same.
 var ownCredentials = []string{"AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"}
 
+// Login settles which authorities to trust and which AWS roles to become. It asks
+// nobody yet.
+func (c *Call) Login() (err error) {
+	if c.trusted, err = c.authorities(); err != nil {
+		return err
+	}
+	c.role, err = c.becomes()
+	return err
+}
+
 // becomes settles which AWS roles to become, and by what.
-func (c *call) becomes() (aws.Role, error) {
-	s := c.settings
+func (c *Call) becomes() (aws.Role, error) {
+	s := c.Settings
 	r := aws.Role{ARN: s.Text("role-arn"), Chain: s.Text("chain-role-arn"), ExternalID: s.Text("external-id"), Session: s.Text("role-session-name"),
 		Duration: s.Duration("role-duration"), Audience: s.Text("id-token-audience")}
 	identity := s.Text("identity")
@@ -35,16 +45,16 @@ func (c *call) becomes() (aws.Role, error) {
 	if r.ARN != "" && identity != "aws" {
 		own := s.Text("profile")
 		for _, name := range ownCredentials {
-			own = firstOf(own, c.app.env.Getenv(name))
+			own = FirstOf(own, c.Env.Getenv(name))
 		}
-		token, lacks := ci.IDTokens(c.host(), r.Audience)
+		token, lacks := ci.IDTokens(c.Host(), r.Audience)
 		switch {
 		case identity == "ci" && token == nil:
 			return r, fmt.Errorf("reading %s: %s", s.Source("identity"), lacks)
 		case identity == "ci" || own == "" && token != nil:
 			r.Token = func(ctx context.Context, audience string) (string, error) {
 				text, err := token(ctx, audience)
-				c.app.secrets.Add(text)
+				c.Secrets.Add(text)
 				return text, err
 			}
 		case own == "":
@@ -59,18 +69,18 @@ func (c *call) becomes() (aws.Role, error) {
 
 // bundle is the PEM file of authorities to trust besides the system's, and who
 // named it; both are empty when nobody did.
-func (c *call) bundle() (path, source string) {
-	if path = c.settings.Path("ca-bundle", c.app.env.Dir); path != "" {
-		return path, c.settings.Source("ca-bundle")
+func (c *Call) bundle() (path, source string) {
+	if path = c.Settings.Path("ca-bundle", c.Env.Dir); path != "" {
+		return path, c.Settings.Source("ca-bundle")
 	}
-	if path = c.app.env.Getenv("AWS_CA_BUNDLE"); path != "" {
+	if path = c.Env.Getenv("AWS_CA_BUNDLE"); path != "" {
 		return path, "AWS_CA_BUNDLE"
 	}
 	return "", ""
 }
 
 // authorities reads that file; nil when there is none.
-func (c *call) authorities() (*x509.CertPool, error) {
+func (c *Call) authorities() (*x509.CertPool, error) {
 	path, source := c.bundle()
 	if path == "" {
 		return nil, nil
@@ -89,10 +99,10 @@ func (c *call) authorities() (*x509.CertPool, error) {
 	return pool, nil
 }
 
-// trust hands the authorities to the programs that build. BuildKit's are
+// Trust hands the authorities to the programs that build. BuildKit's are
 // written in Go, which reads all files of the folders in SSL_CERT_DIR besides
 // the system's bundle.
-func (c *call) trust(cfg *core.Config) error {
+func (c *Call) Trust(cfg *core.Config) error {
 	path, source := c.bundle()
 	if path == "" {
 		return nil
@@ -106,23 +116,23 @@ func (c *call) trust(cfg *core.Config) error {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(cfg.World.CA, text, 0o644)); err != nil {
 		return fmt.Errorf("copying %s for the builder: %w", path, err)
 	}
-	folders := firstOf(c.app.env.Getenv("SSL_CERT_DIR"), "/etc/ssl/certs:/etc/pki/tls/certs")
+	folders := FirstOf(c.Env.Getenv("SSL_CERT_DIR"), "/etc/ssl/certs:/etc/pki/tls/certs")
 	cfg.World.Environ = append(slices.Clone(cfg.World.Environ), "SSL_CERT_DIR="+dir+":"+folders)
 	return nil
 }
 
-// host is the CI as its surfaces need it.
-func (c *call) host() ci.World {
+// Host is the CI as its surfaces need it.
+func (c *Call) Host() ci.World {
 	t, ok := http.DefaultTransport.(*http.Transport)
 	if ok && c.trusted != nil {
 		t = t.Clone()
 		t.TLSClientConfig = &tls.Config{RootCAs: c.trusted, MinVersion: tls.VersionTLS12}
 	}
-	return ci.World{Environ: c.app.env.Environ, Dir: c.app.env.Dir, Client: &http.Client{Transport: t, Timeout: 30 * time.Second}}
+	return ci.World{Environ: c.Env.Environ, Dir: c.Env.Dir, Client: &http.Client{Transport: t, Timeout: 30 * time.Second}}
 }
 
 // hint adds what the CI lacks to a login that failed.
-func (c *call) hint(err error) error {
+func (c *Call) hint(err error) error {
 	var auth *aws.AuthError
 	if c.noToken == "" || !errors.As(err, &auth) {
 		return err
