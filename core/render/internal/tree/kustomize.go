@@ -14,6 +14,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 
+	"github.com/outlast-ci/outlast/core/render/internal/tree/parts"
 	"github.com/outlast-ci/outlast/core/render/internal/tree/source"
 )
 
@@ -23,7 +24,7 @@ import (
 var kustomizeMu sync.Mutex
 
 // kustomize renders the kustomization in a folder of the root.
-func kustomize(ctx context.Context, root *source.Root, dir string) (*Tree, error) {
+func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.Sizes) (*Tree, error) {
 	src, err := root.Walk(dir)
 	if err != nil {
 		return nil, err
@@ -32,21 +33,35 @@ func kustomize(ctx context.Context, root *source.Root, dir string) (*Tree, error
 	defer kustomizeMu.Unlock()
 	openapi.ResetOpenAPI()
 	defer openapi.ResetOpenAPI()
-	objects, err := build(src, nil)
-	if src.Refused != nil { // kustomize words it as a missing file or worse
-		return nil, src.Refused
-	}
-	if err != nil {
-		return nil, errors.New(redact(err.Error(), src))
-	}
-	t := &Tree{Kustomization: src.Top.File.Path, Parts: 1}
-	for _, res := range objects {
-		t.Objects = append(t.Objects, &Object{RNode: &res.RNode})
+	t := &Tree{Kustomization: src.Top.File.Path}
+	if t.Objects, t.Parts = inParts(ctx, src, sizes); t.Objects == nil {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		if err := t.whole(src); err != nil {
+			return nil, err
+		}
 	}
 	for _, f := range src.Files() {
 		t.Files = append(t.Files, File{f.Path, f.Text})
 	}
 	return t, nil
+}
+
+// whole renders with one run of kustomize.
+func (t *Tree) whole(src *source.Source) error {
+	objects, err := build(src, nil)
+	if src.Refused != nil { // kustomize words it as a missing file or worse
+		return src.Refused
+	}
+	if err != nil {
+		return errors.New(redact(err.Error(), src))
+	}
+	t.Parts = 1
+	for _, res := range objects {
+		t.Objects = append(t.Objects, &Object{RNode: &res.RNode})
+	}
+	return nil
 }
 
 // build is one run of kustomize as its command line does it: no plugins, no

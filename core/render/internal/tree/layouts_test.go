@@ -15,6 +15,9 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
+
+	"github.com/outlast-ci/outlast/core/render/internal/tree/parts"
+	"github.com/outlast-ci/outlast/core/render/internal/tree/source"
 )
 
 // writeFiles puts files into a new folder. A text whose first line is "crlf" gets
@@ -110,6 +113,38 @@ func TestLayouts(t *testing.T) {
 			if read.Kustomization == "" || read.Parts != 1 {
 				t.Errorf("kustomization %q, %d parts", read.Kustomization, read.Parts)
 			}
+			for size := 1; size < 4; size++ {
+				split, read := loadInParts(t, filepath.Join(dir, path), dir, parts.Sizes{Least: 1, Part: size})
+				if diff := cmp.Diff(got, split); diff != "" {
+					t.Errorf("in %d parts it differs:\n%s", read.Parts, diff)
+				}
+				if read.Parts > 1 {
+					t.Logf("%d parts", read.Parts)
+				}
+			}
 		})
 	}
+}
+
+// loadInParts splits kustomizations that are too small for it else.
+func loadInParts(t testing.TB, path, dir string, sizes parts.Sizes) (string, *Tree) {
+	t.Helper()
+	root, err := source.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer root.Close()
+	at, err := root.Rel(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := kustomize(context.Background(), root, at, sizes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := read.YAML()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text), read
 }

@@ -95,7 +95,7 @@ func Load(ctx context.Context, opt Options) (*Tree, error) {
 	if files != nil {
 		t, err = loadPlain(root, files)
 	} else {
-		t, err = kustomize(ctx, root, dir)
+		t, err = kustomize(ctx, root, dir, sizes)
 	}
 	if err != nil {
 		return nil, err

@@ -117,10 +117,10 @@ func (w *walker) inline(d *Dir, field, text string) error {
 func (w *walker) generators(d *Dir) error {
 	var lists []list
 	for _, g := range d.Spec.ConfigMapGenerator {
-		lists = append(lists, list{"configMapGenerator", sources(g.KvPairSources)})
+		lists = append(lists, list{"configMapGenerator", Paths(g.KvPairSources)})
 	}
 	for _, g := range d.Spec.SecretGenerator {
-		lists = append(lists, list{"secretGenerator", sources(g.KvPairSources)})
+		lists = append(lists, list{"secretGenerator", Paths(g.KvPairSources)})
 	}
 	for _, l := range lists {
 		for _, name := range l.names {
@@ -132,9 +132,9 @@ func (w *walker) generators(d *Dir) error {
 	return nil
 }
 
-// sources lists the paths of a generator: env files, and files, those with
-// a key before =.
-func sources(kv types.KvPairSources) (paths []string) {
+// Paths lists the paths of a generator: env files, and files, those with a key
+// before =.
+func Paths(kv types.KvPairSources) (paths []string) {
 	for _, f := range kv.FileSources {
 		if _, after, named := strings.Cut(f, "="); named {
 			f = after
