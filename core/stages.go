@@ -324,7 +324,7 @@ func (p *pipeline) gateWorkload(w apply.Workload) gate.Workload {
 	for _, planned := range p.report.Manifests.Workloads {
 		planned.Namespace = cmp.Or(planned.Namespace, "default") // what names none is the default one's, as the server told apply
 		if planned.ID() == w.ID() {
-			out.Behind, out.Plan, out.Images = planned.Behind, planned.Plan, planned.Images
+			out.Behind, out.Plan, out.Images = planned.Behind && !planned.NodeTargets, planned.Plan, planned.Images
 		}
 	}
 	return out

@@ -288,7 +288,7 @@ func (t *track) drained(s Snapshot, line *PodTimeline) bool {
 		return true
 	}
 	in := t.workload.Plan.Inputs
-	if t.workload.Plan.Mode == drain.Fast && !line.Draining.IsZero() && s.At.Sub(line.Draining) >= in.Propagation+in.Margin {
+	if t.workload.Plan.Mode == drain.Fast && !line.Draining.IsZero() && s.At.Sub(line.Draining) >= in.MaxPropagation()+in.Margin {
 		return true
 	}
 	return line.Registered.IsZero() && len(s.Groups) > 0

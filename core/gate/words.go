@@ -95,7 +95,7 @@ func proof(plan drain.Plan, p PodTimeline) (Proof, float64) {
 	}
 	until, before, killed := p.Drained, p.listed, false
 	if plan.Mode == drain.Fast {
-		hold := plan.Inputs.Propagation + plan.Inputs.Margin
+		hold := plan.Inputs.MaxPropagation() + plan.Inputs.Margin
 		before, killed = p.serving.Add(hold), p.Killed
 		if until = p.Draining; !until.IsZero() {
 			until = until.Add(hold)

@@ -100,8 +100,8 @@ func newPlaces(read *tree.Tree) places {
 // fill adds file and line to a problem. What kustomize generated has none.
 func (p places) fill(found *problem.Problem) {
 	path, err := source.ParsePath(found.Field)
-	if err != nil {
-		path = nil
+	if err != nil || found.Field == "" {
+		path = source.Path{{Key: "(the whole)"}} // which nothing holds: the largest document is the object's own
 	}
 	on := found.On
 	if place, ok := p.index.Find(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {

@@ -69,17 +69,18 @@ type Result struct {
 
 // Workload is one object that runs pods, and what stands in front of them.
 type Workload struct {
-	APIVersion string         `json:"apiVersion"`
-	Kind       string         `json:"kind"`
-	Namespace  string         `json:"namespace,omitempty"`
-	Name       string         `json:"name"`
-	Replicas   int            `json:"replicas"`          // under an autoscaler its most
-	Strategy   drain.Strategy `json:"strategy,omitzero"` // how pods are replaced, when Behind
-	Images     []string       `json:"images"`
-	Behind     bool           `json:"behind"`             // behind a load balancer: Plan is set
-	Services   []string       `json:"services,omitempty"` // namespace/name, those that a balancer routes to
-	Balancers  []string       `json:"balancers,omitempty"`
-	Plan       drain.Plan     `json:"plan,omitzero"`
+	APIVersion  string         `json:"apiVersion"`
+	Kind        string         `json:"kind"`
+	Namespace   string         `json:"namespace,omitempty"`
+	Name        string         `json:"name"`
+	Replicas    int            `json:"replicas"`          // under an autoscaler its most
+	Strategy    drain.Strategy `json:"strategy,omitzero"` // how pods are replaced, when Behind
+	Images      []string       `json:"images"`
+	Behind      bool           `json:"behind"`                // behind a load balancer: Plan is set
+	NodeTargets bool           `json:"nodeTargets,omitempty"` // all targets are nodes: no pod is in a target group, and none can be waited for
+	Services    []string       `json:"services,omitempty"`    // namespace/name, those that a balancer routes to
+	Balancers   []string       `json:"balancers,omitempty"`
+	Plan        drain.Plan     `json:"plan,omitzero"`
 }
 
 // ID is how messages name the workload: Kind/namespace/name.
@@ -245,6 +246,7 @@ func workload(w rules.Workload, fixed bool) Workload {
 		out.Plan = w.Plan
 	}
 	out.Strategy = w.Strategy
+	out.NodeTargets = !slices.ContainsFunc(w.Groups, func(t *graph.TargetGroup) bool { return t.Balancer != drain.Instance }) && (len(w.Groups) > 0 || w.Stated == drain.Instance)
 	for _, t := range w.Groups {
 		if name := t.Service.GetNamespace() + "/" + t.Service.GetName(); !slices.Contains(out.Services, name) {
 			out.Services = append(out.Services, name)

@@ -3,11 +3,18 @@
 package graph
 
 import (
+	"fmt"
+	"strconv"
+
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
+
+// DelayAnnotation on a TargetGroupBinding states the deregistration delay of a
+// target group that is made elsewhere, in seconds.
+const DelayAnnotation = OwnPrefix + "delay-seconds"
 
 // Maker is what makes a target group, and so where its attributes are written
 // and which defaults it has.
@@ -62,6 +69,12 @@ func (t *TargetGroup) Drain() (drain.Group, error) {
 	h := t.Health.orDefaults(t.Maker, t.Balancer)
 	g.HealthInterval, g.HealthTimeout, g.HealthyCount, g.UnhealthyCount = seconds(h.Interval), seconds(h.Timeout), h.Healthy, h.Unhealthy
 	delay, ok, err := t.Attributes.Number(DelayAttribute)
+	if stated, is := node.Annotation(t.Route, DelayAnnotation); is && t.Maker == ByHand {
+		if delay, err = strconv.Atoi(stated); err != nil || delay < 0 {
+			err = &PlaceError{t.Route, node.Path([]string{"metadata", "annotations", DelayAnnotation}), fmt.Errorf("%q is no number of seconds", stated)}
+		}
+		ok = true
+	}
 	if err != nil {
 		return g, err
 	}

@@ -25,7 +25,7 @@ func (a *Checker) Unbalanced(w *graph.Workload) {
 	}
 	for _, svc := range w.Services {
 		if !slices.ContainsFunc(a.Graph.Unknown, func(u graph.Unknown) bool { return u.Object == svc }) {
-			a.Find("OL040", w.RNode, "metadata.name", fmt.Sprintf("%s selects these pods, but nothing among the manifests routes to it: no timings are set, and the gate looks for target groups in the cluster only", node.ID(svc)),
+			a.Find("OL040", w.RNode, "", fmt.Sprintf("%s selects these pods, but nothing among the manifests routes to it: no timings are set, and the gate looks for target groups in the cluster only", node.ID(svc)),
 				"if a balancer stands in front, put its Ingress among the manifests, or say so with the annotation outlast/balancer: alb (nlb, instance; none silences this)")
 		}
 	}

@@ -47,7 +47,7 @@ func (a *Checker) Workload(w *graph.Workload, least int) {
 		for _, t := range w.Groups {
 			names = append(names, t.Name())
 		}
-		a.Find("OL050", w.RNode, "metadata.name", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", len(names), strings.Join(names, ", ")), "nothing, if that is wanted")
+		a.Find("OL050", w.RNode, "", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", len(names), strings.Join(names, ", ")), "nothing, if that is wanted")
 	}
 	for _, t := range w.Groups {
 		if node.Str(t.Service, "spec", "publishNotReadyAddresses") == "true" {
@@ -166,7 +166,7 @@ func (a *Checker) budget(w *graph.Workload, least int) {
 	}
 	switch {
 	case found == nil && least >= 2 && w.GetKind() != "DaemonSet":
-		a.Find("OL035", w.RNode, "metadata.name", "no PodDisruptionBudget matches these pods: draining nodes may take all of them at once (503); rollouts do not need one", "add one with maxUnavailable: 1")
+		a.Find("OL035", w.RNode, "", "no PodDisruptionBudget matches these pods: draining nodes may take all of them at once (503); rollouts do not need one", "add one with maxUnavailable: 1")
 	case found != nil:
 		a.budgetBlocks(found, least)
 	}

@@ -130,7 +130,7 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 		}
 	}
 	if !w.Behind() && len(groups) > 0 {
-		a.Find("OL040", w.RNode, "metadata.name", fmt.Sprintf("the cluster has TargetGroupBinding/%s/%s for Service %s, which selects these pods: they are behind a balancer, and no timings are set", groups[0].Namespace, groups[0].Binding, groups[0].Service),
+		a.Find("OL040", w.RNode, "", fmt.Sprintf("the cluster has TargetGroupBinding/%s/%s for Service %s, which selects these pods: they are behind a balancer, and no timings are set", groups[0].Namespace, groups[0].Binding, groups[0].Service),
 			"put its Ingress among the manifests, or say so with the annotation outlast/balancer: alb (or nlb, instance)").Severity = drain.Error
 	}
 	written := map[string]bool{}

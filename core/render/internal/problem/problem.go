@@ -7,6 +7,7 @@ package problem
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -63,7 +64,7 @@ func (l *List) Find(rule string, on *yaml.RNode, field, message, fix string) *Pr
 
 // Edit adds a problem and its cure.
 func (l *List) Edit(rule string, on *yaml.RNode, message string, e Edit) *Problem {
-	fix := "set it to " + e.To
+	fix := "set " + last(e.Path) + " to " + e.To
 	if e.Value == nil {
 		fix = "leave the field out"
 	}
@@ -76,6 +77,15 @@ func (l *List) Edit(rule string, on *yaml.RNode, message string, e Edit) *Proble
 	}
 	p.Edit = &e
 	return p
+}
+
+// last names a field by the end of its path.
+func last(path []string) string {
+	name := path[len(path)-1]
+	if _, err := strconv.Atoi(name); err == nil && len(path) > 1 { // a word of a command
+		name = path[len(path)-2]
+	}
+	return name
 }
 
 func inequality(rule string) string {

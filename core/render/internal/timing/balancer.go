@@ -37,7 +37,14 @@ func (a *Analysis) balancers(s *Subject) {
 // of the author's stays.
 func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, need drain.Seconds) {
 	if t.Maker == graph.ByHand {
-		a.Find("OL037", t.Route, "spec", "this target group is not made by the controller, so nothing here sets its deregistration delay", "set "+graph.DelayAttribute+"="+num(need)+" where it is made")
+		switch {
+		case have.Delay != nil && *have.Delay >= need:
+			return
+		case have.Delay != nil:
+			a.Find("OL002", t.Route, node.Path([]string{"metadata", "annotations", graph.DelayAnnotation}), "the deregistration delay of this target group is "+have.Delay.String()+", as the annotation says: the balancer aborts requests in flight when it ends (502); it needs "+need.String(), "set it where the target group is made, and here")
+			return
+		}
+		a.Find("OL037", t.Route, "spec", "this target group is not made by the controller, so nothing here sets its deregistration delay", "set "+graph.DelayAttribute+"="+num(need)+" where it is made, and state it here with the annotation "+graph.DelayAnnotation)
 		return
 	}
 	if have.Delay != nil && *have.Delay >= need {

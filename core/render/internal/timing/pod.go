@@ -29,7 +29,7 @@ func (a *Analysis) pod(s *Subject, least drain.Plan) {
 	if have >= s.Plan.GracePeriod {
 		return
 	}
-	rule, seen := "OL004", "SIGKILL comes while requests are in flight"
+	rule, seen := "OL004", "too short, and SIGKILL comes in the middle of a request"
 	if hook := s.longestHook(); have <= hook {
 		rule, seen = "OL005", fmt.Sprintf("the hook takes %s: it is cut off, and the application has 2 s to end", hook)
 	}
@@ -37,7 +37,7 @@ func (a *Analysis) pod(s *Subject, least drain.Plan) {
 	if s.grace == nil {
 		written = "is not set, which means " + have.String()
 	}
-	a.Edit(rule, s.Pods, fmt.Sprintf("terminationGracePeriodSeconds %s: %s; the hook, what is in flight, the shutdown and a margin need %s", written, seen, s.Plan.GracePeriod),
+	a.Edit(rule, s.Pods, fmt.Sprintf("terminationGracePeriodSeconds %s: %s; the hook (%s), what is in flight, the shutdown and a margin need %s", written, seen, s.Plan.PreStop, s.Plan.GracePeriod),
 		problem.Edit{Path: path, Value: node.Number(s.Plan.GracePeriod), From: from, To: num(s.Plan.GracePeriod), Weight: int64(s.Plan.GracePeriod),
 			Why: "the hook, what is in flight and the shutdown have to fit before SIGKILL"})
 }
@@ -91,7 +91,9 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 	default:
 		e.Value = node.Map("sleep", node.Map("seconds", node.Number(least.PreStop)))
 	}
-	a.Edit(rule, s.Pods, message, e)
+	if p := a.Edit(rule, s.Pods, message, e); rule == "OL000" && a.Drain.Mode == drain.Strict {
+		p.Severity = drain.Error // it was asked for
+	}
 }
 
 // oldKubelet writes an exec hook, if the author has told of a shell.

@@ -122,7 +122,7 @@ func (a *Analysis) argo(s *Subject) {
 	if n, ok := node.Int(blueGreen, "scaleDownDelaySeconds"); ok {
 		delay = n
 	}
-	need := s.Plan.Inputs.ControllerLatency + s.Plan.Inputs.Propagation + s.Plan.Inputs.Margin
+	need := s.Plan.Inputs.ControllerLatency + s.Plan.Inputs.MaxPropagation() + s.Plan.Inputs.Margin
 	if want := drain.Seconds((need + 999_999_999) / 1_000_000_000); drain.Seconds(delay) < want {
 		a.Edit("OL010", s.RNode, fmt.Sprintf("scaleDownDelaySeconds is %d: old pods are deleted while the balancer still sends to them", delay),
 			problem.Edit{Path: []string{"spec", "strategy", "blueGreen", "scaleDownDelaySeconds"}, Value: node.Number(want), From: node.Str(blueGreen, "scaleDownDelaySeconds"), To: num(want), Why: "after the switch the balancer goes on sending to the old pods"})

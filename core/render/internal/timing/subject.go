@@ -148,6 +148,9 @@ func (a *Analysis) arithmetic(s *Subject) {
 	for _, p := range a.All {
 		cured = cured || (p.Edit != nil || p.Rule == "OL025") && a.concerns(s, p)
 	}
+	if cured { // what is left is what the edits leave
+		findings = s.Plan.Findings
+	}
 	for _, f := range findings {
 		switch f.Inequality {
 		case "F10", "F11", "F12", "F13": // rollout has judged them
