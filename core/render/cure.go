@@ -178,7 +178,7 @@ func (c *curing) patches(kustomization string, edits []problem.Problem) error {
 	text := c.texts[kustomization]
 	for _, group := range byObject(edits) {
 		object := group[0].Edit.Object
-		name := strings.ToLower("outlast-" + object.GetKind() + "-" + object.GetName() + ".yaml")
+		name := strings.ToLower("outlast-" + object.GetKind() + "-" + ownName(c.texts[kustomization], object) + ".yaml")
 		body, err := patchOf(object, group, c.texts[path.Join(dir, name)])
 		if err == nil {
 			text, err = nameInKustomization(text, name, object, group[0].Edit.Add)

@@ -90,9 +90,17 @@ func include(patch, before, after *yaml.RNode, at []string) error {
 
 func isIndex(step string) bool { return strings.Trim(step, "0123456789") == "" && step != "" }
 
+// ownName is an object's name without the prefix and suffix of the kustomization.
+func ownName(kustomization []byte, object *yaml.RNode) string {
+	k, err := yaml.Parse(string(kustomization))
+	if err != nil {
+		return object.GetName()
+	}
+	return strings.TrimSuffix(strings.TrimPrefix(object.GetName(), node.Str(k, "namePrefix")), node.Str(k, "nameSuffix"))
+}
+
 // nameInKustomization adds a patch, or a resource, to a kustomization. The
-// object is found by kind and name, which this kustomization's own prefix and suffix
-// are not part of.
+// object is found by kind and its own name.
 func nameInKustomization(text []byte, file string, object *yaml.RNode, add bool) ([]byte, error) {
 	k, err := yaml.Parse(string(text))
 	if err != nil {
@@ -102,8 +110,7 @@ func nameInKustomization(text []byte, file string, object *yaml.RNode, add bool)
 	if add {
 		field, entry = "resources", node.Text(file)
 	} else {
-		name := strings.TrimSuffix(strings.TrimPrefix(object.GetName(), node.Str(k, "namePrefix")), node.Str(k, "nameSuffix"))
-		entry = node.Map("path", node.Text(file), "target", node.Map("kind", node.Text(object.GetKind()), "name", node.Text(name)))
+		entry = node.Map("path", node.Text(file), "target", node.Map("kind", node.Text(object.GetKind()), "name", node.Text(ownName(text, object))))
 	}
 	list := node.List()
 	for _, e := range node.Elements(k, field) {

@@ -54,8 +54,8 @@ type app struct {
 type renderOptions struct{ explain, krm bool }
 
 const renderHelp = `MANIFESTS: a kustomization, a YAML file, a folder of them, or - for stdin (a Helm post-renderer)
-  --explain                             tell on stderr what was set, why, and how the rollout will go
-  --krm                                 be a KRM function of kustomize or kpt: a ResourceList in and out
+  --explain                             tell on stderr what was set and why, and predict the rollout
+  --krm                                 be a KRM function of kustomize or kpt (a ResourceList)
 
 `
 

@@ -10,6 +10,7 @@ import (
 	"slices"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/config"
@@ -47,6 +48,11 @@ func (a *app) function(ctx context.Context, flags map[string][]string) error {
 	result, err := fn.Run(ctx, opt)
 	for _, ch := range result.Changes {
 		fmt.Fprintf(a.env.Stderr, "outlast: %s: set %s of %s to %s: %s\n", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"), ch.Why)
+	}
+	for _, f := range result.Findings { // kustomize keeps the results of a function that passes to itself
+		if err == nil && f.Severity != drain.Info && f.Suppressed == "" {
+			c.say(true, f.Rule+" "+f.Object+": "+f.Message+"; "+f.Fix)
+		}
 	}
 	if _, writeErr := a.env.Stdout.Write(result.YAML); writeErr != nil {
 		return writeErr

@@ -50,6 +50,9 @@ func (a *app) run(ctx context.Context, command string, flags map[string][]string
 	if err != nil {
 		return &usageError{err}
 	}
+	if c.filters() {
+		return c.filter(ctx, cfg)
+	}
 	if err := makeDir(c.outDir); err != nil {
 		return fmt.Errorf("making the output folder: %w", err)
 	}

@@ -155,4 +155,3 @@ func (s *Subject) mode(in drain.Inputs) drain.Mode {
 	}
 	return drain.Auto
 }
-

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/render"
+)
+
+// filters tells whether the call is render between two pipes, as Helm runs a
+// post-renderer, often in a folder that is somebody else's or cannot be written to.
+func (c *call) filters() bool {
+	s := c.Settings
+	return c.Command == "render" && s.Text("manifests") == render.Stdin && s.Text("output-dir") == "" && s.Text("report") == ""
+}
+
+// filter renders and writes no file, tells no CI, and says on stderr only what
+// somebody should know.
+func (c *call) filter(ctx context.Context, cfg core.Config) error {
+	mask := c.Secrets.Mask
+	cfg.Observe = func(e event.Event) {
+		if e.Kind == event.Warn || e.Kind == event.Note && e.Object != "" {
+			c.say(e.Kind == event.Warn, mask(e.Object+": "+e.Message))
+		}
+	}
+	report, err := core.Deploy(ctx, cfg, c.Clients(cfg), core.Report{})
+	if err != nil {
+		return err
+	}
+	return c.print(report)
+}
+
+// say is one line of a filter's.
+func (c *call) say(warning bool, text string) {
+	if warning {
+		text = "warning: " + text
+	}
+	fmt.Fprintf(c.Env.Stderr, "outlast: %s\n", text)
+}
