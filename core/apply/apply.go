@@ -204,6 +204,9 @@ func (a *applier) object(ctx, waits context.Context, obj *unstructured.Unstructu
 	action, replaced := Created, []Pod(nil)
 	if live != nil {
 		next, err := a.cluster.Apply(ctx, obj, true)
+		if err == nil && keepReplicas(obj, live, next) {
+			next, err = a.cluster.Apply(ctx, obj, true)
+		}
 		if err != nil {
 			return hush(obj, err)
 		}
@@ -226,6 +229,19 @@ func (a *applier) object(ctx, waits context.Context, obj *unstructured.Unstructu
 	}
 	a.done(obj, written, action, replaced)
 	return nil
+}
+
+// keepReplicas leaves the number of pods to whoever decides it: a manifest that
+// no longer has it, since an autoscaler came, would take the field away, and the
+// server's default of 1 would end all pods but one. Writing the live value once more changes
+// nothing, and the autoscaler's next decision takes the field over.
+func keepReplicas(obj, live, next *unstructured.Unstructured) bool {
+	if _, written, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas"); written {
+		return false
+	}
+	now, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
+	then, _, _ := unstructured.NestedInt64(next.Object, "spec", "replicas")
+	return ok && now != then && unstructured.SetNestedField(obj.Object, now, "spec", "replicas") == nil
 }
 
 // find reads what there is of an object. A server needs a moment before it

@@ -410,3 +410,36 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// TestReplicasStay: an autoscaler came, and the manifests leave the number of
+// pods to it. Taking the field away would leave one pod of ten.
+func TestReplicasStay(t *testing.T) {
+	ten := strings.Replace(web, "spec:\n", "spec:\n  replicas: 10\n", 1)
+	s := running(t, ten)
+	count := func() int64 {
+		t.Helper()
+		live, err := s.Get(t.Context(), "apps/v1", "Deployment", "dev", "web")
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, _, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
+		return n
+	}
+	if count() != 10 {
+		t.Fatalf("%d replicas to begin with", count())
+	}
+	for range 2 {
+		if _, err := Apply(t.Context(), s, []byte(web), Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if count() != 10 {
+			t.Fatalf("%d replicas are left of 10", count())
+		}
+	}
+	if _, err := Apply(t.Context(), s, []byte(strings.Replace(ten, "10", "4", 1)), Options{}); err != nil {
+		t.Fatal(err)
+	}
+	if count() != 4 {
+		t.Errorf("%d replicas, the manifests say 4", count())
+	}
+}

@@ -137,7 +137,7 @@ var Table = []Group{
 		{Name: "set", Kind: List, Stages: "render", Doc: "symbol of the drain formulas, e.g. P=30", Unset: "drain.set of outlast.yaml, then the planning values", Aliases: []string{"drain-set"}},
 		{Name: "shutdown", Key: "drain.shutdown", Kind: Duration, Stages: "render", Doc: "time to end after SIGTERM when idle, S of the formulas", Unset: "5s", Rare: true},
 		{Name: "request-timeout", Key: "drain.requestTimeout", Kind: Duration, Stages: "render", Doc: "the application's own request timeout, A of the formulas", Unset: "not known", Rare: true},
-		{Name: "timeout-order", Key: "drain.timeoutOrder", Kind: Choice, Choices: []string{"app-first", "balancer-first"}, Stages: "render", Doc: "which timeout comes first, and the deregistration delay after both", Unset: "the order is only reported", Rare: true},
+		{Name: "timeout-order", Key: "drain.timeoutOrder", Kind: Choice, Choices: []string{"app-first", "balancer-first"}, Stages: "render", Doc: "order of request timeout and idle timeout, delay last", Unset: "the order is only reported", Rare: true},
 		{Name: "keep-alive", Key: "drain.keepAlive", Kind: Duration, Stages: "render", Doc: "idle time after which the application closes a connection, K", Unset: "not known", Rare: true},
 		{Name: "idle-timeout", Key: "drain.idleTimeout", Kind: Duration, Stages: "render", Doc: "idle timeout of the balancer, where manifests set none, I", Unset: "60s", Rare: true},
 		{Name: "kubelet-version", Key: "drain.kubeletVersion", Kind: Text, Stages: "render", Doc: "oldest kubelet of the nodes, e.g. 1.29", Unset: "1.30 or newer, which know a native sleep", Rare: true},
