@@ -31,7 +31,7 @@ type directive struct {
 	entry int
 	chunk int   // of the entry's text; -1: the entry as a whole
 	on    []int // objects that it may change
-	every bool  // it may change any
+	every bool  // it goes into every part
 }
 
 // patches reads all patches and tells what they may change.
@@ -106,8 +106,16 @@ func (p *planner) addPatch(d directive, text string, target *types.Selector) boo
 		if len(docs) != 1 || docs[0] == nil || !bounded(docs[0]) {
 			return false
 		}
-		if d.on, d.every = p.selected(target); d.every {
+		if !word.MatchString(target.Name) { // a regular expression, or any
+			d.every = true
 			p.all = append(p.all, mentions[0]...)
+		} else {
+			kind := target.Kind
+			if !word.MatchString(kind) {
+				kind = ""
+			}
+			d.on, _ = p.called(d.dir, target.Name, kind)
+			d.every = len(d.on) == 0 // it changes nothing, but may be wrong
 		}
 		p.attach(d, mentions[0])
 		return true
@@ -116,12 +124,13 @@ func (p *planner) addPatch(d directive, text string, target *types.Selector) boo
 		if doc == nil {
 			continue
 		}
+		var ok bool
 		if d.list == jsons || doc.Kind != yaml.MappingNode || !bounded(doc) {
 			return false
 		}
 		kind, name := scalar(field(doc, "kind")), scalar(field(field(doc, "metadata"), "name"))
-		d.chunk, d.on = i, p.called(kind, name)
-		if len(d.on) == 0 || strings.HasSuffix(kind, "List") {
+		d.chunk = i
+		if d.on, ok = p.called(d.dir, name, kind); !ok || kind == "" || strings.HasSuffix(kind, "List") {
 			return false // kustomize says that it is missing
 		}
 		p.attach(d, mentions[i])
@@ -138,30 +147,25 @@ func (p *planner) attach(d directive, mentions []uint64) {
 	p.patch = append(p.patch, d)
 }
 
-// called lists the objects of a kind, any for "", that may have a name.
-func (p *planner) called(kind, name string) (found []int) {
-	for _, i := range p.named[p.hash(name)] {
-		if kind == "" || p.objects[i].kind == kind {
-			found = append(found, i)
+// called lists the objects of some kinds, any for "", that may have a name
+// where a folder changes them; it is ok when each visit finds one.
+func (p *planner) called(d *source.Dir, name string, kinds ...string) (found []int, ok bool) {
+	ok = true
+	for _, visit := range p.visits[d] {
+		some := false
+		for _, i := range p.named[p.hash(name)] {
+			if _, here := slices.BinarySearch(visit, i); here && (kinds[0] == "" || slices.Contains(kinds, p.objects[i].kind)) {
+				found, some = append(found, i), true
+			}
 		}
+		ok = ok && some
 	}
-	return found
+	slices.Sort(found)
+	return slices.Compact(found), ok
 }
 
 // word is a regular expression that matches itself only.
 var word = regexp.MustCompile(`^[a-zA-Z0-9-]+$`)
-
-// selected tells which objects a selector may select; every: one cannot tell.
-func (p *planner) selected(s *types.Selector) (on []int, every bool) {
-	if !word.MatchString(s.Name) {
-		return nil, true
-	}
-	kind := s.Kind
-	if !word.MatchString(kind) {
-		kind = ""
-	}
-	return p.called(kind, s.Name), false
-}
 
 // bounded: a patch leaves kind, name and namespace alone, and the object.
 func bounded(doc *yaml.Node) bool {
@@ -201,8 +205,9 @@ func boundedOp(op *yaml.Node) bool {
 func (p *planner) replicas() bool {
 	for _, d := range p.src.Dirs {
 		for i, r := range d.Spec.Replicas {
-			e := directive{dir: d, list: replicas, entry: i, chunk: -1, on: p.called("", r.Name)}
-			if len(e.on) == 0 {
+			e := directive{dir: d, list: replicas, entry: i, chunk: -1}
+			var ok bool
+			if e.on, ok = p.called(d, r.Name, "Deployment", "ReplicaSet", "ReplicationController", "StatefulSet"); !ok {
 				return false // kustomize says that it is missing
 			}
 			p.attach(e, nil)

@@ -4,6 +4,7 @@ package parts
 
 import (
 	"bytes"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -238,6 +239,12 @@ func (p *planner) accumulate(d *source.Dir, in []instance, made map[*source.Dir]
 			return nil, false
 		}
 	}
+	visit := make([]int, len(in))
+	for i := range in {
+		visit[i] = in[i].object
+	}
+	slices.Sort(visit)
+	p.visits[d] = append(p.visits[d], slices.Compact(visit))
 	for i := range in {
 		o := &p.objects[in[i].object]
 		if d.Spec.Namespace != "" && o.kind == "Namespace" {

@@ -53,7 +53,7 @@ func Split(src *source.Source, sizes Sizes) *Plan {
 	if count(src) < sizes.Least {
 		return nil
 	}
-	p := &planner{src: src, sizes: sizes, seed: maphash.MakeSeed(), chunks: map[*source.File][]chunk{}, named: map[uint64][]int{}, made: map[string]bool{}}
+	p := &planner{src: src, sizes: sizes, seed: maphash.MakeSeed(), chunks: map[*source.File][]chunk{}, named: map[uint64][]int{}, made: map[string]bool{}, visits: map[*source.Dir][][]int{}}
 	for _, d := range src.Dirs {
 		if !allowed(&d.Spec) {
 			return nil
@@ -107,10 +107,11 @@ type planner struct {
 	chunks  map[*source.File][]chunk // of files of resources
 	objects []object
 	patch   []directive
-	named   map[uint64][]int // objects by the names they may have
-	made    map[string]bool  // names of what generators make
-	all     []uint64         // texts that any object may get
-	anyHubs []int            // objects that go into every part
+	visits  map[*source.Dir][][]int // the objects that a folder changes, each time that it is named
+	named   map[uint64][]int        // objects by the names they may have
+	made    map[string]bool         // names of what generators make
+	all     []uint64                // texts that any object may get
+	anyHubs []int                   // objects that go into every part
 }
 
 // chunk is a document of a file; object is -1 for an empty one.
@@ -143,3 +144,6 @@ func (o *object) target() bool {
 }
 
 func (p *planner) hash(s string) uint64 { return maphash.String(p.seed, s) }
+
+// Targets lists the kinds whose names kustomize follows.
+func Targets() []string { return slices.Clone(targets) }

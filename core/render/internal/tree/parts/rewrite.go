@@ -35,8 +35,8 @@ func (p *planner) rewrite(groups [][]int) *Plan {
 		at -= len(d.Spec.ConfigMapGenerator) + len(d.Spec.SecretGenerator)
 		made[d] = at
 	}
-	for g, group := range groups {
-		w := &writer{planner: p, made: made, in: make([]bool, len(p.objects)), first: g == 0, has: map[*source.Dir]bool{}, bare: map[*source.Dir]bool{}}
+	for _, group := range groups {
+		w := &writer{planner: p, made: made, in: make([]bool, len(p.objects)), has: map[*source.Dir]bool{}, bare: map[*source.Dir]bool{}}
 		w.Texts = map[string][]byte{}
 		for _, i := range group {
 			w.in[i] = true
@@ -66,11 +66,10 @@ func (p *planner) faithful() bool {
 type writer struct {
 	*planner
 	Part
-	made  map[*source.Dir]int
-	in    []bool // objects
-	first bool
-	has   map[*source.Dir]bool // folders with an object of the part
-	bare  map[*source.Dir]bool // folders with nothing to say at all
+	made map[*source.Dir]int
+	in   []bool               // objects
+	has  map[*source.Dir]bool // folders with an object of the part
+	bare map[*source.Dir]bool // folders with nothing to say at all
 }
 
 func (w *writer) write() bool {
@@ -109,7 +108,7 @@ func (w *writer) keeps(d directive) bool {
 			return true
 		}
 	}
-	return d.every || w.first && len(d.on) == 0
+	return d.every
 }
 
 // folder is the kustomization of a folder with what the part needs of it.
