@@ -21,10 +21,9 @@ func (c *call) filters() bool {
 // filter renders and writes no file, tells no CI, and says on stderr only what
 // somebody should know.
 func (c *call) filter(ctx context.Context, cfg core.Config) error {
-	mask := c.Secrets.Mask
 	cfg.Observe = func(e event.Event) {
 		if e.Kind == event.Warn || e.Kind == event.Note && e.Object != "" {
-			c.say(e.Kind == event.Warn, mask(e.Object+": "+e.Message))
+			c.say(e.Kind, e.Object+": "+e.Message)
 		}
 	}
 	report, err := core.Deploy(ctx, cfg, c.Clients(cfg), core.Report{})
@@ -35,9 +34,7 @@ func (c *call) filter(ctx context.Context, cfg core.Config) error {
 }
 
 // say is one line of a filter's.
-func (c *call) say(warning bool, text string) {
-	if warning {
-		text = "warning: " + text
-	}
-	fmt.Fprintf(c.Env.Stderr, "outlast: %s\n", text)
+func (c *call) say(kind event.Kind, text string) {
+	prefix := map[event.Kind]string{event.Warn: "warning: "}[kind]
+	fmt.Fprintf(c.Env.Stderr, "outlast: %s%s\n", prefix, c.Secrets.Mask(text))
 }

@@ -5,12 +5,13 @@ package cli
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/config"
@@ -33,7 +34,7 @@ func (a *app) function(ctx context.Context, flags map[string][]string) error {
 		return &usageError{err}
 	}
 	flags["manifests"] = []string{render.Stdin}
-	a.env.Stdin = eof{} // it has been read
+	a.env.Stdin = strings.NewReader("") // it has been read
 	c := a.call("render")
 	if err := c.settle(ctx, flags); err != nil {
 		return c.skipped(err)
@@ -47,11 +48,11 @@ func (a *app) function(ctx context.Context, flags map[string][]string) error {
 	}
 	result, err := fn.Run(ctx, opt)
 	for _, ch := range result.Changes {
-		fmt.Fprintf(a.env.Stderr, "outlast: %s: set %s of %s to %s: %s\n", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"), ch.Why)
+		c.say(event.Note, fmt.Sprintf("%s: set %s of %s to %s: %s", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"), ch.Why))
 	}
 	for _, f := range result.Findings { // kustomize keeps the results of a function that passes to itself
 		if err == nil && f.Severity != drain.Info && f.Suppressed == "" {
-			c.say(true, f.Rule+" "+f.Object+": "+f.Message+"; "+f.Fix)
+			c.say(event.Warn, f.Rule+" "+f.Object+": "+f.Message+"; "+f.Fix)
 		}
 	}
 	if _, writeErr := a.env.Stdout.Write(result.YAML); writeErr != nil {
@@ -84,7 +85,3 @@ func configured(flags map[string][]string, settings map[string]string) error {
 	}
 	return nil
 }
-
-type eof struct{}
-
-func (eof) Read([]byte) (int, error) { return 0, io.EOF }
