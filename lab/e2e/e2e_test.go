@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -46,6 +47,7 @@ func TestDeploys(t *testing.T) {
 		{"the first version goes to an empty namespace", firstDeploy},
 		{"the next version replaces it under load, and no request fails", nextDeploy},
 		{"the same commit again changes nothing", sameCommit},
+		{"check --live agrees with what runs, and sees what does not", liveCheck},
 		{"nor does it from a fresh clone with an empty BuildKit", freshClone},
 		{"bad input is refused before anything is changed", badInput},
 		{"with half the computed preStop the same rollout loses requests", halfPreStop},
@@ -296,6 +298,43 @@ func (w *world) unchanged(t *testing.T) {
 }
 
 func sameCommit(t *testing.T, w *world) { w.unchanged(t) }
+
+// liveCheck asks cluster and balancer about the manifests that were applied, and
+// about others.
+func liveCheck(t *testing.T, w *world) {
+	rendered := w.outlast(t, 0, trial.Command{Args: []string{"render"}}).Stdout
+	check := func(exit int, args ...string) (rules []string) {
+		t.Helper()
+		run := w.outlast(t, exit, trial.Command{Args: append([]string{"check", "-", "--live", "-o", "json", "--fail-on", "warning"}, args...), Stdin: rendered})
+		if strings.Contains(run.Stderr, "not looked at") {
+			t.Errorf("something could not be read: %s", run.Stderr)
+		}
+		var out struct {
+			Objects  int `json:"objects"`
+			Findings []struct{ Rule, Severity, Message string }
+		}
+		if err := json.Unmarshal([]byte(run.Stdout), &out); err != nil {
+			t.Fatalf("%v in %s", err, run.Stdout)
+		}
+		for _, f := range out.Findings {
+			if f.Severity != "info" {
+				rules = append(rules, f.Rule+" "+f.Message)
+			}
+		}
+		return rules
+	}
+	if rules := check(0); len(rules) > 0 {
+		t.Errorf("what was applied and runs is found wrong: %q", rules)
+	}
+	rendered = strings.ReplaceAll(rendered, "deregistration_delay.timeout_seconds=", "deregistration_delay.timeout_seconds=1")
+	if rules := check(5); !slices.ContainsFunc(rules, func(r string) bool { return strings.HasPrefix(r, "OL048 ") }) {
+		t.Errorf("the balancer's delay is not the one of the manifests, and all that is found is %q", rules)
+	}
+	rendered = strings.ReplaceAll(rendered, "kind: Namespace", "kind: Namespaces") // not among the manifests: the cluster is asked
+	if rules := check(5); slices.ContainsFunc(rules, func(r string) bool { return strings.HasPrefix(r, "OL011 ") }) {
+		t.Errorf("the cluster's Namespace has the label, and yet %q", rules)
+	}
+}
 
 func freshClone(t *testing.T, w *world) {
 	w.buildctl(t, "prune", "--all")

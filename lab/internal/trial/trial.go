@@ -105,6 +105,7 @@ func (t *Trial) Commit(ctx context.Context, message string) error {
 // Command is one call of outlast.
 type Command struct {
 	Args   []string
+	Stdin  string            // what comes in on standard input
 	Env    []string          // NAME=value, on top of the lab's
 	Stderr io.Writer         // a copy of what outlast says; may be nil
 	Signal func(line string) // called with each line of stderr; may be nil
@@ -130,7 +131,7 @@ func (t *Trial) Run(ctx context.Context, c Command) (Run, error) {
 	cmd.Env = append([]string{"PATH=" + t.Lab.Path("bin") + ":" + os.Getenv("PATH"), "HOME=" + t.Lab.Path("home")}, t.Lab.Env("deployer")...)
 	cmd.Env = append(cmd.Env, c.Env...)
 	var out, errs bytes.Buffer
-	cmd.Stdout = &out
+	cmd.Stdout, cmd.Stdin = &out, strings.NewReader(c.Stdin)
 	watch := &lines{each: c.Signal}
 	cmd.Stderr = io.MultiWriter(&errs, watch)
 	if c.Stderr != nil {

@@ -141,7 +141,7 @@ var Table = []Group{
 		{Name: "keep-alive", Key: "drain.keepAlive", Kind: Duration, Stages: "render", Doc: "idle time after which the application closes a connection, K", Unset: "not known", Rare: true},
 		{Name: "idle-timeout", Key: "drain.idleTimeout", Kind: Duration, Stages: "render", Doc: "idle timeout of the balancer, where manifests set none, I", Unset: "60s", Rare: true},
 		{Name: "kubelet-version", Key: "drain.kubeletVersion", Kind: Text, Stages: "render", Doc: "oldest kubelet of the nodes, e.g. 1.29", Unset: "1.30 or newer, which know a native sleep", Rare: true},
-		{Name: "shell", Key: "drain.shell", Kind: Text, Stages: "render", Doc: "shell that all images have, for hooks of kubelets before 1.30", Unset: "none", Rare: true},
+		{Name: "shell", Key: "drain.shell", Kind: Text, Stages: "render", Doc: "shell that all images have, for hooks of old kubelets", Unset: "none", Rare: true},
 		{Name: "root", Key: "root", Kind: Text, Stages: "render", Doc: "folder that rendering may read", Unset: "the repository's top", Rare: true},
 	}},
 	{"The gate", []Input{
