@@ -171,10 +171,12 @@ func (e *editor) walk(path Path) (rest Path, err error) {
 	if len(path) == 0 {
 		return nil, errors.New("the path is empty")
 	}
-	for i, step := range path {
+	for _, step := range path {
 		if !utf8.ValidString(step.Key) {
 			return nil, fmt.Errorf("%q is no UTF-8", step.Key)
 		}
+	}
+	for i, step := range path {
 		if err := e.follow(step); errors.Is(err, errNotThere) {
 			return path[i:], nil
 		} else if err != nil {

@@ -88,14 +88,23 @@ func rest(text []byte, doc Document, p Path) any {
 		return nil
 	}
 	var v any
-	if err := docs[doc.Index].Decode(&v); err != nil {
+	if docs[doc.Index].Decode(&v) != nil || !wordKeys(docs[doc.Index]) {
 		return nil
 	}
-	v = stringKeys(v)
 	if doc.Item > 0 {
 		p = append(Path{{"items", false}, {"", true}}, p...)
 	}
 	return without(v, p, doc.Item-1)
+}
+
+// wordKeys: no key is a number or the like, which the decoder spells its own way.
+func wordKeys(n *yaml.Node) bool {
+	for i, c := range n.Content {
+		if !wordKeys(c) || n.Kind == yaml.MappingNode && i%2 == 0 && c.ShortTag() != "!!str" && c.ShortTag() != "!!merge" {
+			return false
+		}
+	}
+	return true
 }
 
 func without(v any, p Path, item int) any {

@@ -100,26 +100,19 @@ func (p Path) String() string {
 }
 
 // child finds what a step leads to: the index of the value in n.Content, or -1.
-// A second one that fits as well is an error of whoever edits.
+// Where a second element fits as well, double is true.
 func (s Step) child(n *yaml.Node) (index int, double bool) {
-	index = -1
-	switch n.Kind {
-	case yaml.MappingNode:
+	switch {
+	case n.Kind == yaml.SequenceNode && s.Bracket:
+		return s.element(n)
+	case n.Kind == yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
-			if k := n.Content[i]; k.Kind != yaml.ScalarNode || k.Value != s.Key || k.ShortTag() == "!!merge" {
-				continue
+			if k := n.Content[i]; k.Kind == yaml.ScalarNode && k.Value == s.Key {
+				return i + 1, false
 			}
-			if index >= 0 {
-				return index, true
-			}
-			index = i + 1
-		}
-	case yaml.SequenceNode:
-		if s.Bracket {
-			return s.element(n)
 		}
 	}
-	return index, false
+	return -1, false
 }
 
 // element finds the element of a list that a bracket means.

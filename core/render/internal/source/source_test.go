@@ -157,6 +157,8 @@ func TestLocate(t *testing.T) {
 		{1, "spec.template.spec.containers[side].lifecycle.preStop", "20:11 false"},
 		{1, "spec.template.spec.containers[api].lifecycle.preStop", "19:9 false"},
 		{1, "spec.template.spec.containers[2].image", "26:13 true"}, // brought in
+		{1, "spec.template.spec.containers[name=web]", "21:11 true"},
+		{1, "spec.template.spec.containers[port=]", "19:9 false"},
 		{1, "spec.template.spec.containers.web", "19:9 false"},
 		{1, "spec.template.spec.terminationGracePeriodSeconds", "18:7 false"},
 		{1, "metadata.annotations[example.com/a.b]", "15:7 true"},
