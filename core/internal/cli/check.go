@@ -18,11 +18,13 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/lint"
+	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -253,11 +255,38 @@ func (c *call) tellFindings(report render.Report, opt render.Options, flags chec
 			bad++
 		}
 	}
-	if bad == 0 {
+	var failed error
+	if bad > 0 {
+		c.app.told = flags.output == "text"
+		failed = &findingsError{bad}
+	}
+	return errors.Join(failed, c.publishFindings(out, failed))
+}
+
+// publishFindings hands the verdict to the CI that runs us, for the steps behind.
+func (c *call) publishFindings(out lint.Report, failed error) error {
+	var page strings.Builder
+	if err := lint.Write(&page, "text", out, lint.Options{}); err != nil {
+		return err
+	}
+	r := core.Report{Result: core.Passed, Run: core.Run{App: c.Settings.Text("app"), Environment: c.Settings.Env.Name}}
+	status := ci.Success
+	if failed != nil {
+		r.Result, status = core.Failed, ci.Failed
+	}
+	_, r.Reason = explain(context.Background(), failed)
+	result := ci.Result{Facts: c.Facts, App: r.Run.App, Environment: r.Run.Environment, Status: status,
+		Summary: c.Secrets.Mask("## outlast check: " + string(r.Result) + "\n\n```text\n" + strings.ReplaceAll(page.String(), "```", "` ` `") + "```\n")}
+	for _, o := range output.Outputs() {
+		if slices.Contains([]string{"result", "reason", "environment"}, o.Name) {
+			result.Pairs = append(result.Pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
+		}
+	}
+	if c.Facts.Host != "github" { // the others read files of a deploy's, or keep one note for it
 		return nil
 	}
-	c.app.told = flags.output == "text"
-	return &findingsError{bad}
+	_, err := c.Host().Publish(context.Background(), result)
+	return err
 }
 
 // maskedWriter hides secrets in what passes through; each Write is whole.

@@ -61,7 +61,7 @@ jobs:
 	}
 	for file, want := range map[string]string{
 		".deploy/args": "deploy\n", ".deploy/OUTLAST_REGION": "eu-west-1",
-		".check/args": "render\n", ".check/OUTLAST_DRAIN_POLICY": "enforce", ".check/OUTLAST_LONGEST_REQUEST": "12s",
+		".check/args": "check\n", ".check/OUTLAST_LONGEST_REQUEST": "12s",
 		"/args": "gate of a later step\n", "/outputs": fake + " passed passed\n",
 	} {
 		if got, err := os.ReadFile(keep + file); err != nil || string(got) != want {
@@ -170,8 +170,8 @@ func TestTheCheckOnGitHubsRunner(t *testing.T) {
 		config        string
 		exit, outputs string
 	}{
-		"timings that lose requests":              {false, "", "5", "failed render-failed failure\n"},
-		"a file that turns the policy off":        {false, "drain: {policy: 'off'}\n", "5", "failed render-failed failure\n"},
+		"timings that lose requests":              {false, "", "5", "failed findings failure\n"},
+		"a file that turns the policy off":        {false, "drain: {policy: 'off'}\n", "5", "failed findings failure\n"},
 		"what a deploy would have written passes": {true, "", "0", "passed ok success\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -214,7 +214,7 @@ jobs:
 			if got, err := os.ReadFile(filepath.Join(keep, "outputs")); err != nil || string(got) != c.outputs {
 				t.Errorf("outputs %q %v, want %q\n%s", got, err, c.outputs, log)
 			}
-			if c.exit == "5" && !strings.Contains(log, "drain rules are broken") {
+			if c.exit == "5" && !strings.Contains(log, "OL001 pre-stop-too-short") {
 				t.Errorf("the log does not tell what is unsafe:\n%s", log)
 			}
 			if strings.Contains(log, "dG9wLXNlY3JldC10ZXh0") || strings.Contains(log, "kind: Deployment") {
@@ -231,7 +231,7 @@ func TestTheSmallerActions(t *testing.T) {
 	for name, has := range map[string]func(in inputs.Input) bool{
 		"setup": inputs.Input.ForGetOutlast,
 		"check": func(in inputs.Input) bool {
-			return in.ForGetOutlast() || in.ReadBy("render") && in.Name != "drain-policy"
+			return in.ForGetOutlast() || in.ReadBy("check")
 		},
 	} {
 		var action struct {

@@ -97,15 +97,13 @@ func (v contents) setup() contents {
 	return v
 }
 
-// check is the view of actions/check: render under the policy enforce. Its
-// stdout, the manifests with their Secrets, is no text for a log.
+// check is the view of actions/check: outlast check, whose findings stand beside
+// the lines of a change.
 func (v contents) check() contents {
-	v.Command = "render >/dev/null"
-	v.Inputs = slices.DeleteFunc(slices.Clone(v.Inputs), func(r row) bool {
-		return r.Name == "drain-policy" || !r.ForGetOutlast() && !r.ReadBy("render")
-	})
+	v.Command = "check"
+	v.Inputs = slices.DeleteFunc(slices.Clone(v.Inputs), func(r row) bool { return !r.ForGetOutlast() && !r.ReadBy("check") })
 	v.Outputs = slices.DeleteFunc(slices.Clone(v.Outputs), func(o output.Output) bool {
-		return !slices.Contains([]string{"result", "reason", "environment", "manifests-sha256"}, o.Name)
+		return !slices.Contains([]string{"result", "reason", "environment"}, o.Name)
 	})
 	return v
 }
