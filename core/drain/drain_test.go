@@ -126,6 +126,10 @@ func TestGroups(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			slow := slices.ContainsFunc(tc.groups, func(g Group) bool { return g.Balancer == NLB })
+			if got := p.Inputs.MaxPropagation(); slow != (got == sec(150)) || !slow && got != sec(30) {
+				t.Errorf("the largest P is %s", got)
+			}
 			if p.Given() != tc.want || !slices.Equal(p.Groups, tc.delays) {
 				t.Errorf("got %+v, %+v, want %+v, %+v", p.Given(), p.Groups, tc.want, tc.delays)
 			}
