@@ -114,7 +114,7 @@ func TestLayouts(t *testing.T) {
 				t.Errorf("kustomization %q, %d parts", read.Kustomization, read.Parts)
 			}
 			for size := 1; size < 4; size++ {
-				split, read := loadInParts(t, filepath.Join(dir, path), dir, parts.Sizes{Least: 1, Part: size})
+				split, read := loadInParts(t, filepath.Join(dir, path), dir, parts.Sizes{Least: 1, Part: size, Hub: 1 + size})
 				if diff := cmp.Diff(got, split); diff != "" {
 					t.Errorf("in %d parts it differs:\n%s", read.Parts, diff)
 				}

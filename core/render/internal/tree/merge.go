@@ -16,7 +16,7 @@ import (
 )
 
 // sizes were found by measurement (make bench).
-var sizes = parts.Sizes{Least: 150, Part: 50}
+var sizes = parts.Sizes{Least: 150, Part: 50, Hub: 25}
 
 // ranked is an object with its place in kustomize's order.
 type ranked struct {

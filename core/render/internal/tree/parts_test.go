@@ -282,7 +282,7 @@ func TestInParts(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		whole, inParts, runs := both(t, at, top, parts.Sizes{Least: 1, Part: rapid.IntRange(2, 6).Draw(t, "size")})
+		whole, inParts, runs := both(t, at, top, parts.Sizes{Least: 1, Part: rapid.IntRange(2, 6).Draw(t, "size"), Hub: rapid.SampledFrom([]int{1, 2, 3, 9}).Draw(t, "hub")})
 		ran++
 		switch {
 		case runs == 0:
@@ -297,6 +297,64 @@ func TestInParts(t *testing.T) {
 	t.Logf("%d kustomizations: %d in parts, %d that kustomize refuses", ran, split, failed)
 	if ran < cases || split < ran/2 {
 		t.Errorf("only %d of %d were rendered in parts", split, ran)
+	}
+}
+
+// TestNearMisses: names that are equal on some level only.
+func TestNearMisses(t *testing.T) {
+	const role = "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: r}\nrules: [{resourceNames: [%s]}]\n"
+	object := func(kind, name string) string {
+		return fmt.Sprintf("apiVersion: v1\nkind: %s\nmetadata: {name: %s}\n", kind, name)
+	}
+	for name, tc := range map[string]struct {
+		files map[string]string
+		hub   int
+		want  string // in the result
+	}{
+		// resourceNames may name ConfigMaps and Secrets, and kustomize looks for both, one
+		// after the other: a-s becomes p-a-s, which the Secret was called on its way.
+		"a reference that is followed twice": {map[string]string{
+			"kustomization.yaml":    "resources: [a, b, r.yaml, rest.yaml]\n",
+			"a/kustomization.yaml":  "namePrefix: p-\nresources: [a.yaml]\n",
+			"a/a.yaml":              object("ConfigMap", "a-s"),
+			"b/kustomization.yaml":  "namePrefix: x-\nresources: [../b2]\n",
+			"b2/kustomization.yaml": "nameSuffix: -s\nresources: [b.yaml]\n",
+			"b2/b.yaml":             object("Secret", "p-a"),
+			"r.yaml":                fmt.Sprintf(role, "a-s"),
+			"rest.yaml":             object("ConfigMap", "u") + "---\n" + object("ConfigMap", "v") + "---\n" + object("ConfigMap", "w"),
+		}, 9, "- x-p-a-s"},
+		"a hub that names another object": {map[string]string{
+			"kustomization.yaml": "namePrefix: p-\nresources: [all.yaml]\n",
+			"all.yaml": object("Secret", "s") + "---\n" + object("ConfigMap", "v") + "---\n" + object("ConfigMap", "w") + "---\n" +
+				object("ServiceAccount", "hub") + "imagePullSecrets: [{name: s}]\n---\n" +
+				object("Pod", "one") + "spec: {serviceAccountName: hub}\n---\n" + object("Pod", "two") + "spec: {serviceAccountName: hub}\n",
+		}, 1, "imagePullSecrets:\n- name: p-s"},
+		"a patch that brings a reference": {map[string]string{
+			"kustomization.yaml": "namePrefix: p-\nresources: [all.yaml]\npatches:\n- patch: |-\n    apiVersion: v1\n    kind: Pod\n    metadata: {name: one}\n    spec: {serviceAccountName: a}\n",
+			"all.yaml":           object("ServiceAccount", "a") + "---\n" + object("ConfigMap", "v") + "---\n" + object("ConfigMap", "w") + "---\n" + object("Pod", "one"),
+		}, 9, "serviceAccountName: p-a"},
+		"a patch of all that brings a reference": {map[string]string{
+			"kustomization.yaml": "namePrefix: p-\nresources: [all.yaml]\npatches:\n- target: {kind: Pod}\n  patch: |-\n    - {op: add, path: /spec, value: {serviceAccountName: a}}\n",
+			"all.yaml":           object("ServiceAccount", "a") + "---\n" + object("ConfigMap", "v") + "---\n" + object("ConfigMap", "w") + "---\n" + object("Pod", "one") + "---\n" + object("Pod", "two"),
+		}, 9, "serviceAccountName: p-a"},
+		"an annotation for all that is a reference": {map[string]string{
+			"kustomization.yaml": "namePrefix: p-\nresources: [all.yaml]\ncommonAnnotations: {nginx.ingress.kubernetes.io/auth-secret: a}\n",
+			"all.yaml":           object("Secret", "a") + "---\n" + object("ConfigMap", "v") + "---\n" + object("ConfigMap", "w") + "---\napiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: i}\n",
+		}, 9, "auth-secret: p-a"},
+		"a generated object in two parts": {map[string]string{
+			"kustomization.yaml": "resources: [all.yaml]\nconfigMapGenerator: [{name: g, literals: [a=b]}]\n",
+			"all.yaml":           object("Pod", "one") + "spec: {volumes: [{configMap: {name: g}}]}\n---\n" + object("Pod", "two") + "spec: {volumes: [{configMap: {name: g}}]}\n---\n" + object("Pod", "three"),
+		}, 9, "name: g-"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			whole, inParts, runs := both(t, writeFiles(t, tc.files), ".", parts.Sizes{Least: 1, Part: 2, Hub: tc.hub})
+			if !strings.Contains(whole, tc.want) {
+				t.Errorf("kustomize gives no %q:\n%s", tc.want, whole)
+			}
+			if diff := cmp.Diff(whole, inParts); diff != "" || runs < 2 {
+				t.Errorf("%d parts: %s", runs, diff)
+			}
+		})
 	}
 }
 

@@ -4,10 +4,6 @@ package parts
 
 import "slices"
 
-// leastHub is how many objects must name another one for it to be a hub. An
-// application's own objects name one another, too.
-const leastHub = 16
-
 // connect gives each object its edges, and finds the hubs.
 func (p *planner) connect() bool {
 	named := make([]int, len(p.objects)) // by how many others
@@ -41,7 +37,7 @@ func (p *planner) connect() bool {
 	var hubs []int
 	for i := range p.objects {
 		o := &p.objects[i]
-		if o.hub = o.hub || named[i] > max(leastHub, p.sizes.Part/2); o.hub {
+		if o.hub = o.hub || named[i] > p.sizes.Hub; o.hub {
 			hubs = append(hubs, i)
 		}
 	}

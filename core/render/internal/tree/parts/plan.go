@@ -43,6 +43,7 @@ type Plan struct {
 type Sizes struct {
 	Least int // objects from which on a split is worth its while
 	Part  int // objects of a part
+	Hub   int // what more objects than these name is a hub; an application's own objects name one another, too
 }
 
 // maxObjects bounds the work of planning.
