@@ -3,7 +3,6 @@
 package render
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -168,7 +167,7 @@ func (c *curing) add(home map[*yaml.RNode]string, p problem.Problem) {
 		c.left(p, err)
 		return
 	}
-	c.write(file, append(bytes.TrimRight(c.texts[file], "\r\n"), "\n---\n"+text...))
+	c.write(file, another(slices.Clone(c.texts[file]), text))
 	c.done(p)
 }
 

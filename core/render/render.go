@@ -134,9 +134,17 @@ func Render(ctx context.Context, opt Options) (Result, error) {
 		if err != nil {
 			return Result{}, fmt.Errorf("rendering %s: writing %s: %w", opt.Path, node.ID(n), err)
 		}
-		result.YAML = append(bytes.TrimRight(result.YAML, "\n"), "\n---\n"+text...)
+		result.YAML = another(result.YAML, text)
 	}
 	return result, nil
+}
+
+// another appends a document.
+func another(text []byte, document string) []byte {
+	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
+		text = append(text, '\n')
+	}
+	return append(text, "---\n"+document...)
 }
 
 func load(ctx context.Context, opt Options) (*tree.Tree, error) {
@@ -180,8 +188,21 @@ func rewrite(objects []*yaml.RNode, opt Options) (Result, []*yaml.RNode, error) 
 	}
 	var added []*yaml.RNode
 	result.Findings, result.Changes, added, err = settle(problems, opt.Policy)
-	return result, added, err
+	if err != nil || opt.Policy != Fix || !slices.ContainsFunc(problems, keptTiming) {
+		return result, added, err
+	}
+	// A timing that its author lives with is not as planned: what is there now counts.
+	if workloads, _, err = rules.Analyse(graph.New(slices.Concat(objects, added)), opt.rules(true)); err != nil {
+		return Result{}, nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
+	}
+	for i, w := range workloads {
+		result.Workloads[i] = workload(w, false)
+	}
+	return result, added, nil
 }
+
+// keptTiming tells whether an annotation keeps preStop, grace or delay from being set.
+func keptTiming(p problem.Problem) bool { return p.Suppressed != "" && p.Rule <= "OL005" }
 
 func (opt Options) rules(asWritten bool) rules.Options {
 	out := rules.Options{Options: timing.Options{Drain: opt.Drain, Kubelet: opt.Kubelet, Shell: opt.Shell, AsWritten: asWritten}}

@@ -119,25 +119,23 @@ func (p Place) With(key, value string) Setting {
 }
 
 // stringMap is how the AWS Load Balancer Controller writes attributes in an
-// annotation: k=v pairs between commas, split at the first =, a comma in a value escaped as `\,`.
+// annotation: k=v pairs between commas, split at the first =. A backslash takes the
+// sign behind it as it is, and a comma at the very end belongs to the last value.
 type stringMap []pair
 
 type pair struct{ key, value string }
 
 func parse(text string) (stringMap, error) {
 	var attrs stringMap
+	if text == "" {
+		return nil, nil
+	}
 	for _, item := range splitUnescaped(text) {
-		if strings.TrimSpace(item) == "" {
-			continue
-		}
 		k, v, ok := strings.Cut(item, "=")
 		if k = strings.TrimSpace(k); !ok || k == "" {
 			return nil, fmt.Errorf("%q is not key=value", item)
 		}
-		if v = strings.TrimSpace(v); strings.HasSuffix(v, `\`) || strings.HasSuffix(k, `\`) {
-			return nil, fmt.Errorf("%q ends in a backslash, which would swallow the next comma", item)
-		}
-		attrs = append(attrs, pair{k, v})
+		attrs = append(attrs, pair{k, strings.TrimSpace(v)})
 	}
 	return attrs, nil
 }
@@ -146,10 +144,10 @@ func splitUnescaped(text string) (items []string) {
 	var item strings.Builder
 	for i := 0; i < len(text); i++ {
 		switch {
-		case text[i] == '\\' && i+1 < len(text) && text[i+1] == ',':
-			item.WriteByte(',')
+		case text[i] == '\\' && i+1 < len(text):
 			i++
-		case text[i] == ',':
+			item.WriteByte(text[i])
+		case text[i] == ',' && strings.TrimSpace(text[i+1:]) != "":
 			items = append(items, item.String())
 			item.Reset()
 		default:
@@ -159,13 +157,14 @@ func splitUnescaped(text string) (items []string) {
 	return append(items, item.String())
 }
 
-func (a stringMap) get(key string) (string, bool) {
+// get gives the last of a key's values, as the controller does.
+func (a stringMap) get(key string) (value string, ok bool) {
 	for _, attr := range a {
 		if attr.key == key {
-			return attr.value, true
+			value, ok = attr.value, true
 		}
 	}
-	return "", false
+	return value, ok
 }
 
 // with gives a copy with one key set, in place where it stood.
@@ -187,7 +186,7 @@ func (a stringMap) with(key, value string) stringMap {
 func (a stringMap) String() string {
 	items := make([]string, len(a))
 	for i, attr := range a {
-		items[i] = strings.ReplaceAll(attr.key+"="+attr.value, ",", `\,`)
+		items[i] = strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(attr.key + "=" + attr.value)
 	}
 	return strings.Join(items, ",")
 }

@@ -4,6 +4,8 @@ package graph
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -32,7 +34,7 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 					continue
 				}
 				for _, svc := range g.routed(route) {
-					if key := serviceKey(svc) + " " + node.Str(parent, "name"); !seen[key] {
+					if key := serviceKey(svc) + " " + node.Str(parent, "namespace") + "/" + node.Str(parent, "name"); !seen[key] {
 						seen[key] = true
 						add(g.gatewayGroup(route, gateway, svc, kind.balancer))
 					}
@@ -61,7 +63,7 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 		return nil, false
 	}
 	name := node.Str(gateway, "spec", "gatewayClassName")
-	if class := g.named("GatewayClass", "", name); class != nil {
+	if class := g.global("GatewayClass", name); class != nil {
 		return gateway, isAWS(node.Str(class, "spec", "controllerName"))
 	}
 	if strings.Contains(name, "alb") || strings.Contains(name, "nlb") {
@@ -89,7 +91,8 @@ func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode) {
 	return services
 }
 
-// configuration finds the TargetGroupConfiguration of a Service, or nil.
+// configuration finds the TargetGroupConfiguration of a Service, or nil. One without a
+// reference is a Gateway's default.
 func (g *Graph) configuration(svc *yaml.RNode) *yaml.RNode {
 	for _, c := range g.byKind["TargetGroupConfiguration"] {
 		if kind := node.Str(c, "spec", "targetReference", "kind"); kind != "" && kind != "Service" {
@@ -102,74 +105,128 @@ func (g *Graph) configuration(svc *yaml.RNode) *yaml.RNode {
 	return nil
 }
 
-// gatewayGroup is the target group of one Service behind a route. What is
-// written comes, key by key, from the Service's TargetGroupConfiguration (the
-// part for this route, then its default) and then from the Gateway's default.
-func (g *Graph) gatewayGroup(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
-	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc}
-	type props struct {
-		object *yaml.RNode
-		path   []string
-	}
-	var all []props
-	own := g.configuration(svc)
+// props is one place that holds properties of target groups.
+type props struct {
+	object *yaml.RNode
+	path   []string
+}
+
+func (p props) at(field ...string) []string { return append(slices.Clone(p.path), field...) }
+
+// properties are what counts for one Service behind a route, the strongest first: its
+// TargetGroupConfiguration (the part for this route, then its default), and then
+// the Gateway's default ones.
+func (g *Graph) properties(route, own *yaml.RNode, configs []*yaml.RNode) (all []props) {
 	if own != nil {
-		for i, rc := range node.Elements(own, "spec", "routeConfigurations") {
-			id := node.At(rc, "routeIdentifier")
-			if node.Str(id, "name") == route.GetName() && firstOf(node.Str(id, "kind"), route.GetKind()) == route.GetKind() {
-				all = append(all, props{own, []string{"spec", "routeConfigurations", fmt.Sprint(i), "targetGroupProps"}})
-			}
+		if i, ok := routeConfiguration(own, route); ok {
+			all = append(all, props{own, []string{"spec", "routeConfigurations", strconv.Itoa(i), "targetGroupProps"}})
 		}
 		all = append(all, props{own, []string{"spec", "defaultConfiguration"}})
 	}
-	lb := g.loadBalancerConfiguration(gateway)
-	if name := node.Str(lb, "spec", "defaultTargetGroupConfiguration", "name"); name != "" {
-		if def := g.named("TargetGroupConfiguration", lb.GetNamespace(), name); def != nil {
-			all = append(all, props{def, []string{"spec", "defaultConfiguration"}})
-		}
-	}
-	read := func(field ...string) (string, *yaml.RNode, string) {
-		for _, p := range all {
-			path := append(append([]string{}, p.path...), field...)
-			if v := node.Str(p.object, path...); v != "" {
-				return v, p.object, node.Path(path)
+	for _, lb := range configs {
+		if name := node.Str(lb, "spec", "defaultTargetGroupConfiguration", "name"); name != "" {
+			if def := g.named("TargetGroupConfiguration", lb.GetNamespace(), name); def != nil {
+				all = append(all, props{def, []string{"spec", "defaultConfiguration"}})
 			}
 		}
-		return "", route, "spec.rules"
 	}
-	t.Type.Value, t.Type.Object, t.Type.Field = read("targetType")
-	t.Balancer = balancerOf(balancer, t.Type.Value)
-	health := func(field string) int { v, _, _ := read("healthCheckConfig", field); return number(v) }
-	path, _, _ := read("healthCheckConfig", "healthCheckPath")
-	t.Health = Health{health("healthCheckInterval"), health("healthCheckTimeout"), health("healthyThresholdCount"), health("unhealthyThresholdCount"), path}
+	return all
+}
+
+// routeConfiguration finds the one part of a TargetGroupConfiguration that is for a
+// route: by kind, namespace and name, else by kind and namespace, else by kind.
+func routeConfiguration(config, route *yaml.RNode) (index int, ok bool) {
+	best := 0
+	for i, rc := range node.Elements(config, "spec", "routeConfigurations") {
+		id := node.At(rc, "routeIdentifier")
+		name, namespace := node.Str(id, "name"), node.Str(id, "namespace")
+		rank := 0
+		switch {
+		case node.Str(id, "kind") != route.GetKind():
+		case name == route.GetName() && namespace == route.GetNamespace():
+			rank = 3
+		case name != "":
+		case namespace == "":
+			rank = 1
+		case namespace == route.GetNamespace():
+			rank = 2
+		}
+		if rank > best {
+			index, best = i, rank
+		}
+	}
+	return index, best > 0
+}
+
+// gatewayGroup is the target group of one Service behind a route. Attributes come
+// key by key from all places, other fields as a whole from the strongest that has them.
+func (g *Graph) gatewayGroup(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
+	own, configs := g.configuration(svc), g.loadBalancerConfigurations(gateway)
+	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: TargetType{Object: route, Field: "spec.rules"}}
 	if own == nil {
-		t.Attributes.Places = append(t.Attributes.Places, Place{Object: newConfiguration(svc), Path: []string{"spec", "defaultConfiguration", "targetGroupAttributes"}, List: true, Make: true})
+		t.Attributes.Places = append(t.Attributes.Places, Place{Object: g.newConfiguration(svc, configs), Path: []string{"spec", "defaultConfiguration", "targetGroupAttributes"}, List: true, Make: true})
 	}
-	for _, p := range all {
-		t.Attributes.Places = append(t.Attributes.Places, Place{Object: p.object, Path: append(append([]string{}, p.path...), "targetGroupAttributes"), List: true})
+	checked := false
+	for _, p := range g.properties(route, own, configs) {
+		if v := node.Str(p.object, p.at("targetType")...); v != "" && t.Type.Value == "" {
+			t.Type = TargetType{v, p.object, node.Path(p.at("targetType"))}
+		}
+		if health := node.At(p.object, p.at("healthCheckConfig")...); health != nil && !checked {
+			checked = true
+			read := func(field string) int { return number(node.Str(health, field)) }
+			t.Health = Health{read("healthCheckInterval"), read("healthCheckTimeout"), read("healthyThresholdCount"), read("unhealthyThresholdCount"), node.Str(health, "healthCheckPath")}
+		}
+		t.Attributes.Places = append(t.Attributes.Places, Place{Object: p.object, Path: p.at("targetGroupAttributes"), List: true})
 	}
-	for _, e := range node.Elements(lb, "spec", "loadBalancerAttributes") {
-		if node.Str(e, "key") == idleAttribute {
-			t.idle = node.Str(e, "value")
+	t.Balancer = balancerOf(balancer, t.Type.Value)
+	for _, lb := range configs {
+		for i, e := range node.Elements(lb, "spec", "loadBalancerAttributes") {
+			if node.Str(e, "key") == idleAttribute && t.idle.value == "" {
+				t.idle = written{node.Str(e, "value"), lb, node.Path([]string{"spec", "loadBalancerAttributes", strconv.Itoa(i), "value"})}
+			}
 		}
 	}
 	return t
 }
 
-func (g *Graph) loadBalancerConfiguration(gateway *yaml.RNode) *yaml.RNode {
-	ref := node.At(gateway, "spec", "infrastructure", "parametersRef")
-	if node.Str(ref, "kind") != "LoadBalancerConfiguration" {
+// loadBalancerConfigurations are the Gateway's and its class's, the stronger first:
+// the class's, unless that says otherwise.
+func (g *Graph) loadBalancerConfigurations(gateway *yaml.RNode) (configs []*yaml.RNode) {
+	add := func(ref *yaml.RNode, namespace string) {
+		if node.Str(ref, "kind") != "LoadBalancerConfiguration" {
+			return
+		}
+		if lb := g.named("LoadBalancerConfiguration", namespace, node.Str(ref, "name")); lb != nil {
+			configs = append(configs, lb)
+		}
+	}
+	if gateway == nil {
 		return nil
 	}
-	return g.named("LoadBalancerConfiguration", gateway.GetNamespace(), node.Str(ref, "name"))
+	if class := g.global("GatewayClass", node.Str(gateway, "spec", "gatewayClassName")); class != nil {
+		ref := node.At(class, "spec", "parametersRef")
+		add(ref, node.Str(ref, "namespace"))
+	}
+	add(node.At(gateway, "spec", "infrastructure", "parametersRef"), gateway.GetNamespace())
+	if len(configs) == 2 && node.Str(configs[0], "spec", "mergingMode") == "prefer-gateway" {
+		slices.Reverse(configs)
+	}
+	return configs
 }
 
 // newConfiguration is a TargetGroupConfiguration for a Service that has none.
-func newConfiguration(svc *yaml.RNode) *yaml.RNode {
-	meta := node.Map("name", node.Text(svc.GetName()))
-	if ns := svc.GetNamespace(); ns != "" {
-		meta = node.Map("name", node.Text(svc.GetName()), "namespace", node.Text(ns))
+func (g *Graph) newConfiguration(svc *yaml.RNode, configs []*yaml.RNode) *yaml.RNode {
+	name, version := svc.GetName(), "gateway.k8s.aws/v1"
+	for g.named("TargetGroupConfiguration", svc.GetNamespace(), name) != nil { // of another
+		name += "-drain"
 	}
-	return node.Map("apiVersion", node.Text("gateway.k8s.aws/v1"), "kind", node.Text("TargetGroupConfiguration"), "metadata", meta,
+	if len(configs) > 0 { // the cluster knows that one
+		version = configs[0].GetApiVersion()
+	}
+	meta := node.Map("name", node.Text(name))
+	if ns := svc.GetNamespace(); ns != "" {
+		meta = node.Map("name", node.Text(name), "namespace", node.Text(ns))
+	}
+	return node.Map("apiVersion", node.Text(version), "kind", node.Text("TargetGroupConfiguration"), "metadata", meta,
 		"spec", node.Map("targetReference", node.Map("kind", node.Text("Service"), "name", node.Text(svc.GetName()))))
 }

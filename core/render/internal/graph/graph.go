@@ -22,8 +22,10 @@ const (
 	ALBPrefix     = "alb.ingress.kubernetes.io/"
 	NLBPrefix     = "service.beta.kubernetes.io/aws-load-balancer-"
 	GateLabel     = "elbv2.k8s.aws/pod-readiness-gate-inject"
-	AutoGateLabel = "eks.amazonaws.com/pod-readiness-gate-inject" // EKS Auto Mode
+	AutoGateLabel = autoGroup + "/pod-readiness-gate-inject" // EKS Auto Mode
 	OwnPrefix     = "outlast/"
+
+	autoGroup = "eks.amazonaws.com" // API group of EKS Auto Mode's own controller
 )
 
 // Graph is what the objects say together.
@@ -77,6 +79,24 @@ type Unknown struct {
 	Why    string
 }
 
+// foreign tells the kinds whose names others use, too, from those that are meant:
+// Knative has a Service, Istio a Gateway, OpenShift an Ingress.
+func foreign(n *yaml.RNode) bool {
+	switch group := node.Group(n); n.GetKind() {
+	case "Service", "Pod", "Namespace":
+		return group != ""
+	case "Ingress":
+		return group != "networking.k8s.io" && group != "extensions"
+	case "Gateway":
+		return group != "gateway.networking.k8s.io"
+	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
+		return group != "apps" && group != "extensions"
+	case "Rollout":
+		return group != "argoproj.io"
+	}
+	return false
+}
+
 // workloadKinds run pods for long and replace them by a rollout.
 var workloadKinds = []string{"Deployment", "StatefulSet", "DaemonSet", "Rollout"}
 
@@ -88,6 +108,9 @@ func New(objects []*yaml.RNode) *Graph {
 	g := &Graph{Objects: objects, Namespaces: map[string]*yaml.RNode{}, Autoscalers: map[string]*yaml.RNode{}, byKind: map[string][]*yaml.RNode{}}
 	for _, n := range objects {
 		kind := n.GetKind()
+		if foreign(n) {
+			continue
+		}
 		g.byKind[kind] = append(g.byKind[kind], n)
 		switch kind {
 		case "Namespace":
@@ -106,9 +129,16 @@ func New(objects []*yaml.RNode) *Graph {
 		}
 	}
 	routes := g.routes()
+	var lent []*yaml.RNode // whose template a Rollout uses, and which Argo scales to nothing
+	for _, n := range g.byKind["Rollout"] {
+		if other := g.template(n); other != nil && node.Str(n, "spec", "workloadRef", "scaleDown") != "never" {
+			lent = append(lent, other)
+		}
+	}
 	for _, n := range objects {
 		switch {
-		case slices.Contains(workloadKinds, n.GetKind()) && isWorkload(n):
+		case foreign(n) || slices.Contains(lent, n):
+		case slices.Contains(workloadKinds, n.GetKind()):
 			g.Workloads = append(g.Workloads, g.workload(n, routes))
 		case slices.Contains(strayKinds, n.GetKind()):
 			g.stray(n, routes)
@@ -117,19 +147,22 @@ func New(objects []*yaml.RNode) *Graph {
 	return g
 }
 
-// isWorkload tells Argo's Rollout from other people's kinds of that name.
-func isWorkload(n *yaml.RNode) bool {
-	return n.GetKind() != "Rollout" || node.Group(n) == "argoproj.io"
+// template finds the object whose pod template a Rollout uses instead of one of its
+// own, or nil.
+func (g *Graph) template(rollout *yaml.RNode) *yaml.RNode {
+	ref := node.At(rollout, "spec", "workloadRef")
+	for _, other := range g.byKind[node.Str(ref, "kind")] {
+		if other.GetName() == node.Str(ref, "name") && other.GetNamespace() == rollout.GetNamespace() {
+			return other
+		}
+	}
+	return nil
 }
 
 func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workload {
 	w := &Workload{RNode: n, Pods: n}
-	if ref := node.At(n, "spec", "workloadRef"); ref != nil {
-		for _, other := range g.byKind[node.Str(ref, "kind")] {
-			if other.GetName() == node.Str(ref, "name") && other.GetNamespace() == n.GetNamespace() {
-				w.Pods = other
-			}
-		}
+	if other := g.template(n); other != nil {
+		w.Pods = other
 	}
 	w.Spec = node.At(w.Pods, node.TemplatePath(w.Pods.GetKind())...)
 	labels := node.Strings(node.Template(w.Pods), "metadata", "labels")
@@ -173,33 +206,64 @@ func selects(svc *yaml.RNode, labels map[string]string) bool {
 
 // service finds a Service among the objects.
 func (g *Graph) service(namespace, name string) *yaml.RNode {
-	for _, svc := range g.services {
-		if svc.GetNamespace() == namespace && svc.GetName() == name {
-			return svc
-		}
-	}
-	return nil
+	return g.named("Service", namespace, name)
 }
 
-// named finds an object of a kind. An empty namespace is a cluster-wide one.
+// named finds an object of a kind that lives in a namespace.
 func (g *Graph) named(kind, namespace, name string) *yaml.RNode {
 	for _, n := range g.byKind[kind] {
-		if n.GetName() == name && (namespace == "" || n.GetNamespace() == namespace) {
+		if n.GetName() == name && n.GetNamespace() == namespace {
 			return n
 		}
 	}
 	return nil
 }
 
-// Matches tells whether a label selector (matchLabels only) matches labels.
+// global finds an object of a kind that lives in the cluster as a whole; kustomize
+// gives it a namespace all the same when it does not know the kind.
+func (g *Graph) global(kind, name string) *yaml.RNode {
+	for _, n := range g.byKind[kind] {
+		if n.GetName() == name {
+			return n
+		}
+	}
+	return nil
+}
+
+// Matches tells whether a label selector, as policies and workloads have it,
+// matches labels. One that is absent matches nothing, an empty one everything.
 func Matches(selector *yaml.RNode, labels map[string]string) bool {
-	want := node.Strings(selector, "matchLabels")
-	for k, v := range want {
-		if labels[k] != v {
+	if selector == nil {
+		return false
+	}
+	for k, v := range node.Strings(selector, "matchLabels") {
+		if have, ok := labels[k]; !ok || have != v {
 			return false
 		}
 	}
-	return len(want) > 0 && node.At(selector, "matchExpressions") == nil
+	for _, e := range node.Elements(selector, "matchExpressions") {
+		var values []string
+		for _, v := range node.Elements(e, "values") {
+			values = append(values, v.YNode().Value)
+		}
+		have, ok := labels[node.Str(e, "key")]
+		listed := ok && slices.Contains(values, have)
+		switch node.Str(e, "operator") {
+		case "In":
+			ok = listed
+		case "NotIn":
+			ok = !listed
+		case "Exists":
+		case "DoesNotExist":
+			ok = !ok
+		default:
+			ok = false
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
 }
 
 // Labels of the workload's pods.

@@ -34,16 +34,28 @@ type TargetGroup struct {
 	Route    *yaml.RNode // Ingress, Service, route or TargetGroupBinding
 	Service  *yaml.RNode
 	Ingress  *Ingress // of Maker Ingress
+	Port     string   // of Maker Service: the one port that it is for; "": all, or those that say nothing of their own
+	Auto     bool     // EKS Auto Mode makes it, which wants a label of its own for readiness gates
 	Type     TargetType
 
 	Attributes Attributes
 	Health     Health
-	idle       string // the balancer's idle timeout as it is written, or ""
+	idle       written // the balancer's idle timeout
+}
+
+// written is a scalar, and where it stands.
+type written struct {
+	value  string // "": nowhere
+	object *yaml.RNode
+	field  string
 }
 
 // Name is how messages name the target group: what routes, and to where.
 func (t *TargetGroup) Name() string {
-	if t.Route == t.Service {
+	switch {
+	case t.Port != "":
+		return node.ID(t.Route) + ":" + t.Port
+	case t.Route == t.Service:
 		return node.ID(t.Route)
 	}
 	return node.ID(t.Route) + " -> " + node.ID(t.Service)
@@ -66,7 +78,7 @@ type Health struct {
 // values, on the object and field that hold them.
 func (t *TargetGroup) Drain() (drain.Group, error) {
 	g := drain.Group{Name: t.Name(), Balancer: t.Balancer}
-	h := t.Health.orDefaults(t.Maker, t.Balancer)
+	h := t.Health.orDefaults(t.Maker)
 	g.HealthInterval, g.HealthTimeout, g.HealthyCount, g.UnhealthyCount = seconds(h.Interval), seconds(h.Timeout), h.Healthy, h.Unhealthy
 	delay, ok, err := t.Attributes.Number(DelayAttribute)
 	if stated, is := node.Annotation(t.Route, DelayAnnotation); is && t.Maker == ByHand {
@@ -94,15 +106,15 @@ func (t *TargetGroup) Drain() (drain.Group, error) {
 
 // orDefaults: what the controller, or AWS for a group made by hand, takes when
 // nothing is written.
-func (h Health) orDefaults(m Maker, b drain.Balancer) Health {
+func (h Health) orDefaults(m Maker) Health {
 	def := Health{Interval: 15, Timeout: 5, Healthy: 2, Unhealthy: 2}
 	switch {
 	case m == ByHand:
 		def = Health{Interval: 30, Timeout: 5, Healthy: 5, Unhealthy: 2}
-	case m == ByService || b == drain.NLB:
-		def = Health{Interval: 10, Timeout: 10, Healthy: 3, Unhealthy: 3}
-	case m == ByGateway:
+	case m == ByGateway: // of both kinds of balancers
 		def = Health{Interval: 15, Timeout: 5, Healthy: 3, Unhealthy: 3}
+	case m == ByService:
+		def = Health{Interval: 10, Timeout: 10, Healthy: 3, Unhealthy: 3}
 	}
 	for _, f := range []struct{ have, def *int }{{&h.Interval, &def.Interval}, {&h.Timeout, &def.Timeout}, {&h.Healthy, &def.Healthy}, {&h.Unhealthy, &def.Unhealthy}} {
 		if *f.have == 0 {

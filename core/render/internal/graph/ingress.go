@@ -5,7 +5,6 @@ package graph
 import (
 	"encoding/json"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +20,7 @@ type Ingress struct {
 	*yaml.RNode
 	Params *yaml.RNode // IngressClassParams of its class, or nil
 	Group  string      // IngressGroup: Ingresses of a group share one load balancer; "": it has its own
+	Auto   bool        // of EKS Auto Mode
 }
 
 // routes gives the target groups in front of each Service, by namespace/name.
@@ -33,7 +33,13 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 			continue
 		}
 		g.Ingresses = append(g.Ingresses, ing)
-		for _, name := range Backends(n) {
+		names := Backends(n)
+		for _, name := range g.shifted(n) {
+			if !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		for _, name := range names {
 			if svc := g.service(n.GetNamespace(), name); svc != nil {
 				add(ing.targetGroup(svc))
 			}
@@ -41,12 +47,11 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 	}
 	for _, n := range g.byKind["TargetGroupBinding"] {
 		if svc := g.service(n.GetNamespace(), node.Str(n, "spec", "serviceRef", "name")); svc != nil {
-			add(&TargetGroup{Maker: ByHand, Route: n, Service: svc, Balancer: balancerOf(drain.ALB, node.Str(n, "spec", "targetType")),
-				Type: TargetType{node.Str(n, "spec", "targetType"), n, "spec.targetType"}})
+			add(byHand(n, svc))
 		}
 	}
 	for _, svc := range g.services {
-		if t := g.network(svc); t != nil {
+		for _, t := range g.network(svc) {
 			add(t)
 		}
 	}
@@ -54,20 +59,34 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 	return found
 }
 
+// byHand is a target group that a TargetGroupBinding names. Its protocol tells the
+// kind of load balancer; without one it is taken for an Application Load Balancer's.
+func byHand(binding, svc *yaml.RNode) *TargetGroup {
+	kind := drain.NLB
+	switch node.Str(binding, "spec", "targetGroupProtocol") {
+	case "", "HTTP", "HTTPS":
+		kind = drain.ALB
+	}
+	target := node.Str(binding, "spec", "targetType")
+	return &TargetGroup{Maker: ByHand, Route: binding, Service: svc, Balancer: balancerOf(kind, target),
+		Auto: node.Group(binding) == autoGroup, Type: TargetType{target, binding, "spec.targetType"}}
+}
+
 // ingress reads an Ingress's class. What other controllers serve is noted as
 // unknown where it may be the AWS Load Balancer Controller's after all.
 func (g *Graph) ingress(n *yaml.RNode) (*Ingress, bool) {
 	ing := &Ingress{RNode: n}
-	name := node.Str(n, "spec", "ingressClassName")
-	if name == "" {
-		name, _ = node.Annotation(n, "kubernetes.io/ingress.class")
+	name, old := node.Annotation(n, "kubernetes.io/ingress.class") // it wins, and brings no parameters
+	if !old {
+		name = firstOf(node.Str(n, "spec", "ingressClassName"), g.defaultClass())
 	}
-	class := g.named("IngressClass", "", name)
+	class := g.global("IngressClass", name)
 	ours := name == "alb" || hasALBAnnotation(n)
-	if class != nil && name != "" {
-		ours = strings.HasSuffix(node.Str(class, "spec", "controller"), "/alb")
-		if ref := node.At(class, "spec", "parameters"); node.Str(ref, "kind") == "IngressClassParams" {
-			ing.Params = g.named("IngressClassParams", "", node.Str(ref, "name"))
+	if class != nil {
+		controller := node.Str(class, "spec", "controller")
+		ours, ing.Auto = strings.HasSuffix(controller, "/alb"), strings.HasPrefix(controller, autoGroup+"/")
+		if ref := node.At(class, "spec", "parameters"); node.Str(ref, "kind") == "IngressClassParams" && !old {
+			ing.Params = g.global("IngressClassParams", node.Str(ref, "name"))
 		}
 	}
 	if !ours {
@@ -84,6 +103,16 @@ func (g *Graph) ingress(n *yaml.RNode) (*Ingress, bool) {
 	return ing, true
 }
 
+// defaultClass names the class of Ingresses that name none, or is "".
+func (g *Graph) defaultClass() string {
+	for _, class := range g.byKind["IngressClass"] {
+		if annotation(class, "ingressclass.kubernetes.io/is-default-class") == "true" {
+			return class.GetName()
+		}
+	}
+	return ""
+}
+
 func hasALBAnnotation(n *yaml.RNode) bool {
 	for k := range node.Strings(n, "metadata", "annotations") {
 		if strings.HasPrefix(k, ALBPrefix) {
@@ -97,7 +126,7 @@ func hasALBAnnotation(n *yaml.RNode) bool {
 // annotations are the Service's, and the Ingress's where the Service has none
 // of that key.
 func (ing *Ingress) targetGroup(svc *yaml.RNode) *TargetGroup {
-	t := &TargetGroup{Maker: ByIngress, Route: ing.RNode, Service: svc, Ingress: ing}
+	t := &TargetGroup{Maker: ByIngress, Route: ing.RNode, Service: svc, Ingress: ing, Auto: ing.Auto}
 	t.Type = TargetType{Object: ing.RNode, Field: node.Path([]string{"metadata", "annotations", ALBPrefix + "target-type"})}
 	if v := annotation(svc, ALBPrefix+"target-type"); v != "" {
 		t.Type.Value, t.Type.Object = v, svc
@@ -149,47 +178,68 @@ func (ing *Ingress) LoadBalancerAttributes() (map[string]string, error) {
 
 // idleTimeout is the balancer's, in seconds; 0: not written.
 func (t *TargetGroup) idleTimeout() (int, error) {
-	text := t.idle
+	idle := t.idle
 	if t.Ingress != nil {
 		attrs, err := t.Ingress.LoadBalancerAttributes()
 		if err != nil {
 			return 0, err
 		}
-		text = attrs[idleAttribute]
+		idle = written{attrs[idleAttribute], t.Route, node.Path([]string{"metadata", "annotations", ALBPrefix + "load-balancer-attributes"})}
 	}
-	if text == "" {
+	if idle.value == "" {
 		return 0, nil
 	}
-	n, err := strconv.Atoi(text)
+	n, err := strconv.Atoi(idle.value)
 	if err != nil || n < 0 {
-		return 0, &PlaceError{t.Route, node.Path([]string{"metadata", "annotations", ALBPrefix + "load-balancer-attributes"}), fmt.Errorf("%s=%s is no number of seconds", idleAttribute, text)}
+		return 0, &PlaceError{idle.object, idle.field, fmt.Errorf("%s=%s is no number of seconds", idleAttribute, idle.value)}
 	}
 	return n, nil
 }
 
-// Backends lists the Services that an Ingress routes to, each once, those of its
-// action annotations included.
+// Backends lists the Services that an Ingress routes to, each once. A backend
+// whose port is use-annotation is no Service: it names an action of an
+// annotation, which may forward to several.
 func Backends(ingress *yaml.RNode) (names []string) {
-	add := func(name string) {
-		if name != "" && !slices.Contains(names, name) {
-			names = append(names, name)
+	add := func(backend *yaml.RNode) {
+		name := node.Str(backend, "service", "name")
+		all := []string{name}
+		if node.Str(backend, "service", "port", "name") == useAnnotation {
+			all = actionServices(annotation(ingress, ALBPrefix+"actions."+name))
 		}
-	}
-	add(node.Str(ingress, "spec", "defaultBackend", "service", "name"))
-	for _, rule := range node.Elements(ingress, "spec", "rules") {
-		for _, path := range node.Elements(rule, "http", "paths") {
-			add(node.Str(path, "backend", "service", "name"))
-		}
-	}
-	annotations := node.Strings(ingress, "metadata", "annotations")
-	for _, k := range slices.Sorted(maps.Keys(annotations)) {
-		if strings.HasPrefix(k, ALBPrefix+"actions.") {
-			for _, name := range actionServices(annotations[k]) {
-				add(name)
+		for _, name := range all {
+			if name != "" && !slices.Contains(names, name) {
+				names = append(names, name)
 			}
 		}
 	}
-	return slices.DeleteFunc(names, func(name string) bool { _, isAction := annotations[ALBPrefix+"actions."+name]; return isAction })
+	add(node.At(ingress, "spec", "defaultBackend"))
+	for _, rule := range node.Elements(ingress, "spec", "rules") {
+		for _, path := range node.Elements(rule, "http", "paths") {
+			add(node.At(path, "backend"))
+		}
+	}
+	return names
+}
+
+const useAnnotation = "use-annotation"
+
+// shifted lists the Services between which Argo Rollouts shifts the traffic of an
+// Ingress: it writes the action while it works, so that manifests may lack it.
+func (g *Graph) shifted(ingress *yaml.RNode) (names []string) {
+	for _, n := range g.byKind["Rollout"] {
+		canary := node.At(n, "spec", "strategy", "canary")
+		alb := node.At(canary, "trafficRouting", "alb")
+		served := node.Str(alb, "ingress") == ingress.GetName()
+		for _, e := range node.Elements(alb, "ingresses") {
+			served = served || e.YNode().Value == ingress.GetName()
+		}
+		if alb == nil || !served || n.GetNamespace() != ingress.GetNamespace() {
+			continue
+		}
+		names = append(names, node.Str(canary, "stableService"), node.Str(canary, "canaryService"),
+			node.Str(canary, "pingPong", "pingService"), node.Str(canary, "pingPong", "pongService"))
+	}
+	return names
 }
 
 func actionServices(text string) (names []string) {

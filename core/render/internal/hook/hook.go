@@ -5,7 +5,6 @@
 package hook
 
 import (
-	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,15 +27,23 @@ type Hook struct {
 	Stated  bool          // the author says how long it takes
 	What    string        // how messages name it
 	Program string        // what an exec hook runs
-	Script  []string      // path of the string in which a leading sleep stands, when more follows it
+	Time    []string      // path, below Path, of the string in which the time of an exec hook stands; nil: it cannot be told
+	More    bool          // more follows the sleep, and has to stay
 }
 
-// Shell matches the words for a shell; a script may be a sleep, or begin with one and go on.
+// Shell matches the words for a shell; a script may be a sleep, or begin with one
+// and go on when that has ended. One in the background, or one whose argument no
+// sleep takes, ends at once.
 var (
-	sleepWord = regexp.MustCompile(`^(?:/usr)?(?:/bin/)?sleep$`)
-	Shell     = regexp.MustCompile(`^(?:(?:/usr)?/bin/)?(?:sh|bash|ash|dash|busybox)$`)
-	sleepLine = regexp.MustCompile(`^\s*(?:exec\s+)?(?:(?:/usr)?/bin/)?sleep\s+([0-9]+(?:\.[0-9]+)?[smh]?)\s*(.*)$`)
+	sleepWord = regexp.MustCompile(`^(?:/.*/|/)?sleep$`)
+	Shell     = regexp.MustCompile(`^(?:/.*/|/)?(?:sh|bash|ash|dash|ksh|zsh|busybox)$`)
+	dashC     = regexp.MustCompile(`^-[a-z]*c$`)
+	sleepTime = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)$`)
+	sleepLine = regexp.MustCompile(`^\s*(?:exec\s+)?(?:/\S*/|/)?sleep[ \t]+([0-9.]+[smhd]?)[ \t]*(?:$|(?:;|&&|\|\||[ \t]#|[\r\n])((?s:.*))$)`)
 )
+
+// longest is more than any hook may take.
+const longest = 86_400
 
 // Read understands sleep, exec of sleep N, and a shell's sleep N, alone or before something else.
 func Read(c *yaml.RNode) Hook {
@@ -45,63 +52,75 @@ func Read(c *yaml.RNode) Hook {
 		return Hook{Known: true}
 	}
 	h := Hook{Written: true}
-	if n, ok := node.Int(pre, "sleep", "seconds"); ok {
-		h.Seconds, h.Native, h.Known, h.What = drain.Seconds(min(max(n, 0), 86_400)), true, true, "sleep"
+	if sleep := node.At(pre, "sleep"); sleep != nil {
+		n, _ := node.Int(sleep, "seconds")
+		h.Seconds, h.Native, h.Known, h.What = drain.Seconds(min(max(n, 0), longest)), true, true, "sleep"
 		return h
 	}
 	var words []string
 	for _, e := range node.Elements(pre, "exec", "command") {
 		words = append(words, e.YNode().Value)
 	}
-	switch n := len(words); {
-	case n == 0:
+	if len(words) == 0 {
 		h.What = "a handler that is no exec and no sleep"
 		for _, kind := range []string{"httpGet", "tcpSocket"} {
 			if node.At(pre, kind) != nil {
 				h.What = kind
 			}
 		}
-	case n == 2 && sleepWord.MatchString(words[0]):
-		h.Program = words[0]
-		h.Seconds, h.Known = sleepTime(words[1])
-	case n == 3 && Shell.MatchString(words[0]) && strings.HasPrefix(words[1], "-") && strings.Contains(words[1], "c"):
-		h.Program = words[0]
-		if m := sleepLine.FindStringSubmatch(strings.ReplaceAll(words[2], "\n", "; ")); m != nil {
-			h.Seconds, h.Known = sleepTime(m[1])
-			if rest := strings.Trim(m[2], "; \t"); rest != "" {
-				h.Script = []string{"exec", "command", "2"}
-			}
-		}
-	default:
-		h.Program = words[0]
+		return h
 	}
-	if len(words) > 0 {
-		h.What = "exec " + strings.Join(words, " ")
-	}
+	h.Program, h.What = words[0], "exec "+strings.Join(words, " ")
+	h.command(words)
 	return h
 }
 
-// sleepTime reads sleep's argument, rounded down to whole seconds.
-func sleepTime(text string) (drain.Seconds, bool) {
-	unit := 1.0
-	switch {
-	case strings.HasSuffix(text, "m"):
-		unit = 60
-	case strings.HasSuffix(text, "h"):
-		unit = 3600
+// command reads what is run, and where its time stands.
+func (h *Hook) command(words []string) {
+	last := len(words) - 1
+	if last > 1 && strings.HasSuffix("/"+words[0], "/busybox") { // sleep, sh and the like are its first argument
+		words = words[1:]
 	}
-	n, err := strconv.ParseFloat(strings.TrimRight(text, "smh"), 64)
-	if err != nil || n < 0 || math.IsNaN(n) || n*unit > 86_400 {
+	at := []string{"exec", "command", strconv.Itoa(last)}
+	switch {
+	case len(words) == 2 && sleepWord.MatchString(words[0]):
+		if h.Seconds, h.Known = seconds(words[1]); h.Known {
+			h.Time = at
+		}
+	case len(words) == 3 && Shell.MatchString(words[0]) && dashC.MatchString(words[1]):
+		m := sleepLine.FindStringSubmatch(words[2])
+		if m == nil {
+			return
+		}
+		if h.Seconds, h.Known = seconds(m[1]); h.Known {
+			h.Time, h.More = at, strings.Trim(m[2], "; \t\r\n") != ""
+		}
+	}
+}
+
+// seconds reads sleep's argument, rounded down to whole seconds.
+func seconds(text string) (drain.Seconds, bool) {
+	m := sleepTime.FindStringSubmatch(text)
+	if m == nil {
+		return 0, false
+	}
+	unit := map[string]float64{"": 1, "s": 1, "m": 60, "h": 3600, "d": 86_400}[m[2]]
+	n, err := strconv.ParseFloat(m[1], 64)
+	if err != nil || n*unit > longest {
 		return 0, false
 	}
 	return drain.Seconds(n * unit), true
 }
 
-// Resleep puts another time into the sleep that a script begins with.
-func Resleep(script string, want drain.Seconds) string {
-	at := sleepLine.FindStringSubmatchIndex(strings.ReplaceAll(script, "\n", ";"))
-	if at == nil {
-		return script
+// Resleep puts another time into sleep's argument, or into the sleep that a script
+// begins with.
+func Resleep(text string, want drain.Seconds) string {
+	if sleepTime.MatchString(text) {
+		return strconv.FormatInt(int64(want), 10)
 	}
-	return script[:at[2]] + strconv.FormatInt(int64(want), 10) + script[at[3]:]
+	at := sleepLine.FindStringSubmatchIndex(text)
+	if at == nil {
+		return text
+	}
+	return text[:at[2]] + strconv.FormatInt(int64(want), 10) + text[at[3]:]
 }

@@ -140,18 +140,20 @@ func text(n *yaml.RNode) string {
 }
 
 func (a *Checker) images(w *graph.Workload) {
-	for _, c := range node.AllContainers(w.Spec) {
-		image := node.Str(c, "image")
-		if image == "" || strings.Contains(image, "@sha256:") || slices.Contains(a.Pinned, node.ImageName(image)) {
-			continue
+	for _, list := range []string{"containers", "initContainers"} {
+		for _, c := range node.Elements(w.Spec, list) {
+			image := node.Str(c, "image")
+			if image == "" || strings.Contains(image, "@sha256:") || slices.Contains(a.Pinned, node.ImageName(image)) {
+				continue
+			}
+			tag := strings.TrimPrefix(strings.TrimPrefix(image, node.ImageName(image)), ":")
+			field := node.Path(node.TemplatePath(w.Pods.GetKind())) + "." + list + "[" + node.Str(c, "name") + "].image"
+			if tag == "" || tag == "latest" {
+				a.Find("OL034", w.Pods, field, fmt.Sprintf("image %s may be another one tomorrow: pods of one rollout, and of a rollback, may differ", image), "pin it by digest: list it under images in outlast.yaml, or write name@sha256:...").Severity = drain.Warning
+				continue
+			}
+			a.Find("OL034", w.Pods, field, fmt.Sprintf("image %s is named by a tag, which can be moved", image), "pin it by digest")
 		}
-		tag := strings.TrimPrefix(strings.TrimPrefix(image, node.ImageName(image)), ":")
-		field := node.Path(node.TemplatePath(w.Pods.GetKind())) + ".containers[" + node.Str(c, "name") + "].image"
-		if tag == "" || tag == "latest" {
-			a.Find("OL034", w.Pods, field, fmt.Sprintf("image %s may be another one tomorrow: pods of one rollout, and of a rollback, may differ", image), "pin it by digest: list it under images in outlast.yaml, or write name@sha256:...").Severity = drain.Warning
-			continue
-		}
-		a.Find("OL034", w.Pods, field, fmt.Sprintf("image %s is named by a tag, which can be moved", image), "pin it by digest")
 	}
 }
 

@@ -122,12 +122,8 @@ type Checker struct {
 // deregistration delay that its target groups have to have.
 func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 	groups := a.Facts.groups(w)
-	for _, t := range w.Groups {
-		for _, g := range groups {
-			if g.Service == t.Service.GetName() && (t.Maker != graph.ByHand || t.Route.GetName() == g.Binding) {
-				a.group(t, g, need)
-			}
-		}
+	for _, g := range groups {
+		a.group(w, g, need)
 	}
 	if !w.Behind() && len(groups) > 0 {
 		a.Find("OL040", w.RNode, "", fmt.Sprintf("the cluster has TargetGroupBinding/%s/%s for Service %s, which selects these pods: they are behind a balancer, and no timings are set", groups[0].Namespace, groups[0].Binding, groups[0].Service),
@@ -137,27 +133,47 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 	for _, c := range node.AllContainers(w.Spec) {
 		written[node.Str(c, "name")] = true
 	}
+	selector := node.At(w.RNode, "spec", "selector")
+	if selector == nil { // a Rollout may leave it to the workload that it names
+		selector = node.At(w.Pods, "spec", "selector")
+	}
 	told := map[string]bool{}
 	for _, p := range a.Facts.Pods {
-		if p.Namespace == namespace(w.RNode) && graph.Matches(node.At(w.RNode, "spec", "selector"), p.Labels) {
+		if p.Namespace == namespace(w.RNode) && graph.Matches(selector, p.Labels) {
 			a.pod(w, p, groups, written, told)
 		}
 	}
 }
 
-func (a *Checker) group(t *graph.TargetGroup, g Group, need time.Duration) {
-	delay, ok := g.Attributes[graph.DelayAttribute]
-	if !ok {
+// group compares one target group with the routes that may have made it: which of
+// several to a Service it was, nobody can tell, so it may be as any of them says.
+func (a *Checker) group(w *graph.Workload, g Group, need time.Duration) {
+	have, err := strconv.Atoi(g.Attributes[graph.DelayAttribute])
+	if err != nil {
 		return
 	}
-	want, written, err := t.Attributes.Number(graph.DelayAttribute)
-	switch n, wrong := strconv.Atoi(delay); {
-	case err != nil || wrong != nil:
-	case written && want != n:
-		a.Find("OL048", t.Attributes.Places[0].Object, node.Path(t.Attributes.Places[0].Path),
-			fmt.Sprintf("the deregistration delay of target group %s is %ds, the manifests say %ds: they were not applied, or somebody else's value wins", g.ARN, n, want), "apply the manifests, and look for a Service or a class that says otherwise")
-	case !written && time.Duration(n)*time.Second < need:
-		a.Find("OL002", t.Route, "spec", fmt.Sprintf("the deregistration delay of target group %s is %ds, and nothing here sets it: the balancer aborts requests in flight when it ends (502); it needs %s", g.ARN, n, need), "set it where the target group is made")
+	var differs, silent *graph.TargetGroup
+	want := 0
+	for _, t := range w.Groups {
+		if g.Service != t.Service.GetName() || t.Maker == graph.ByHand && t.Route.GetName() != g.Binding {
+			continue
+		}
+		n, written, err := t.Attributes.Number(graph.DelayAttribute)
+		switch {
+		case err != nil || written && n == have:
+			return
+		case written:
+			differs, want = t, n
+		default:
+			silent = t
+		}
+	}
+	switch {
+	case differs != nil:
+		a.Find("OL048", differs.Attributes.Places[0].Object, node.Path(differs.Attributes.Places[0].Path),
+			fmt.Sprintf("the deregistration delay of target group %s is %ds, the manifests say %ds: they were not applied, or somebody else's value wins", g.ARN, have, want), "apply the manifests, and look for a Service or a class that says otherwise")
+	case silent != nil && time.Duration(have)*time.Second < need:
+		a.Find("OL002", silent.Route, "spec", fmt.Sprintf("the deregistration delay of target group %s is %ds, and nothing here sets it: the balancer aborts requests in flight when it ends (502); it needs %s", g.ARN, have, need), "set it where the target group is made")
 	}
 }
 

@@ -6,6 +6,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -30,16 +31,66 @@ func Group(n *yaml.RNode) string {
 	return group
 }
 
-// At gives the node at a path, or nil. A step [name=web] chooses an element.
+// At gives the node at a path, or nil. A step is a key, [name=web] for the element of a
+// list that has that, or an index.
 func At(n *yaml.RNode, path ...string) *yaml.RNode {
 	if n == nil {
 		return nil
 	}
-	v, err := n.Pipe(yaml.Lookup(path...))
-	if err != nil || v == nil || v.YNode() == nil || v.YNode().Tag == yaml.NodeTagNull {
+	at := n.YNode()
+	for _, step := range path {
+		if at = child(at, step); at == nil {
+			return nil
+		}
+	}
+	if at == nil || at.Tag == yaml.NodeTagNull || at.Kind == 0 {
 		return nil
 	}
-	return v
+	return yaml.NewRNode(at)
+}
+
+// child goes one step down, through aliases, or gives nil.
+func child(n *yaml.Node, step string) *yaml.Node {
+	if n = target(n); n == nil {
+		return nil
+	}
+	switch n.Kind {
+	case yaml.MappingNode:
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == step {
+				return target(n.Content[i+1])
+			}
+		}
+	case yaml.SequenceNode:
+		key, value, named := pair(step)
+		index, err := strconv.Atoi(step)
+		for i, e := range n.Content {
+			if v := target(e); named && v.Kind == yaml.MappingNode {
+				if have := child(v, key); have != nil && have.Value == value {
+					return v
+				}
+			} else if err == nil && i == index {
+				return v
+			}
+		}
+	}
+	return nil
+}
+
+func target(n *yaml.Node) *yaml.Node {
+	if n != nil && n.Kind == yaml.AliasNode {
+		return n.Alias
+	}
+	return n
+}
+
+// pair splits [name=web].
+func pair(step string) (key, value string, ok bool) {
+	inner, isList := strings.CutPrefix(step, "[")
+	if !isList {
+		return "", "", false
+	}
+	return strings.Cut(strings.TrimSuffix(inner, "]"), "=")
 }
 
 // Str gives the scalar at a path, or "".
@@ -137,21 +188,50 @@ func AllContainers(podSpec *yaml.RNode) []*yaml.RNode {
 	return append(Elements(podSpec, "containers"), Elements(podSpec, "initContainers")...)
 }
 
-// Set sets the field at a path, making the mappings above it.
+// Set sets the field at a path, making the mappings and the elements with a name
+// above it. Comments on the field stay.
 func Set(n *yaml.RNode, value *yaml.RNode, path ...string) error {
-	last := len(path) - 1
-	parent := n
-	if last > 0 {
-		var err error
-		if parent, err = n.Pipe(yaml.LookupCreate(yaml.MappingNode, path[:last]...)); err != nil {
-			return fmt.Errorf("setting %s: %w", Path(path), err)
+	at := target(n.YNode())
+	for i, step := range path {
+		next := child(at, step)
+		if next == nil || next.Tag == yaml.NodeTagNull && i+1 < len(path) {
+			kind := yaml.MappingNode
+			if i+1 < len(path) && (isIndex(path[i+1]) || strings.HasPrefix(path[i+1], "[")) {
+				kind = yaml.SequenceNode
+			}
+			made := &yaml.Node{Kind: kind}
+			if next != nil { // null
+				*next = *made
+			} else if err := add(at, step, made); err != nil {
+				return fmt.Errorf("setting %s: %s %w", Path(path), Path(path[:i]), err)
+			} else {
+				next = made
+			}
 		}
+		at = target(next)
 	}
-	if parent.YNode().Kind != yaml.MappingNode {
-		return fmt.Errorf("setting %s: %s is no mapping", Path(path), Path(path[:last]))
+	v := *value.YNode()
+	if v.Kind == at.Kind && v.Tag == at.Tag && v.Style == 0 {
+		v.Style = at.Style
 	}
-	if err := parent.PipeE(yaml.SetField(path[last], value)); err != nil {
-		return fmt.Errorf("setting %s: %w", Path(path), err)
+	v.HeadComment, v.LineComment, v.FootComment = at.HeadComment, at.LineComment, at.FootComment
+	*at = v
+	return nil
+}
+
+// add adds an entry to a mapping, or an element to a list.
+func add(to *yaml.Node, step string, value *yaml.Node) error {
+	key, name, isPair := pair(step)
+	switch {
+	case to.Kind == yaml.MappingNode:
+		to.Content = append(to.Content, yaml.NewStringRNode(step).YNode(), value)
+	case to.Kind != yaml.SequenceNode:
+		return errors.New("is neither a mapping nor a list")
+	case !isPair:
+		return fmt.Errorf("has no element %s", step)
+	default:
+		value.Kind, value.Content = yaml.MappingNode, []*yaml.Node{yaml.NewStringRNode(key).YNode(), yaml.NewStringRNode(name).YNode()}
+		to.Content = append(to.Content, value)
 	}
 	return nil
 }
@@ -159,11 +239,9 @@ func Set(n *yaml.RNode, value *yaml.RNode, path ...string) error {
 // Clear takes the field at a path away.
 func Clear(n *yaml.RNode, path ...string) error {
 	last := len(path) - 1
-	parent := n
-	if last > 0 {
-		if parent = At(n, path[:last]...); parent == nil {
-			return nil
-		}
+	parent := At(n, path[:last]...)
+	if parent == nil || parent.YNode().Kind != yaml.MappingNode {
+		return nil
 	}
 	return parent.PipeE(yaml.Clear(path[last]))
 }

@@ -6,6 +6,7 @@
 package problem
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -150,8 +151,10 @@ func (l *List) suppress(objects []*yaml.RNode) {
 		}
 	}
 	for _, n := range objects {
-		for key, reason := range node.Strings(n, "metadata", "annotations") {
+		annotations := node.Strings(n, "metadata", "annotations")
+		for _, key := range slices.Sorted(maps.Keys(annotations)) {
 			rule, ok := strings.CutPrefix(key, ignorePrefix)
+			reason := annotations[key]
 			field := node.Path([]string{"metadata", "annotations", key})
 			switch known := slices.ContainsFunc(Table, func(r Rule) bool { return r.ID == rule }); {
 			case !ok:

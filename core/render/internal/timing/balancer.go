@@ -4,6 +4,7 @@ package timing
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
@@ -88,10 +89,14 @@ func (a *Analysis) gate(s *Subject) {
 		return
 	}
 	labels := node.Strings(ns, "metadata", "labels")
-	if labels[graph.GateLabel] == "enabled" || labels[graph.AutoGateLabel] == "enabled" {
+	want, have := graph.GateLabel, labels[graph.GateLabel] == "enabled" || labels[graph.AutoGateLabel] == "enabled"
+	if slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool { return t.Auto }) { // whose controller knows no other
+		want, have = graph.AutoGateLabel, labels[graph.AutoGateLabel] == "enabled"
+	}
+	if have {
 		return
 	}
-	a.Edit("OL011", ns, "without the label "+graph.GateLabel+"=enabled new pods get no readiness gate: old pods may go before new ones are healthy at the balancer",
-		problem.Edit{Path: []string{"metadata", "labels", graph.GateLabel}, Value: node.Text("enabled"), From: labels[graph.GateLabel], To: "enabled",
+	a.Edit("OL011", ns, "without the label "+want+"=enabled new pods get no readiness gate: old pods may go before new ones are healthy at the balancer",
+		problem.Edit{Path: []string{"metadata", "labels", want}, Value: node.Text("enabled"), From: labels[want], To: "enabled",
 			Why: "new pods need a readiness gate, so that a rollout waits for the balancer"})
 }

@@ -21,38 +21,30 @@ import (
 // containers have ended and need no hook.
 func (a *Analysis) readHooks(s *Subject) (hooks []hook.Hook) {
 	onPath, limited := node.Annotation(s.RNode, graph.OwnPrefix+"request-path")
-	var names []string
+	var missing []string // of the names
 	for name := range strings.SplitSeq(onPath, ",") {
-		names = append(names, strings.TrimSpace(name))
+		missing = append(missing, strings.TrimSpace(name))
 	}
 	prefix := append(append([]string{}, node.TemplatePath(s.Pods.GetKind())...), "containers")
-	found := 0
-	for i, c := range node.Containers(s.Spec) {
+	containers := node.Containers(s.Spec)
+	for i, c := range containers {
 		name := node.Str(c, "name")
-		if limited && !slices.Contains(names, name) {
+		if at := slices.Index(missing, name); limited && at < 0 {
 			continue
+		} else if limited {
+			missing = slices.Delete(missing, at, at+1)
 		}
-		found++
 		step := "[name=" + name + "]"
 		if name == "" {
 			step = strconv.Itoa(i)
 		}
 		h := hook.Read(c)
 		h.Name, h.Path = name, append(append([]string{}, prefix...), step, "lifecycle", "preStop")
-		for _, key := range []string{"hook-seconds." + name, "hook-seconds"} {
-			text, ok := a.hookAnnotation(s, key)
-			if !ok {
-				continue
-			}
-			n, err := strconv.Atoi(strings.TrimSuffix(text, "s"))
-			if err != nil || n < 0 {
-				a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + key}), fmt.Sprintf("%q is no whole number of seconds", text), "write how long the hook takes, e.g. 45")
-				break
-			}
-			h.Seconds, h.Known, h.Stated = drain.Seconds(min(n, 86_400)), true, true
-			break
-		}
+		a.state(s, &h, len(containers) == 1)
 		hooks = append(hooks, h)
+	}
+	if limited && len(missing) > 0 {
+		a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "request-path"}), fmt.Sprintf("no container is called %q", strings.Join(missing, ", ")), "name the containers that requests pass through, with commas between them")
 	}
 	for _, c := range node.Sidecars(s.Spec) {
 		if h := hook.Read(c); h.Written && h.Known {
@@ -60,10 +52,29 @@ func (a *Analysis) readHooks(s *Subject) (hooks []hook.Hook) {
 			hooks = append(hooks, h)
 		}
 	}
-	if limited && found == 0 {
-		a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "request-path"}), fmt.Sprintf("no container is called %q", onPath), "name the containers that requests pass through, with commas between them")
-	}
 	return hooks
+}
+
+// state takes the author's word for how long a hook takes that is not just a
+// sleep. Of a container without a hook it counts when it is meant: by its name, or as
+// the only one.
+func (a *Analysis) state(s *Subject, h *hook.Hook, alone bool) {
+	if h.Written && h.Known && !h.More {
+		return
+	}
+	for _, key := range []string{"hook-seconds." + h.Name, "hook-seconds"} {
+		text, ok := a.hookAnnotation(s, key)
+		if !ok || key == "hook-seconds" && !h.Written && !alone {
+			continue
+		}
+		n, err := strconv.Atoi(strings.TrimSuffix(text, "s"))
+		if err != nil || n < 0 {
+			a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + key}), fmt.Sprintf("%q is no whole number of seconds", text), "write how long the hook takes, e.g. 45")
+			return
+		}
+		h.Seconds, h.Known, h.Stated = drain.Seconds(min(n, 86_400)), true, true
+		return
+	}
 }
 
 // hookAnnotation looks on the workload first, and then on its pods.

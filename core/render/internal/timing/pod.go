@@ -77,8 +77,8 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 		e.From = "sleep " + num(h.Seconds)
 	}
 	switch {
-	case h.Script != nil: // more follows the sleep, and stays
-		e.Path = append(append([]string{}, h.Path...), h.Script...)
+	case h.More, h.Time != nil && old: // what follows the sleep stays, and so does what an old kubelet knows
+		e.Path = append(append([]string{}, h.Path...), h.Time...)
 		from := node.Str(s.Pods, e.Path...)
 		to := hook.Resleep(from, least.PreStop)
 		e.Value, e.From, e.To = node.Text(to), from, to
@@ -99,12 +99,19 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 // oldKubelet writes an exec hook, if the author has told of a shell.
 func (a *Analysis) oldKubelet(s *Subject, h hook.Hook, want drain.Seconds) {
 	message := fmt.Sprintf("the oldest kubelet is %s: before 1.30 it ignores a native sleep without a word, so container %s is not protected", a.Kubelet, h.Name)
+	if !h.Written {
+		message = fmt.Sprintf("container %s has no preStop, and a native sleep would not help: the oldest kubelet is %s, and before 1.30 it ignores one without a word", h.Name, a.Kubelet)
+	}
+	from := h.What
+	if h.Native {
+		from += " " + num(h.Seconds)
+	}
 	if a.Shell == "" {
 		a.Find("OL027", s.Pods, node.Path(h.Path), message, "upgrade the nodes, or name the shell that all images have with drain.shell (--shell /bin/sh)")
 		return
 	}
 	value := node.Map("exec", node.Map("command", node.List(node.Text(a.Shell), node.Text("-c"), node.Text("sleep "+num(want)))))
-	a.Edit("OL027", s.Pods, message, problem.Edit{Path: h.Path, Value: value, From: h.What, To: fmt.Sprintf("exec %s -c 'sleep %s'", a.Shell, num(want)), Weight: int64(want),
+	a.Edit("OL027", s.Pods, message, problem.Edit{Path: h.Path, Value: value, From: from, To: fmt.Sprintf("exec %s -c 'sleep %s'", a.Shell, num(want)), Weight: int64(want),
 		Why: "kubelets before 1.30 know no native sleep"})
 }
 

@@ -25,7 +25,7 @@ func (a *Analysis) Needs(s *Subject) error {
 		return err
 	}
 	for i, t := range s.Groups {
-		if key, ok := placeKey(t); ok {
+		if key, ok := placeKey(t); ok && !plan.Groups[i].Untouched {
 			a.delays[key] = max(a.delays[key], plan.Groups[i].DeregistrationDelay)
 		}
 	}
