@@ -112,14 +112,11 @@ func nameInKustomization(text []byte, file string, object *yaml.RNode, add bool)
 	} else {
 		entry = node.Map("path", node.Text(file), "target", node.Map("kind", node.Text(object.GetKind()), "name", node.Text(ownName(text, object))))
 	}
-	list := node.List()
 	for _, e := range node.Elements(k, field) {
 		if node.Str(e, "path") == file || e.YNode().Value == file {
 			return text, nil // of an earlier run
 		}
-		list.YNode().Content = append(list.YNode().Content, e.YNode())
 	}
-	list.YNode().Content = append(list.YNode().Content, entry.YNode())
 	where, err := source.ParsePath(field)
 	if err != nil {
 		return nil, err
@@ -128,5 +125,5 @@ func nameInKustomization(text []byte, file string, object *yaml.RNode, add bool)
 	if err != nil || len(docs) != 1 {
 		return nil, fmt.Errorf("the kustomization is not one YAML document (%d)", len(docs))
 	}
-	return source.Set(text, docs[0], where, list.YNode())
+	return source.Append(text, docs[0], where, entry.YNode())
 }
