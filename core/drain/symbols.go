@@ -4,6 +4,8 @@ package drain
 
 import (
 	"fmt"
+	"slices"
+	"strconv"
 	"time"
 
 	"github.com/outlast-ci/outlast/core/drain/internal/symbols"
@@ -34,11 +36,24 @@ func (g *Group) symbols() symbols.Table {
 }
 
 // Symbols lists the names that Set knows.
-func Symbols() []string { return new(Inputs).symbols().Names() }
+func Symbols() []string {
+	names := append(new(Inputs).symbols().Names(), tight)
+	slices.Sort(names)
+	return names
+}
+
+// tight is the one symbol that is true or false: no room for surge pods.
+const tight = "tight"
 
 // Set gives one symbol of the formulas a value: seconds (30, 1.5), a duration
-// (1m30s), or a count.
-func (in *Inputs) Set(symbol, value string) error {
+// (1m30s), a count, or true and false.
+func (in *Inputs) Set(symbol, value string) (err error) {
+	if symbol == tight {
+		if in.Tight, err = strconv.ParseBool(value); err != nil {
+			return fmt.Errorf("setting %s: %q is neither true nor false", symbol, value)
+		}
+		return nil
+	}
 	if err := in.symbols().Set(symbol, value); err != nil {
 		return fmt.Errorf("setting %s: %w", symbol, err)
 	}

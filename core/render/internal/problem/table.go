@@ -24,7 +24,7 @@ var Table = []Rule{
 	{"OL015", "grace-above-node-cap", "a node that drains cuts the grace short", drain.Warning, false},
 	{"OL016", "slow-health-check", "a dead target is noticed late when the controller is down", drain.Info, false},
 	{"OL017", "address-reuse", "a new pod may get the address of a target that is still draining", drain.Warning, false},
-	{"OL018", "slow-start", "old pods leave while new ones take a reduced share", drain.Warning, false},
+	{"OL018", "slow-start", "old pods leave while new ones take a reduced share", drain.Warning, true},
 	{"OL019", "hook-delays-restart", "a container that hangs is restarted only after its hook", drain.Info, false},
 	{"OL020", "ingress-group-conflict", "Ingresses of one group want different load balancer attributes: the controller updates none of them", drain.Error, false},
 	{"OL021", "publish-not-ready-addresses", "a terminating pod stays registered until it is gone", drain.Error, false},

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -36,11 +37,14 @@ func (a *Analysis) rollout(s *Subject) {
 			problem.Edit{Path: []string{"spec", name}, Value: node.Number(want), From: from, To: num(want), Weight: int64(want), Why: why})
 	}
 	if s.minReady == nil && s.Plan.MinReady > 0 || s.minReady != nil && *s.minReady < s.Plan.MinReady {
-		rule := "OL012"
-		if s.Plan.Inputs.NoGate {
+		rule, why := "OL012", "healthy is reported before every node of the balancer routes to the pod"
+		switch {
+		case s.Plan.Inputs.NoGate:
 			rule = "OL011"
+		case s.inputs.Tight && s.slowStart() >= s.Plan.MinReady.Duration():
+			rule, why = "OL018", "a target in slow start is healthy, but takes a reduced share while old pods leave"
 		}
-		field(rule, "minReadySeconds", s.minReady, s.Plan.MinReady, "healthy is reported before every node of the balancer routes to the pod")
+		field(rule, "minReadySeconds", s.minReady, s.Plan.MinReady, why)
 	}
 	if deadline := s.deadline; s.GetKind() == "Deployment" || s.GetKind() == "Rollout" {
 		if def := drain.Seconds(defaultProgressDeadline); deadline == nil {
@@ -64,6 +68,15 @@ func (a *Analysis) rollout(s *Subject) {
 		}
 		a.surge(s, "25%", "25%")
 	}
+}
+
+// slowStart is the longest of the target groups.
+func (s *Subject) slowStart() time.Duration {
+	longest := s.inputs.SlowStart
+	for _, g := range s.groups {
+		longest = max(longest, g.SlowStart)
+	}
+	return longest
 }
 
 // surge asks for maxUnavailable 0 and room for one more pod. What the author
