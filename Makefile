@@ -52,13 +52,16 @@ lab: ## build bin/lab; see bin/lab help
 tools: ## build the linters and the test runner into bin/
 	@go -C .ci/tools build -trimpath -o $(BIN)/ tool
 
-runners: ## build the CI systems' own runners into bin/, for the wrappers' tests
+runners: ## build into bin/ what the tests run outlast in: the CI systems' own runners, Helm, kustomize
 	@go -C .ci/runners build -trimpath -o $(BIN)/ tool
 	@go -C .ci/runners build -trimpath -o $(BIN)/circleci-run ./circleci
 	@go -C .ci/runners build -trimpath -o $(BIN)/codebuild-run ./codebuild
 	@go -C .ci/runners build -trimpath -o $(BIN)/gitlab-run ./gitlab
 	@go -C .ci/runners/gitlab-runner build -trimpath -ldflags '-s -w' -o $(BIN)/gitlab-runner .
 	@go -C .ci/runners/circleci-cli build -trimpath -o $(BIN)/circleci github.com/CircleCI-Public/circleci-cli
+	@go -C .ci/runners/render build -trimpath -ldflags '-s -w' -o $(BIN)/kustomize sigs.k8s.io/kustomize/kustomize/v5
+	@go -C .ci/runners/render build -trimpath -ldflags '-s -w' -o $(BIN)/helm-v3 helm.sh/helm/v3/cmd/helm
+	@go -C .ci/runners/render build -trimpath -ldflags '-s -w' -o $(BIN)/helm-v4 helm.sh/helm/v4/cmd/helm
 	@.ci/runners/install
 
 down: lab ## take the lab down
