@@ -53,7 +53,7 @@ func (in Inputs) validate(given ...Seconds) error {
 	}
 	// The longest sum that is multiplied by the replicas has each time at most 8 times.
 	if limit := time.Duration(math.MaxInt64/8) / time.Duration(max(1, in.Replicas)); total+time.Hour > limit {
-		return fmt.Errorf("N = %d pods and times of %s in all are more than can be added up", in.Replicas, total)
+		return fmt.Errorf("times of %s in all, for N = %d pods, are more than can be added up", total, in.Replicas)
 	}
 	return cmp.Or(oneOf("mode", in.Mode, Auto, Strict, Fast), oneOf("application", in.App, Abrupt, Graceful), oneOf("timeout order", in.Order, NoOrder, AppFirst, BalancerFirst))
 }
