@@ -37,15 +37,13 @@ func appendTo(text []byte, doc Document, path Path, value any) ([]byte, error) {
 		return nil, err
 	}
 	there := e.last().node()
-	if len(rest) > 0 || there.Kind == yaml.ScalarNode && there.ShortTag() == "!!null" || there.Kind == yaml.SequenceNode && len(there.Content) == 0 {
+	switch {
+	case len(rest) > 0 || there.ShortTag() == "!!null" || there.Kind == yaml.SequenceNode && len(there.Content) == 0:
 		return set(text, doc, path, list)
-	}
-	if there.Kind != yaml.SequenceNode {
+	case there.Kind != yaml.SequenceNode:
 		return nil, fmt.Errorf("line %d: it is no list", there.Line)
-	}
-	if !yamltext.IsBlock(there) {
-		list.Style = yaml.FlowStyle
-		list.Content = append(append([]*yaml.Node{}, there.Content...), wanted)
+	case !yamltext.IsBlock(there):
+		list.Style, list.Content = yaml.FlowStyle, append(append([]*yaml.Node{}, there.Content...), wanted)
 		return set(text, doc, path, list)
 	}
 	return e.apply(e.appendBlock(there, wanted))

@@ -151,3 +151,19 @@ func decoded(t *testing.T, text []byte, doc Document) (all []string) {
 	}
 	return append(all[:doc.Index], all[doc.Index+1:]...)
 }
+
+// FuzzParsePath: what reads as a path prints as one that reads as the same.
+func FuzzParsePath(f *testing.F) {
+	for _, text := range []string{"a.b", "a[b.c/d][0]", `a["\"]\x00"].b`, "a[b=c]", "[a]", "a[", "a.", "a[b]c"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		p, err := ParsePath(text)
+		if err != nil {
+			return
+		}
+		if again, err := ParsePath(p.String()); err != nil || !reflect.DeepEqual(again, p) {
+			t.Fatalf("%q reads as %v, which prints as %s: %v, %v", text, p, p, again, err)
+		}
+	})
+}
