@@ -4,8 +4,6 @@ package drain
 
 import (
 	"fmt"
-	"slices"
-	"strconv"
 	"time"
 
 	"github.com/outlast-ci/outlast/core/drain/internal/symbols"
@@ -25,6 +23,7 @@ func (in *Inputs) symbols() symbols.Table {
 			"n_h": &in.HealthyCount, "n_u": &in.UnhealthyCount, "N": &in.Replicas, "s": &in.Surge, "nTG": &in.TargetGroups,
 			"n_tgb_queued": &in.Queued, "n_calls": &in.Calls,
 		},
+		Flags: map[string]*bool{"tight": &in.Tight},
 	}
 }
 
@@ -36,24 +35,11 @@ func (g *Group) symbols() symbols.Table {
 }
 
 // Symbols lists the names that Set knows.
-func Symbols() []string {
-	names := append(new(Inputs).symbols().Names(), tight)
-	slices.Sort(names)
-	return names
-}
-
-// tight is the one symbol that is true or false: no room for surge pods.
-const tight = "tight"
+func Symbols() []string { return new(Inputs).symbols().Names() }
 
 // Set gives one symbol of the formulas a value: seconds (30, 1.5), a duration
 // (1m30s), a count, or true and false.
-func (in *Inputs) Set(symbol, value string) (err error) {
-	if symbol == tight {
-		if in.Tight, err = strconv.ParseBool(value); err != nil {
-			return fmt.Errorf("setting %s: %q is neither true nor false", symbol, value)
-		}
-		return nil
-	}
+func (in *Inputs) Set(symbol, value string) error {
 	if err := in.symbols().Set(symbol, value); err != nil {
 		return fmt.Errorf("setting %s: %w", symbol, err)
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +19,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
+	"github.com/outlast-ci/outlast/core/internal/cli/cure"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/config"
@@ -141,25 +141,17 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 	return c.tellFindings(report, cfg.Render, opt, time.Since(began))
 }
 
-// fix writes the cures, and takes them back when they do not help.
+// fix writes the cures, and says what it wrote.
 func (c *call) fix(ctx context.Context, opt render.Options) error {
-	cures, err := render.Cure(ctx, opt)
-	if err != nil {
+	cures, err := cure.Write(ctx, opt)
+	var undone *cure.UndoneError
+	switch {
+	case errors.As(err, &undone):
+		return err
+	case err != nil:
 		return &core.StageError{Stage: "render", Preflight: true, Err: err}
 	}
 	w := c.Env.Stderr
-	for i, f := range cures.Files {
-		if err := replaceFile(filepath.Join(cures.Root, filepath.FromSlash(f.Path)), f.Text); err != nil {
-			return errors.Join(fmt.Errorf("writing the cures: %w", err), restore(cures.Root, cures.Files[:i]))
-		}
-	}
-	after, err := render.Cure(ctx, opt)
-	if err == nil && len(after.Changes) > 0 {
-		err = fmt.Errorf("%s of %s would have to be set again", after.Changes[0].Field, after.Changes[0].Object)
-	}
-	if err != nil && len(cures.Files) > 0 {
-		return errors.Join(fmt.Errorf("writing the cures of %s: they do not help, so every file is as it was before: %w", opt.Path, err), restore(cures.Root, cures.Files))
-	}
 	for _, ch := range cures.Changes {
 		fmt.Fprintf(w, "outlast: %s: set %s of %s to %s\n", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"))
 	}
@@ -170,36 +162,6 @@ func (c *call) fix(ctx context.Context, opt render.Options) error {
 		fmt.Fprintf(w, "outlast: left to you: %s\n", left)
 	}
 	return nil
-}
-
-// replaceFile writes a file as a whole: who reads it sees the old or the new one.
-func replaceFile(path string, text []byte) error {
-	mode := os.FileMode(0o644)
-	if info, err := os.Stat(path); err == nil {
-		mode = info.Mode().Perm()
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), ".outlast-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) // gone already when all went well
-	_, err = tmp.Write(text)
-	if err = errors.Join(err, tmp.Chmod(mode), tmp.Close()); err != nil {
-		return err
-	}
-	return os.Rename(tmp.Name(), path)
-}
-
-func restore(root string, files []render.File) (err error) {
-	for _, f := range files {
-		path := filepath.Join(root, filepath.FromSlash(f.Path))
-		if f.Old == nil {
-			err = errors.Join(err, os.Remove(path))
-			continue
-		}
-		err = errors.Join(err, replaceFile(path, f.Old))
-	}
-	return err
 }
 
 // skipped lets a branch without an environment pass, where that is asked for.

@@ -26,12 +26,14 @@ type Table struct {
 	Durations map[string]*time.Duration
 	Optional  map[string]**time.Duration // nil: not known
 	Counts    map[string]*int
+	Flags     map[string]*bool // in JSON of the struct itself
 }
 
 // Names lists the symbols.
 func (t Table) Names() []string {
 	names := append(slices.Collect(maps.Keys(t.Durations)), slices.Collect(maps.Keys(t.Optional))...)
 	names = append(names, slices.Collect(maps.Keys(t.Counts))...)
+	names = append(names, slices.Collect(maps.Keys(t.Flags))...)
 	slices.Sort(names)
 	return names
 }
@@ -66,9 +68,17 @@ func (t Table) Check() (total time.Duration, err error) {
 	return total, nil
 }
 
-// Set gives one symbol a value: seconds (30, 1.5), a duration (1m30s), or a
-// count. What is refused leaves the field as it was.
+// Set gives one symbol a value: seconds (30, 1.5), a duration (1m30s), a
+// count, or true and false. What is refused leaves the field as it was.
 func (t Table) Set(symbol, value string) error {
+	if flag, ok := t.Flags[symbol]; ok {
+		v, err := strconv.ParseBool(value)
+		if err != nil {
+			return fmt.Errorf("%q is neither true nor false", value)
+		}
+		*flag = v
+		return nil
+	}
 	if n, ok := t.Counts[symbol]; ok {
 		v, err := strconv.Atoi(value)
 		if err != nil {

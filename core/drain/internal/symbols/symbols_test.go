@@ -39,7 +39,7 @@ func TestDecimal(t *testing.T) {
 // table is one with a field of each kind.
 func table() (t Table, d, o *time.Duration, n *int) {
 	d, n = new(time.Duration), new(int)
-	return Table{map[string]*time.Duration{"D": d}, map[string]**time.Duration{"O": &o}, map[string]*int{"N": n}}, d, o, n
+	return Table{map[string]*time.Duration{"D": d}, map[string]**time.Duration{"O": &o}, map[string]*int{"N": n}, nil}, d, o, n
 }
 
 // FuzzParseSeconds: whatever somebody writes as a time is refused, or is a time

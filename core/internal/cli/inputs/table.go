@@ -153,7 +153,7 @@ var Table = []Group{
 		{Name: "to", Kind: Choice, Choices: core.Stages(), Stages: "all", Doc: "last stage to run", Unset: "gate"},
 		{Name: "report", Kind: Text, Stages: "all", Doc: "report.json of the earlier stages' job, and of this one", Unset: "report.json of output-dir"},
 		{Name: "progress", Kind: Choice, Choices: []string{"auto", "live", "plain"}, Stages: "all", Doc: "live table or plain lines", Unset: "auto, live in a terminal outside CI"},
-		{Name: "output-dir", Kind: Text, Stages: "all", Doc: "folder for the report and its companions", Unset: ".outlast beside outlast.yaml; in a wrapper, of the folder where the job is", Rare: true},
+		{Name: "output-dir", Kind: Text, Stages: "all", Doc: "folder for the report and its companions", Unset: ".outlast beside outlast.yaml, none for render -; in a wrapper, of the folder where the job is", Rare: true},
 		{Name: "gitlab-token", Kind: Text, Stages: "all", Doc: "GitLab project access token with the scope api, for the note on a merge request and the deployment's status", Unset: "neither is written", Secret: true},
 	}},
 	{"How a wrapper finds the program", []Input{
