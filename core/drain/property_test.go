@@ -255,6 +255,8 @@ func TestNothingOverflows(t *testing.T) {
 				*table.Durations[symbol] = duration(symbol)
 			case table.Counts[symbol] != nil:
 				*table.Counts[symbol] = count(symbol)
+			case table.Flags[symbol] != nil:
+				*table.Flags[symbol] = true
 			default:
 				d := duration(symbol)
 				*table.Optional[symbol] = &d
