@@ -70,8 +70,8 @@ const gatePrefix = "target-health.elbv2.k8s.aws/"
 // Oldest is the lowest version of the kubelets, "" when none was read.
 func (f *Facts) Oldest() (version string) {
 	for _, n := range slices.Sorted(maps.Keys(f.Kubelets)) {
-		if version == "" || node.Older(f.Kubelets[n], version) {
-			version = f.Kubelets[n]
+		if v := f.Kubelets[n]; node.IsVersion(v) && (version == "" || node.Older(v, version)) {
+			version = v
 		}
 	}
 	return version
@@ -126,6 +126,7 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 		a.group(w, g, need)
 	}
 	if !w.Behind() && len(groups) > 0 {
+		a.All = slices.DeleteFunc(a.All, func(p problem.Problem) bool { return p.Rule == "OL040" && p.On == w.RNode }) // which only guesses
 		a.Find("OL040", w.RNode, "", fmt.Sprintf("the cluster has TargetGroupBinding/%s/%s for Service %s, which selects these pods: they are behind a balancer, and no timings are set", groups[0].Namespace, groups[0].Binding, groups[0].Service),
 			"put its Ingress among the manifests, or say so with the annotation outlast/balancer: alb (or nlb, instance)").Severity = drain.Error
 	}

@@ -43,7 +43,7 @@ func At(n *yaml.RNode, path ...string) *yaml.RNode {
 			return nil
 		}
 	}
-	if at == nil || at.Tag == yaml.NodeTagNull || at.Kind == 0 {
+	if at == nil || at.Tag == yaml.NodeTagNull {
 		return nil
 	}
 	return yaml.NewRNode(at)
@@ -275,6 +275,11 @@ func Number[T ~int | ~int64](v T) *yaml.RNode {
 
 // Text is a node that holds a string.
 func Text(v string) *yaml.RNode { return yaml.NewStringRNode(v) }
+
+// Null is a node that says that there is nothing: what a patch takes away.
+func Null() *yaml.RNode {
+	return yaml.NewRNode(&yaml.Node{Kind: yaml.ScalarNode, Tag: yaml.NodeTagNull, Value: "null"})
+}
 
 // Map is a node that holds a mapping of the pairs key, value, key, value.
 func Map(pairs ...any) *yaml.RNode {

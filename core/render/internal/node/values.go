@@ -68,6 +68,9 @@ func Older(a, b string) bool {
 	return ok1 && ok2 && (x[0] < y[0] || x[0] == y[0] && x[1] < y[1])
 }
 
+// IsVersion tells whether Older can compare it.
+func IsVersion(text string) bool { _, ok := version(text); return ok }
+
 func version(text string) (v [2]int, ok bool) {
 	parts := strings.Split(strings.TrimPrefix(text, "v"), ".")
 	if len(parts) < 2 {
