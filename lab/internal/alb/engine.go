@@ -11,7 +11,10 @@ import (
 	"sort"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 )
 
 // Engine holds every load balancer and target group of the lab.
@@ -21,6 +24,7 @@ type Engine struct {
 	cancel  context.CancelFunc
 	wg      sync.WaitGroup
 	buffers *bufferPool
+	logTo   atomic.Pointer[func(accesslog.Source, accesslog.Entry)]
 	poke    chan struct{} // wakes the sweeper when something became due earlier
 
 	mu        sync.Mutex

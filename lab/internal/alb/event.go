@@ -46,17 +46,19 @@ type RequestLog struct {
 	// Phases in seconds, -1 when not reached: until the request was with the
 	// target, until its answer began, until the answer went to the client.
 	RequestTime, TargetTime, ResponseTime float64
-	Status                                int // what the client got, 460 when it had gone
-	TargetStatus                          int // 0: the target did not answer
-	Received, Sent                        int64
+	Status                                int   // what the client got, 460 when it had gone
+	TargetStatus                          int   // 0: the target did not answer
+	Received, Sent                        int64 // bytes, with the heads
 	Method, URL, Proto, UserAgent         string
-	TraceID, Domain                       string
-	Priority                              int // of the matched rule; 0 default, -1 none
-	Action                                string
-	RedirectURL                           string
-	Cause                                 Cause
-	Reused                                bool // the target connection had served before
-	Draining                              bool // the target was draining when chosen
+	TraceID, ConnTraceID                  string
+	// Of a TLS connection: cipher suite, version, SNI and the certificate's ARN or "session-reused".
+	Cipher, TLS, Domain, Certificate string
+	Priority                         int // of the matched rule; 0 default, -1 none
+	Action                           string
+	RedirectURL                      string
+	Cause                            Cause
+	Reused                           bool // the target connection had served before
+	Draining                         bool // the target was draining when chosen
 	// Truncated: the answer was broken off after its status had gone out, so the
 	// client saw Status and then a closed connection.
 	Truncated bool

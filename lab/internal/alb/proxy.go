@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"log"
-	"net"
 	"net/http"
 	"net/http/httptrace"
 	"net/http/httputil"
@@ -22,12 +21,6 @@ import (
 
 // Not standard, but what an ALB logs when the client went away.
 const statusClientClosed = 460
-
-type connStart struct{}
-
-func startOfConn(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connStart{}, time.Now())
-}
 
 // exchange is one request on its way through a node.
 type exchange struct {
@@ -62,7 +55,7 @@ func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x.ctx, x.cancel = context.WithCancelCause(r.Context())
 	defer x.cancel(nil)
 	defer x.finish()
-	if start, ok := r.Context().Value(connStart{}).(time.Time); ok && time.Since(start) > c.keepAlive {
+	if start := connOf(r).start; !start.IsZero() && time.Since(start) > c.keepAlive {
 		w.Header().Set("Connection", "close")
 	}
 	rule, ok := match(c.rules, r)
@@ -88,13 +81,14 @@ func newLog(f *front, c *frontConfig, r *http.Request) RequestLog {
 	l := RequestLog{
 		Type: "http", LoadBalancer: c.lb.ARN, Listener: c.listener.ARN, Node: f.node.addr.String(),
 		Client: r.RemoteAddr, Created: time.Now(), RequestTime: -1, TargetTime: -1, ResponseTime: -1,
-		Method: r.Method, Proto: r.Proto, UserAgent: r.UserAgent(), Priority: -1, Domain: hostOnly(r.Host),
-		TraceID: traceID(r.Header.Get("X-Amzn-Trace-Id")),
+		Method: r.Method, Proto: r.Proto, UserAgent: r.UserAgent(), Priority: -1,
+		TraceID: traceID(r.Header.Get("X-Amzn-Trace-Id")), ConnTraceID: connOf(r).trace, Received: requestHead(r),
 	}
-	l.URL = "http://" + r.Host + r.URL.RequestURI()
 	if r.TLS != nil {
-		l.Type, l.URL = "https", "https://"+r.Host+r.URL.RequestURI()
+		l.Type = "https"
+		l.secured(c, r.TLS)
 	}
+	l.URL = l.Type + "://" + withPort(r.Host, c.listener.Port) + r.URL.RequestURI()
 	if r.ProtoMajor == 2 {
 		l.Type = "h2"
 	}
@@ -211,6 +205,7 @@ func (x *exchange) answered(resp *http.Response, c choice) error {
 	if rw, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		x.log.Type = map[string]string{"http": "ws", "https": "wss"}[x.scheme()]
 		x.log.Status = resp.StatusCode // it is written on the bare connection
+		body.count, x.w.sent = &x.log.Sent, headSize(len("HTTP/1.1 101 Switching Protocols"), resp.Header)
 		resp.Body = &touchedBoth{touched: body, w: rw}
 		return nil
 	}
@@ -292,7 +287,7 @@ func (x *exchange) finish() {
 	if x.w.status != 0 {
 		l.Status = x.w.status
 	}
-	l.Sent = x.w.sent
+	l.Sent += x.w.sent
 	if !x.first.IsZero() && !x.w.at.IsZero() {
 		l.ResponseTime = x.w.at.Sub(x.first).Seconds()
 	}
@@ -305,7 +300,9 @@ func (x *exchange) finish() {
 		l.Truncated = broken != nil
 	}
 	x.mu.Unlock()
-	x.front.node.engine.opt.Observe(Event{Time: time.Now(), Request: &l})
+	now := time.Now()
+	x.front.node.engine.opt.Observe(Event{Time: now, Request: &l})
+	x.front.node.engine.access(x.config.lb.Attributes, &l, now)
 	if broken != nil {
 		panic(broken)
 	}
@@ -324,6 +321,7 @@ func (c *counter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
 func (c *counter) WriteHeader(status int) {
 	if status >= 200 && c.status == 0 {
 		c.status, c.at = status, time.Now()
+		c.sent = headSize(len("HTTP/1.1 200 ")+len(http.StatusText(status)), c.Header())
 	}
 	c.ResponseWriter.WriteHeader(status)
 }
@@ -365,7 +363,11 @@ type touchedBoth struct {
 
 func (t *touchedBoth) Write(p []byte) (int, error) {
 	t.x.touch()
-	return t.w.Write(p)
+	n, err := t.w.Write(p)
+	t.x.mu.Lock()
+	t.x.log.Received += int64(n)
+	t.x.mu.Unlock()
+	return n, err
 }
 
 // bufferPool keeps the memory through which bodies are copied.
