@@ -297,6 +297,9 @@ func TestDeleteTouchesNothingElse(t *testing.T) {
 		s := streams().Draw(t, "stream")
 		f := rapid.SampledFrom(unique(s, fields(s.object, nil, ""))).Draw(t, "field")
 		after, err := Delete(s.text, s.doc, f.path)
+		if err != nil && strings.Contains(err.Error(), "would change, too") && bytes.Contains(s.text, []byte("|+")) {
+			t.Skip("the empty lines behind it would become the text's before it")
+		}
 		if err != nil {
 			t.Fatalf("%v\n%s", err, s.text)
 		}
