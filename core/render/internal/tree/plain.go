@@ -46,6 +46,9 @@ func (t *Tree) parse(files []File) error {
 				at := place{f.Path, o.YNode().Line}
 				group, _ := resid.ParseGroupVersion(o.GetApiVersion())
 				id := strings.Join([]string{group, o.GetKind(), o.GetNamespace(), o.GetName()}, "\x00")
+				if o.GetAnnotations()["helm.sh/hook"] != "" { // runs and goes; the release may hold one of its name
+					continue
+				}
 				if first, ok := seen[id]; ok {
 					return fmt.Errorf("%s: %s %s is there a second time, first at %s; leave one", at, o.GetKind(), o.GetName(), first)
 				}

@@ -260,3 +260,18 @@ func TestStream(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 }
+
+// TestHooksOfHelm: a hook may have the name of an object of the release.
+func TestHooksOfHelm(t *testing.T) {
+	const sa = "apiVersion: v1\nkind: ServiceAccount\nmetadata: {name: web}\n"
+	hook := strings.Replace(sa, "{name: web}", "{name: web, annotations: {helm.sh/hook: pre-install}}", 1)
+	for _, text := range []string{sa + "---\n" + hook, hook + "---\n" + sa} {
+		got, err := Load(t.Context(), Options{Path: Stdin, Stream: []byte(text)})
+		if err != nil || len(got.Objects) != 2 {
+			t.Errorf("%v for\n%s", err, text)
+		}
+	}
+	if _, err := Load(t.Context(), Options{Path: Stdin, Stream: []byte(sa + "---\n" + sa)}); err == nil {
+		t.Error("the same object twice is taken")
+	}
+}
