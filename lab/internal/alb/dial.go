@@ -37,7 +37,10 @@ func (e *Engine) dial(ctx context.Context, network, addr string) (net.Conn, erro
 	if silent(err) {
 		<-ctx.Done()
 	}
-	return nil, &connectError{timeout: errors.Is(ctx.Err(), context.DeadlineExceeded), err: err}
+	// net.Dialer has a timer of its own for the deadline, which may be the first to end.
+	var slow net.Error
+	late := errors.Is(ctx.Err(), context.DeadlineExceeded) || errors.As(err, &slow) && slow.Timeout()
+	return nil, &connectError{timeout: late, err: err}
 }
 
 // silent says whether err is this machine's own word for an address without an owner.
