@@ -38,6 +38,10 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	caller, scope, err := c.keys.Verify(r, body)
+	if scope.Service == "s3" {
+		c.serveS3(w, r, body, wire.Call{Service: "s3", Region: scope.Region, Account: c.cfg.Account, Caller: caller.Caller, Now: c.cfg.Now(), RequestID: id}, caller.User, err)
+		return
+	}
 	service := scope.Service
 	if service == "" {
 		service = guess(r)

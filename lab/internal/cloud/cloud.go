@@ -20,12 +20,14 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb"
+	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/auth"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/ec2"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/ecr"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/eks"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/elb"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/region"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/s3"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
 
@@ -67,8 +69,10 @@ type Config struct {
 	TokenLife time.Duration
 	// Provisioning is how long a new load balancer says so; it serves at once.
 	Provisioning time.Duration
-	Log          func(string)     // nil: nobody listens
-	Now          func() time.Time // nil: time.Now
+	// AccessLogs is the interval of one access log object; 0 means the service\'s 5 minutes.
+	AccessLogs time.Duration
+	Log        func(string)     // nil: nobody listens
+	Now        func() time.Time // nil: time.Now
 }
 
 // Cloud is the imitation. It is safe for concurrent use.
@@ -80,6 +84,8 @@ type Cloud struct {
 	elbOps   map[string]elb.Operation
 	elb      elb.API
 	ecr      ecr.API
+	s3       *s3.Store
+	logs     *accesslog.Collector
 
 	mu    sync.Mutex
 	state state
@@ -116,6 +122,9 @@ func New(cfg Config) (*Cloud, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.resume(); err != nil {
+		return nil, fmt.Errorf("making the cloud: %w", err)
+	}
+	if err := c.collectLogs(); err != nil {
 		return nil, fmt.Errorf("making the cloud: %w", err)
 	}
 	return c, nil
@@ -239,6 +248,7 @@ func (c *Cloud) VPCID() string { return c.state.Seeded.VPC }
 
 // Close saves the state. The engine is the caller's.
 func (c *Cloud) Close() error {
+	c.logs.Close()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err := c.save()

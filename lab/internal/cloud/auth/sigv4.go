@@ -25,6 +25,7 @@ const (
 	algorithm  = "AWS4-HMAC-SHA256"
 	timeFormat = "20060102T150405Z"
 	maxSkew    = 15 * time.Minute
+	unsigned   = "UNSIGNED-PAYLOAD"
 	emptySHA   = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 )
 
@@ -112,8 +113,11 @@ func newSignature(credential, headers, value, date, token string) (signature, er
 
 // compute returns the signature that the secret makes of a request.
 func (s signature) compute(secret, method, path string, query url.Values, header func(string) string, payloadSHA string) string {
+	if s.scope.Service != "s3" {
+		path = canonicalPath(path)
+	}
 	canonical := strings.Join([]string{
-		method, canonicalPath(path), canonicalQuery(query), s.canonicalHeaders(header), strings.Join(s.headers, ";"), payloadSHA,
+		method, path, canonicalQuery(query), s.canonicalHeaders(header), strings.Join(s.headers, ";"), payloadSHA,
 	}, "\n")
 	sum := sha256.Sum256([]byte(canonical))
 	toSign := strings.Join([]string{algorithm, s.time.Format(timeFormat), s.scope.String(), hex.EncodeToString(sum[:])}, "\n")
