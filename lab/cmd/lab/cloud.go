@@ -64,12 +64,13 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 }
 
 // private serves what only the lab itself asks for: the API server's token
-// reviews, and the addresses of a balancer's nodes.
+// reviews, the addresses of a balancer's nodes, and faults that are ordered.
 func private(c *cloud.Cloud, engine *alb.Engine) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /nodes", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(engine.Addresses(r.URL.Query().Get("arn"))) //nolint:errcheck // the asker went away
 	})
+	mux.Handle("/_lab/", c.Control())
 	mux.Handle("/", c.TokenReview())
 	return mux
 }

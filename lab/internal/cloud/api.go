@@ -71,6 +71,9 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		wire.WriteError(w, protocol, id, denied(protocol, call))
 		return
 	}
+	if c.troubled(w, r, protocol, call) {
+		return
+	}
 	out, err := c.answer(call, form, body, cluster)
 	if err != nil {
 		c.refuse(w, protocol, call, err)
@@ -79,6 +82,19 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	c.reply(w, protocol, call, out)
 }
 
+// troubled tells whether the call ended in throttling or in a fault that was ordered.
+func (c *Cloud) troubled(w http.ResponseWriter, r *http.Request, p wire.Protocol, call wire.Call) bool {
+	e, done := c.trouble.Meet(w, r, call)
+	if e != nil {
+		c.log(fmt.Sprintf("%s: %s: %s", call.Service, call.Operation, e.Code))
+		wire.WriteError(w, p, call.RequestID, e)
+	}
+	return e != nil || done
+}
+
+// Control is the lab's own API, by which tests order faults and set limits.
+func (c *Cloud) Control() http.Handler { return c.trouble.Control() }
+
 // unsigned serves the one call that has an ID token in a signature's stead.
 func (c *Cloud) unsigned(w http.ResponseWriter, r *http.Request, body []byte, id string) bool {
 	form, err := formOf(r, body)
@@ -86,6 +102,9 @@ func (c *Cloud) unsigned(w http.ResponseWriter, r *http.Request, body []byte, id
 		return false
 	}
 	call := wire.Call{Service: "sts", Operation: "AssumeRoleWithWebIdentity", Region: c.cfg.Region, Account: c.cfg.Account, Now: c.cfg.Now(), RequestID: id}
+	if c.troubled(w, r, wire.Query, call) {
+		return true
+	}
 	c.mu.Lock()
 	out, err := sts.AssumeRoleWithWebIdentity(c.keys, c.cfg.Issuer, call, form)
 	if err == nil {

@@ -28,6 +28,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cloud/elb"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/region"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/s3"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/trouble"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
 
@@ -69,7 +70,9 @@ type Config struct {
 	TokenLife time.Duration
 	// Provisioning is how long a new load balancer says so; it serves at once.
 	Provisioning time.Duration
-	// AccessLogs is the interval of one access log object; 0 means the service\'s 5 minutes.
+	// Limits are those of ELBv2's calls; the zero value is none.
+	Limits trouble.Limits
+	// AccessLogs is the interval of one access log object; 0 means the service's 5 minutes.
 	AccessLogs time.Duration
 	Log        func(string)     // nil: nobody listens
 	Now        func() time.Time // nil: time.Now
@@ -86,6 +89,7 @@ type Cloud struct {
 	ecr      ecr.API
 	s3       *s3.Store
 	logs     *accesslog.Collector
+	trouble  *trouble.Maker
 
 	mu    sync.Mutex
 	state state
@@ -103,7 +107,7 @@ func New(cfg Config) (*Cloud, error) {
 	if err := complete(&cfg); err != nil {
 		return nil, fmt.Errorf("making the cloud: %w", err)
 	}
-	c := &Cloud{cfg: cfg, keys: auth.NewKeys(cfg.Account, cfg.Users, cfg.Now)}
+	c := &Cloud{cfg: cfg, keys: auth.NewKeys(cfg.Account, cfg.Users, cfg.Now), trouble: trouble.New(cfg.Limits, cfg.Now)}
 	if err := c.load(); err != nil {
 		return nil, fmt.Errorf("making the cloud: %w", err)
 	}

@@ -30,7 +30,9 @@ func (a API) actions(r *Region, lb string, in []types.Action) ([]types.Action, e
 	var err error
 	switch x := out[0]; x.Type {
 	case types.ActionTypeEnumForward:
-		out[0], err = r.forward(lb, x)
+		if out[0], err = r.forward(lb, x); err == nil {
+			err = r.fewGroups(lb, out)
+		}
 	case types.ActionTypeEnumFixedResponse:
 		err = validFixed(x.FixedResponseConfig)
 	case types.ActionTypeEnumRedirect:
@@ -60,8 +62,8 @@ func (r *Region) forward(lb string, x types.Action) (types.Action, error) {
 	switch n := len(cfg.TargetGroups); {
 	case n == 0:
 		return x, invalid("A target group ARN must be specified for a forward action")
-	case n > 5:
-		return x, wire.Errorf("TooManyTargetGroups", "A forward action can have at most 5 target groups")
+	case n > maxGroupsOfAction:
+		return x, wire.Errorf("TooManyTargetGroups", "A forward action can have at most %d target groups", maxGroupsOfAction)
 	}
 	for i, t := range cfg.TargetGroups {
 		if _, err := r.targetGroup(t.TargetGroupArn); err != nil {

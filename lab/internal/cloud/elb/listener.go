@@ -33,6 +33,9 @@ func (a API) createListener(r *Region, c wire.Call, in *sdk.CreateListenerInput)
 		}
 		return nil, wire.Errorf("DuplicateListener", "A listener already exists on this port for this load balancer '%s'", *lb.LB.LoadBalancerArn)
 	}
+	if r.listenersOf(*lb.LB.LoadBalancerArn) >= maxListeners {
+		return nil, wire.Errorf("TooManyListeners", "The maximum number of listeners, %d, of load balancer '%s' has been reached", maxListeners, *lb.LB.LoadBalancerArn)
+	}
 	tags, err := newTags(in.Tags)
 	if err != nil {
 		return nil, err
@@ -73,7 +76,7 @@ func validProtocol(p types.ProtocolEnum, port *int32, certificates []types.Certi
 }
 
 func (a API) describeListeners(r *Region, _ wire.Call, in *sdk.DescribeListenersInput) (*sdk.DescribeListenersOutput, error) {
-	if in.LoadBalancerArn == nil && len(in.ListenerArns) == 0 {
+	if (in.LoadBalancerArn == nil) == (len(in.ListenerArns) == 0) {
 		return nil, invalid("You must specify either listener ARNs or a load balancer ARN")
 	}
 	if in.LoadBalancerArn != nil {
@@ -105,7 +108,11 @@ func (a API) describeListenerCertificates(r *Region, _ wire.Call, in *sdk.Descri
 	if _, err := r.listener(in.ListenerArn); err != nil {
 		return nil, err
 	}
-	return &sdk.DescribeListenerCertificatesOutput{Certificates: []types.Certificate{}}, nil
+	page, next, err := paginate([]types.Certificate{}, func(c types.Certificate) string { return aws.ToString(c.CertificateArn) }, in.Marker, in.PageSize)
+	if err != nil {
+		return nil, err
+	}
+	return &sdk.DescribeListenerCertificatesOutput{Certificates: page, NextMarker: next}, nil
 }
 
 func (a API) modifyListener(r *Region, _ wire.Call, in *sdk.ModifyListenerInput) (*sdk.ModifyListenerOutput, error) {
@@ -151,6 +158,16 @@ func (a API) deleteListener(r *Region, _ wire.Call, in *sdk.DeleteListenerInput)
 		return nil, err
 	}
 	return &sdk.DeleteListenerOutput{}, nil
+}
+
+func (r *Region) listenersOf(lb string) int {
+	n := 0
+	for _, l := range r.Listeners {
+		if *l.L.LoadBalancerArn == lb {
+			n++
+		}
+	}
+	return n
 }
 
 // dropListener forgets a listener and its rules.

@@ -62,15 +62,15 @@ func (a API) createLoadBalancer(r *Region, c wire.Call, in *sdk.CreateLoadBalanc
 		}
 		return nil, wire.Errorf("DuplicateLoadBalancerName", "A load balancer with the same name '%s' exists, but with different settings", name)
 	}
+	if len(r.LoadBalancers) >= maxLoadBalancers {
+		return nil, wire.Errorf("TooManyLoadBalancers", "The maximum number of load balancers, %d, has been reached", maxLoadBalancers)
+	}
 	tags, err := newTags(in.Tags)
 	if err != nil {
 		return nil, err
 	}
 	id := wire.Hex(16)
-	dns := name + "-" + strconv.FormatUint(mustHex(id)%10_000_000_000, 10) + "." + c.Region + ".elb." + region.DNSSuffix(c.Region)
-	if scheme == types.LoadBalancerSchemeEnumInternal {
-		dns = "internal-" + dns
-	}
+	dns := dnsName(name, id, c.Region, scheme)
 	lb := &LoadBalancer{Attributes: maps.Clone(loadBalancerDefaults()), Tags: tags, LB: types.LoadBalancer{
 		LoadBalancerArn: aws.String(arnOf(c, "loadbalancer/app/"+name+"/"+id)), LoadBalancerName: in.Name, DNSName: aws.String(dns),
 		CanonicalHostedZoneId: aws.String("Z" + strings.ToUpper(id[:13])), CreatedTime: aws.Time(c.Now.UTC()), Scheme: scheme,
@@ -85,6 +85,14 @@ func (a API) createLoadBalancer(r *Region, c wire.Call, in *sdk.CreateLoadBalanc
 	out := a.shown(lb, c)
 	out.State = &types.LoadBalancerState{Code: types.LoadBalancerStateEnumProvisioning}
 	return &sdk.CreateLoadBalancerOutput{LoadBalancers: []types.LoadBalancer{out}}, nil
+}
+
+func dnsName(name, id, in string, scheme types.LoadBalancerSchemeEnum) string {
+	dns := name + "-" + strconv.FormatUint(mustHex(id)%10_000_000_000, 10) + "." + in + ".elb." + region.DNSSuffix(in)
+	if scheme == types.LoadBalancerSchemeEnumInternal {
+		return "internal-" + dns
+	}
+	return dns
 }
 
 func mustHex(s string) uint64 {
@@ -154,8 +162,11 @@ func sameSet(x, y []string) bool {
 }
 
 func (a API) describeLoadBalancers(r *Region, c wire.Call, in *sdk.DescribeLoadBalancersInput) (*sdk.DescribeLoadBalancersOutput, error) {
-	if len(in.LoadBalancerArns) > 20 {
-		return nil, invalid("A maximum of 20 load balancers can be described at once")
+	if len(in.LoadBalancerArns) > maxBalancersDescribed {
+		return nil, invalid("A maximum of %d load balancers can be described at once", maxBalancersDescribed)
+	}
+	if len(in.LoadBalancerArns) > 0 && len(in.Names) > 0 {
+		return nil, invalid("Load balancer ARNs and load balancer names cannot be specified at the same time")
 	}
 	for i := range in.LoadBalancerArns {
 		if _, err := r.loadBalancer(&in.LoadBalancerArns[i]); err != nil {

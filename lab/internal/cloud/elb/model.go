@@ -148,6 +148,7 @@ func (a API) Operations() map[string]Operation {
 		"AddTags":                        op(a.addTags),
 		"RemoveTags":                     op(a.removeTags),
 		"DescribeTags":                   op(a.describeTags),
+		"DescribeAccountLimits":          op(a.describeAccountLimits),
 	}
 }
 
@@ -210,27 +211,6 @@ func badARN(arn *string, noun, kind string, absent error) error {
 		return invalid("'%s' is not a valid %s ARN", *arn, noun)
 	}
 	return absent
-}
-
-// paginate returns the page after marker, the key of the last item of the page before.
-func paginate[T any](items []T, key func(T) string, marker *string, size *int32) ([]T, *string, error) {
-	n := 400
-	if size != nil {
-		if n = int(*size); n < 1 || n > 400 {
-			return nil, nil, invalid("Page size must be between 1 and 400")
-		}
-	}
-	if aws.ToString(marker) != "" {
-		i := slices.IndexFunc(items, func(t T) bool { return key(t) == *marker })
-		if i < 0 {
-			return nil, nil, invalid("Invalid marker")
-		}
-		items = items[i+1:]
-	}
-	if len(items) <= n {
-		return items, nil, nil
-	}
-	return items[:n], aws.String(key(items[n-1])), nil
 }
 
 func sorted[T any](m map[string]*T) []*T {

@@ -13,10 +13,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
 
-const (
-	maxRules        = 100 // AWS's default quota per load balancer, without default rules
-	defaultPriority = 1 << 30
-)
+const defaultPriority = 1 << 30
 
 // priority is a rule's number; the default rule comes after all others.
 func priority(r *Rule) int {
@@ -50,7 +47,7 @@ func (a API) createRule(r *Region, c wire.Call, in *sdk.CreateRuleInput) (*sdk.C
 	if slices.ContainsFunc(rules, func(x *Rule) bool { return priority(x) == int(*in.Priority) }) {
 		return nil, wire.Errorf("PriorityInUse", "Priority '%d' is currently in use", *in.Priority)
 	}
-	if len(rules) > maxRules {
+	if r.rulesOfBalancer(*l.L.LoadBalancerArn) >= maxRules {
 		return nil, wire.Errorf("TooManyRules", "The maximum number of rules on load balancer '%s' has been reached", *l.L.LoadBalancerArn)
 	}
 	tags, err := newTags(in.Tags)

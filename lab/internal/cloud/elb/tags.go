@@ -14,8 +14,6 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
 
-const maxTags = 50
-
 // newTags checks the tags of a request.
 func newTags(in []types.Tag) (map[string]string, error) {
 	tags := map[string]string{}
@@ -101,8 +99,8 @@ func (a API) removeTags(r *Region, _ wire.Call, in *sdk.RemoveTagsInput) (*sdk.R
 }
 
 func (a API) describeTags(r *Region, _ wire.Call, in *sdk.DescribeTagsInput) (*sdk.DescribeTagsOutput, error) {
-	if n := len(in.ResourceArns); n < 1 || n > 20 {
-		return nil, invalid("1 to 20 resource ARNs must be specified, not %d", n)
+	if n := len(in.ResourceArns); n < 1 || n > maxTagsDescribed {
+		return nil, invalid("1 to %d resource ARNs must be specified, not %d", maxTagsDescribed, n)
 	}
 	out := []types.TagDescription{}
 	for _, arn := range in.ResourceArns {

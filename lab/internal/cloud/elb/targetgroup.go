@@ -5,6 +5,7 @@ package elb
 import (
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdk "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -38,6 +39,9 @@ func (a API) createTargetGroup(r *Region, c wire.Call, in *sdk.CreateTargetGroup
 		}
 		return nil, wire.Errorf("DuplicateTargetGroupName", "A target group with the same name '%s' exists, but with different settings", name)
 	}
+	if len(r.TargetGroups) >= maxTargetGroups {
+		return nil, wire.Errorf("TooManyTargetGroups", "The maximum number of target groups, %d, has been reached", maxTargetGroups)
+	}
 	tags, err := newTags(in.Tags)
 	if err != nil {
 		return nil, err
@@ -65,13 +69,17 @@ func withDefaults(tg *types.TargetGroup) {
 	orDefault(&tg.ProtocolVersion, "HTTP1")
 	orDefault(&tg.HealthCheckEnabled, true)
 	orDefault(&tg.HealthCheckPort, "traffic-port")
-	orDefault(&tg.HealthCheckPath, "/")
+	path, matcher := "/", &types.Matcher{HttpCode: aws.String("200")}
+	if *tg.ProtocolVersion == "GRPC" {
+		path, matcher = "/AWS.ALB/healthcheck", &types.Matcher{GrpcCode: aws.String("12")}
+	}
+	orDefault(&tg.HealthCheckPath, path)
 	orDefault(&tg.HealthCheckIntervalSeconds, 30)
 	orDefault(&tg.HealthCheckTimeoutSeconds, 5)
 	orDefault(&tg.HealthyThresholdCount, 5)
 	orDefault(&tg.UnhealthyThresholdCount, 2)
 	if tg.Matcher == nil || tg.Matcher.HttpCode == nil && tg.Matcher.GrpcCode == nil {
-		tg.Matcher = &types.Matcher{HttpCode: aws.String("200")}
+		tg.Matcher = matcher
 	}
 }
 
@@ -99,6 +107,9 @@ func (a API) validGroup(c wire.Call, tg types.TargetGroup) error {
 	}
 	if _, ok := a.Network.VPC(c.Region, *tg.VpcId); !ok {
 		return invalid("The VPC ID '%s' is not found", *tg.VpcId)
+	}
+	if !slices.Contains([]string{"HTTP1", "HTTP2", "GRPC"}, *tg.ProtocolVersion) {
+		return invalid("The protocol version '%s' must be one of 'HTTP1', 'HTTP2', 'GRPC'", *tg.ProtocolVersion)
 	}
 	return validHealthCheck(tg)
 }
@@ -132,6 +143,29 @@ func validHealthCheck(tg types.TargetGroup) error {
 	if p := *tg.HealthCheckPath; p == "" || p[0] != '/' || len(p) > 1024 {
 		return invalid("Health check path '%s' must begin with a '/' character and be at most 1024 characters", p)
 	}
+	if !*tg.HealthCheckEnabled {
+		return invalid("Health check enabled must be true for target groups with target type 'ip'")
+	}
+	return validMatcher(aws.ToString(tg.ProtocolVersion), *tg.Matcher)
+}
+
+// validMatcher checks codes like "200", "200,202" and "200-299".
+func validMatcher(version string, m types.Matcher) error {
+	codes, kind, low, high := aws.ToString(m.HttpCode), "HTTP", 200, 499
+	if version == "GRPC" {
+		codes, kind, low, high = aws.ToString(m.GrpcCode), "gRPC", 0, 99
+	}
+	for _, item := range strings.Split(codes, ",") {
+		first, last, ranged := strings.Cut(item, "-")
+		if !ranged {
+			last = first
+		}
+		from, err1 := strconv.Atoi(first)
+		to, err2 := strconv.Atoi(last)
+		if err1 != nil || err2 != nil || from < low || to > high || from > to {
+			return invalid("Health check matcher %s code '%s' must be within '%d-%d' inclusive", kind, codes, low, high)
+		}
+	}
 	return nil
 }
 
@@ -141,7 +175,8 @@ func sameGroup(x, y types.TargetGroup) bool {
 		*x.ProtocolVersion == *y.ProtocolVersion && x.HealthCheckProtocol == y.HealthCheckProtocol && *x.HealthCheckPort == *y.HealthCheckPort &&
 		*x.HealthCheckPath == *y.HealthCheckPath && *x.HealthCheckIntervalSeconds == *y.HealthCheckIntervalSeconds &&
 		*x.HealthCheckTimeoutSeconds == *y.HealthCheckTimeoutSeconds && *x.HealthyThresholdCount == *y.HealthyThresholdCount &&
-		*x.UnhealthyThresholdCount == *y.UnhealthyThresholdCount && aws.ToString(x.Matcher.HttpCode) == aws.ToString(y.Matcher.HttpCode)
+		*x.UnhealthyThresholdCount == *y.UnhealthyThresholdCount && aws.ToString(x.Matcher.HttpCode) == aws.ToString(y.Matcher.HttpCode) &&
+		aws.ToString(x.Matcher.GrpcCode) == aws.ToString(y.Matcher.GrpcCode)
 }
 
 // shownGroup is the target group with the load balancers that use it now.
@@ -176,6 +211,13 @@ func forwardsTo(actions []types.Action) []string {
 }
 
 func (a API) describeTargetGroups(r *Region, _ wire.Call, in *sdk.DescribeTargetGroupsInput) (*sdk.DescribeTargetGroupsOutput, error) {
+	given := 0
+	for _, n := range []int{len(in.TargetGroupArns), len(in.Names), len(aws.ToString(in.LoadBalancerArn))} {
+		given += min(n, 1)
+	}
+	if given > 1 {
+		return nil, invalid("Load balancer ARN, target group ARNs and target group names cannot be specified at the same time")
+	}
 	if in.LoadBalancerArn != nil {
 		if _, err := r.loadBalancer(in.LoadBalancerArn); err != nil {
 			return nil, err

@@ -23,6 +23,9 @@ func (a API) registerTargets(r *Region, c wire.Call, in *sdk.RegisterTargetsInpu
 	if err != nil {
 		return nil, err
 	}
+	if err := a.roomFor(*g.TG.TargetGroupArn, targets); err != nil {
+		return nil, err
+	}
 	if err := a.Engine.Register(*g.TG.TargetGroupArn, targets); err != nil {
 		return nil, wire.Errorf("InvalidTarget", "%v", err)
 	}

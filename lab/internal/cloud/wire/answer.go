@@ -96,7 +96,11 @@ func WriteError(w http.ResponseWriter, p Protocol, requestID string, e *Error) {
 	if p == EC2 {
 		b.WriteString("<Response><Errors><Error><Code>")
 	} else {
-		b.WriteString("<ErrorResponse><Error><Type>Sender</Type><Code>")
+		fault := "Sender"
+		if e.status() >= http.StatusInternalServerError {
+			fault = "Receiver"
+		}
+		b.WriteString("<ErrorResponse><Error><Type>" + fault + "</Type><Code>")
 	}
 	_ = xml.EscapeText(&b, []byte(e.Code))
 	b.WriteString("</Code><Message>")
