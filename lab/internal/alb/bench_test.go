@@ -12,10 +12,12 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 )
 
 // BenchmarkProxy asks a target directly and through the balancer, with two
-// checked targets, ten rules and an observer. The difference of the medians is
+// checked targets, ten rules, an observer and the access log. The difference of the medians is
 // what the balancer adds.
 func BenchmarkProxy(b *testing.B) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "v1 hello") })
@@ -28,7 +30,12 @@ func BenchmarkProxy(b *testing.B) {
 	}
 	e := New(Options{Registration: Delay{0, time.Millisecond}, Observe: func(Event) {}})
 	defer func() { _ = e.Close() }()
+	logs := &accesslog.Collector{Put: func(string, string, []byte) error { return nil }}
+	logs.Start()
+	defer logs.Close()
+	e.LogTo(logs.Add)
 	lb := balancerOf("a")
+	lb.Attributes["access_logs.s3.enabled"] = "true"
 	lb.Listeners[0].Port = 18081
 	for i := range 10 {
 		lb.Listeners[0].Rules = append(lb.Listeners[0].Rules, Rule{Priority: i + 1, Actions: forwardTo(groupARN),
