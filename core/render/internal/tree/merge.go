@@ -12,6 +12,7 @@ import (
 	"sigs.k8s.io/kustomize/api/resource"
 
 	"github.com/outlast-ci/outlast/core/render/internal/tree/parts"
+	"github.com/outlast-ci/outlast/core/render/internal/tree/print"
 	"github.com/outlast-ci/outlast/core/render/internal/tree/source"
 )
 
@@ -63,7 +64,7 @@ func inParts(ctx context.Context, src *source.Source, sizes parts.Sizes) (object
 }
 
 func rank(res *resource.Resource) (ranked, error) {
-	text, err := asKustomize(&res.RNode)
+	text, err := print.YAML(&res.RNode)
 	id := res.CurId()
 	return ranked{
 		Object: &Object{RNode: &res.RNode, print: fingerprint(res.YNode()), text: text},

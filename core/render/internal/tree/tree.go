@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/render/internal/tree/limit"
+	"github.com/outlast-ci/outlast/core/render/internal/tree/print"
 	"github.com/outlast-ci/outlast/core/render/internal/tree/source"
 )
 
@@ -205,7 +206,7 @@ func (t *Tree) YAML() ([]byte, error) {
 		text := o.text
 		if text == nil || o.print != fingerprint(o.YNode()) {
 			var err error
-			if text, err = asKustomize(o.RNode); err != nil {
+			if text, err = print.YAML(o.RNode); err != nil {
 				return nil, fmt.Errorf("writing the YAML: %w", err)
 			}
 		}

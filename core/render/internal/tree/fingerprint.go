@@ -7,17 +7,7 @@ import (
 	"hash/maphash"
 
 	kyaml "sigs.k8s.io/kustomize/kyaml/yaml"
-	"sigs.k8s.io/yaml"
 )
-
-// asKustomize writes an object as kustomize does: keys sorted.
-func asKustomize(n *kyaml.RNode) ([]byte, error) {
-	text, err := n.MarshalJSON()
-	if err != nil {
-		return nil, err
-	}
-	return yaml.JSONToYAML(text)
-}
 
 // seed makes fingerprints of this process comparable.
 var seed = maphash.MakeSeed()
