@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"sigs.k8s.io/kustomize/api/krusty"
-	"sigs.k8s.io/kustomize/api/resource"
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/openapi"
 
@@ -34,13 +33,23 @@ func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.S
 	openapi.ResetOpenAPI()
 	defer openapi.ResetOpenAPI()
 	t := &Tree{Kustomization: src.Top.File.Path}
-	if t.Objects, t.Parts = inParts(ctx, src, sizes); t.Objects == nil {
+	objects, runs := inParts(ctx, src, sizes)
+	if objects == nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if err := t.whole(src); err != nil {
+		if objects, err = whole(src); err != nil {
 			return nil, err
 		}
+		runs = 1
+	}
+	t.Parts = runs
+	for _, p := range objects {
+		o, err := p.object()
+		if err != nil {
+			return nil, err
+		}
+		t.Objects = append(t.Objects, o)
 	}
 	for _, f := range src.Files() {
 		t.Files = append(t.Files, File{f.Path, f.Text})
@@ -49,25 +58,21 @@ func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.S
 }
 
 // whole renders with one run of kustomize.
-func (t *Tree) whole(src *source.Source) error {
+func whole(src *source.Source) ([]printed, error) {
 	objects, err := build(src, nil)
 	if src.Refused != nil { // kustomize words it as a missing file or worse
-		return src.Refused
+		return nil, src.Refused
 	}
 	if err != nil {
-		return errors.New(redact(err.Error(), src))
+		return nil, errors.New(redact(err.Error(), src))
 	}
-	t.Parts = 1
-	for _, res := range objects {
-		t.Objects = append(t.Objects, &Object{RNode: &res.RNode})
-	}
-	return nil
+	return objects, nil
 }
 
 // build is one run of kustomize as its command line does it: no plugins, no
 // charts, files only. Texts are read instead of files. A panic of kustomize
 // becomes an error.
-func build(src *source.Source, texts map[string][]byte) (objects []*resource.Resource, err error) {
+func build(src *source.Source, texts map[string][]byte) (objects []printed, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			objects, err = nil, fmt.Errorf("kustomize panicked: %v", r)
@@ -82,5 +87,12 @@ func build(src *source.Source, texts map[string][]byte) (objects []*resource.Res
 	if err != nil {
 		return nil, err
 	}
-	return m.Resources(), nil
+	for _, res := range m.Resources() {
+		p, err := newPrinted(res)
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, p)
+	}
+	return objects, nil
 }

@@ -6,10 +6,12 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"fmt"
 	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/api/resource"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/render/internal/tree/parts"
 	"github.com/outlast-ci/outlast/core/render/internal/tree/print"
@@ -19,43 +21,39 @@ import (
 // sizes were found by measurement (make bench).
 var sizes = parts.Sizes{Least: 150, Part: 50, Hub: 25}
 
-// ranked is an object with its place in kustomize's order.
-type ranked struct {
-	*Object
+// printed is an object as kustomize prints it, with its place in the order of
+// output. Its nodes take a hundred times the memory of its text, so that they
+// are made when kustomize has done its work.
+type printed struct {
+	text []byte
 	kind int
 	gvk  string
 	id   string
 }
 
 // inParts renders in parts; nil: it has to be done as a whole.
-func inParts(ctx context.Context, src *source.Source, sizes parts.Sizes) (objects []*Object, runs int) {
+func inParts(ctx context.Context, src *source.Source, sizes parts.Sizes) (objects []printed, runs int) {
 	plan := parts.Split(src, sizes)
 	if plan == nil {
 		return nil, 0
 	}
-	all := make([]ranked, 0, plan.Objects)
+	all := make([]printed, 0, plan.Objects)
 	for _, part := range plan.Parts {
 		made, err := build(src, part.Texts)
 		if err != nil || len(made) != part.Objects || ctx.Err() != nil {
 			return nil, 0
 		}
-		for _, res := range made {
-			r, err := rank(res)
-			if err != nil {
-				return nil, 0
-			}
-			all = append(all, r)
-		}
+		all = append(all, made...)
 	}
-	slices.SortFunc(all, ranked.compare)
-	for i, r := range all {
-		if i > 0 && r.compare(all[i-1]) == 0 {
-			if !bytes.Equal(r.text, all[i-1].text) {
+	slices.SortFunc(all, printed.compare)
+	for i, o := range all {
+		if i > 0 && o.compare(all[i-1]) == 0 {
+			if !bytes.Equal(o.text, all[i-1].text) {
 				return nil, 0
 			}
 			continue // a copy
 		}
-		objects = append(objects, r.Object)
+		objects = append(objects, o)
 	}
 	if len(objects) != plan.Objects {
 		return nil, 0
@@ -63,15 +61,27 @@ func inParts(ctx context.Context, src *source.Source, sizes parts.Sizes) (object
 	return objects, len(plan.Parts)
 }
 
-func rank(res *resource.Resource) (ranked, error) {
+func newPrinted(res *resource.Resource) (printed, error) {
 	text, err := print.YAML(&res.RNode)
+	if err != nil {
+		return printed{}, fmt.Errorf("writing the YAML of %s: %w", res.CurId(), err)
+	}
 	id := res.CurId()
-	return ranked{
-		Object: &Object{RNode: &res.RNode, print: fingerprint(res.YNode()), text: text},
-		kind:   kindOrder(id.Kind),
-		gvk:    strings.Join([]string{or(id.Group, "~G"), or(id.Version, "~V"), or(id.Kind, "~K")}, "_"),
-		id:     strings.Join([]string{id.Gvk.String(), or(id.Namespace, "~X"), or(id.Name, "~N")}, "|"),
-	}, err
+	return printed{
+		text: text,
+		kind: kindOrder(id.Kind),
+		gvk:  strings.Join([]string{or(id.Group, "~G"), or(id.Version, "~V"), or(id.Kind, "~K")}, "_"),
+		id:   strings.Join([]string{id.Gvk.String(), or(id.Namespace, "~X"), or(id.Name, "~N")}, "|"),
+	}, nil
+}
+
+// object makes the nodes of what was printed.
+func (p printed) object() (*Object, error) {
+	n, err := yaml.Parse(string(p.text))
+	if err != nil {
+		return nil, fmt.Errorf("reading what kustomize printed: %w", err)
+	}
+	return &Object{RNode: n, print: fingerprint(n.YNode()), text: p.text}, nil
 }
 
 func or(s, empty string) string {
@@ -82,12 +92,12 @@ func or(s, empty string) string {
 }
 
 // compare is kustomize's order (api/internal/builtins/SortOrderTransformer.go).
-func (a ranked) compare(b ranked) int {
+func (a printed) compare(b printed) int {
 	if a.kind != b.kind {
 		return cmp.Compare(a.kind, b.kind)
 	}
 	if a.gvk != b.gvk {
-		if a.GetKind() == "Namespace" && (strings.HasPrefix(a.gvk, "~G") || strings.HasPrefix(b.gvk, "~G")) {
+		if a.kind == kindOrder("Namespace") && (strings.HasPrefix(a.gvk, "~G") || strings.HasPrefix(b.gvk, "~G")) {
 			return cmp.Compare(b.gvk, a.gvk)
 		}
 		return cmp.Compare(a.gvk, b.gvk)

@@ -218,7 +218,7 @@ func (d *drawer) changes(k *strings.Builder) {
 func both(t interface {
 	Fatal(...any)
 	Helper()
-}, dir, at string, sizes parts.Sizes) (whole, split string, runs int) {
+}, dir, at string, sizes parts.Sizes) (asWhole, split string, runs int) {
 	t.Helper()
 	root, err := source.Open(dir)
 	if err != nil {
@@ -230,25 +230,24 @@ func both(t interface {
 		t.Fatal(err)
 	}
 	objects, runs := inParts(context.Background(), src, sizes)
-	read := &Tree{Kustomization: "k"}
-	if err := read.whole(src); err != nil {
-		if objects != nil {
-			t.Fatal("in parts it works, as a whole it fails:", err)
-		}
+	all, err := whole(src)
+	switch {
+	case err != nil && objects != nil:
+		t.Fatal("in parts it works, as a whole it fails:", err)
+	case err != nil:
 		return "", "", 0
+	case objects == nil:
+		objects, runs = all, 1
 	}
-	text, err := read.YAML()
-	if err != nil {
-		t.Fatal(err)
+	return join(all), join(objects), runs
+}
+
+func join(objects []printed) string {
+	var texts []string
+	for _, o := range objects {
+		texts = append(texts, string(o.text))
 	}
-	if objects == nil {
-		return string(text), string(text), 1
-	}
-	inParts, err := (&Tree{Kustomization: "k", Objects: objects}).YAML()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(text), string(inParts), runs
+	return strings.Join(texts, separator)
 }
 
 // TestInParts: rendered in parts, a kustomization gives the bytes of the whole.

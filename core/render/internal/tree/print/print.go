@@ -17,9 +17,10 @@ import (
 // YAML writes an object with its keys sorted, byte for byte as kustomize does.
 func YAML(n *kyaml.RNode) ([]byte, error) {
 	if node := n.YNode(); node != nil && node.Kind == kyaml.MappingNode {
-		w := writer{b: make([]byte, 0, 1024)}
+		var space [2048]byte
+		w := writer{b: space[:0]}
 		if w.mapping(node, 0, false) {
-			return w.b, nil
+			return slices.Clone(w.b), nil
 		}
 	}
 	return Slow(n)

@@ -133,6 +133,9 @@ func TestSame(t *testing.T) {
 		if err != nil || string(want) != got {
 			t.Fatalf("got %q, want %q, %v", got, want, err)
 		}
+		if again, err := reprint(got); again != got {
+			t.Fatalf("%q, read and written again, is %q, %v", got, again, err)
+		}
 	})
 	t.Logf("%d written the fast way", written)
 	if written < 10 {
@@ -157,7 +160,20 @@ func FuzzYAML(f *testing.F) {
 		if err != nil || string(want) != got {
 			t.Errorf("%q: got %q, want %q, %v", text, got, want, err)
 		}
+		if again, err := reprint(got); again != got {
+			t.Errorf("%q, read and written again, is %q, %v", got, again, err)
+		}
 	})
+}
+
+// reprint reads what was printed and prints it.
+func reprint(text string) (string, error) {
+	n, err := kyaml.Parse(text)
+	if err != nil {
+		return "", err
+	}
+	again, err := YAML(n)
+	return string(again), err
 }
 
 func BenchmarkYAML(b *testing.B) {
