@@ -108,6 +108,14 @@ func TestTable(t *testing.T) {
 			t.Errorf("%s is read", broken)
 		}
 	}
+	flag := false
+	fields.Flags = map[string]*bool{"F": &flag}
+	if err := fields.Set("F", "true"); err != nil || !flag {
+		t.Errorf("F is %v, %v", flag, err)
+	}
+	if err := fields.Set("F", "maybe"); err == nil || !flag || !strings.Contains(err.Error(), `"maybe" is neither true nor false`) {
+		t.Errorf("F is %v, %v", flag, err)
+	}
 	*n = MaxCount + 1
 	if _, err := fields.Check(); err == nil || !strings.Contains(err.Error(), "N = 10001 is not between 0 and 10000") {
 		t.Errorf("got %v", err)
