@@ -81,6 +81,7 @@ func TestFindings(t *testing.T) {
 		"F15, error":                        {"F15", func(g *Given, _ *Inputs) { g.GracePeriod = 901 }, nil, Error, "901s", "", 0},
 		"F15, a cap of the user's":          {"F15", nil, func(g *Given, in *Inputs) { g.GracePeriod, in.Cap = 901, sec(901) }, "", "", "", 0},
 		"F15, nothing fits":                 {"F15", func(_ *Given, in *Inputs) { in.Cap = sec(49) }, nil, Warning, "80s against 49s", "no request is short enough for a cap of 49s: raise the cap", 0},
+		"F15, with R_cut":                   {"F15", func(g *Given, in *Inputs) { g.GracePeriod, in.Cut = 121, ptr(sec(10)) }, nil, Warning, "121s", "is 70s (in strict mode 50s)", 0},
 		"F16":                               {"F16", func(_ *Given, in *Inputs) { in.HealthInterval = sec(28) }, func(_ *Given, in *Inputs) { in.HealthInterval = 27500 * time.Millisecond }, Info, "h * n_u + t <= 60 does not hold: 56 + 5 = 61s against 60s", "", 0},
 		"F17":                               {"F17", func(g *Given, _ *Inputs) { g.DeregistrationDelay = 81 }, func(g *Given, _ *Inputs) { g.DeregistrationDelay = 80 }, Warning, "100s against 5 + 81 + 15 = 101s", "free addresses", 0},
 		"F18":                               {"F18", func(_ *Given, in *Inputs) { in.SlowStart, in.Tight, in.MinReady = sec(30), true, 29 }, func(_ *Given, in *Inputs) { in.SlowStart, in.Tight, in.MinReady = sec(30), true, 30 }, Warning, "slow_start", "", 30},
@@ -113,6 +114,30 @@ func TestFindings(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestTheDelayProtectsWhatTheTimeoutLeaves: F8 counts the shorter of A and R.
+func TestTheDelayProtectsWhatTheTimeoutLeaves(t *testing.T) {
+	for a, want := range map[int]float64{20: 55, 50: 65} {
+		in := Defaults()
+		in.RequestTimeout = ptr(sec(a))
+		margins, _, err := Check(Given{65, 70, 80}, in)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := false
+		for _, m := range margins {
+			if m.Rule == "deregistration delay >= P + min(A, R) + M" {
+				seen = true
+				if m.Need != want {
+					t.Errorf("A = %d: needs %g s, want %g", a, m.Need, want)
+				}
+			}
+		}
+		if !seen {
+			t.Error("no such margin")
+		}
 	}
 }
 
@@ -195,6 +220,12 @@ func TestGroupsAreJudgedEach(t *testing.T) {
 		if (m.ID == "F1" || m.ID == "F2") != (m.Group != "") && m.ID != "F3" && m.ID != "strict" && m.ID != "F16" && m.ID != "F17" {
 			t.Errorf("margin %+v", m)
 		}
+	}
+}
+
+func TestUnwritten(t *testing.T) {
+	if got := Unwritten(); got != (Given{DeregistrationDelay: 300, PreStop: 0, GracePeriod: 30}) {
+		t.Errorf("got %+v", got)
 	}
 }
 

@@ -86,8 +86,9 @@ func TestProfiles(t *testing.T) {
 			}
 		})
 	}
-	nlb := DefaultsFor(NLB)
-	if p, _ := Solve(nlb); nlb.Registration != sec(180) || nlb.HealthInterval != sec(10) || nlb.UnhealthyCount != 3 || p.Inputs.Propagation != sec(150) {
+	nlb, plain := DefaultsFor(NLB), Defaults()
+	plain.Balancer = NLB
+	if p, _ := Solve(plain); nlb.Registration != sec(180) || nlb.HealthInterval != sec(10) || nlb.UnhealthyCount != 3 || p.Inputs.Propagation != sec(150) {
 		t.Errorf("the planning values of an NLB are %+v", nlb)
 	}
 }
@@ -135,6 +136,44 @@ func TestGroups(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestGroupsOfOtherKinds: what a group leaves open is the default of its kind; many
+// of them take turns in J; and the floor of a single group's delay is not theirs.
+func TestGroupsOfOtherKinds(t *testing.T) {
+	in := Defaults()
+	in.App, in.Mode, in.HealthInterval, in.IdleTimeout, in.KeepAlive = Graceful, Fast, sec(40), sec(100), ptr(sec(90))
+	in.Groups = []Group{{Name: "a"}, {Name: "i", Balancer: Instance}, {Name: "n", Balancer: NLB}, {Name: "own", HealthInterval: sec(5), IdleTimeout: sec(60)}}
+	in.Floor.DeregistrationDelay = 500
+	p, err := Solve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	where := map[string]string{}
+	for _, f := range p.Findings {
+		where[f.Inequality] += f.Object
+	}
+	if where["F16"] != "ai" || where["F6"] != "ai" { // 85 s of backstop and I = 100 s, but of the NLB 40 s, and no HTTP
+		t.Errorf("findings at %v", where)
+	}
+	if p.Groups[0].DeregistrationDelay != 65 {
+		t.Errorf("the delay is %s", p.Groups[0].DeregistrationDelay)
+	}
+	in.Groups = make([]Group, 8)
+	for _, m := range must(t, in).Margins {
+		if m.ID == "strict" && m.Need != 5+65+(9+1.2*8)+5 {
+			t.Errorf("the strict relation of 8 groups needs %g s", m.Need)
+		}
+	}
+}
+
+func must(t *testing.T, in Inputs) Plan {
+	t.Helper()
+	p, err := Solve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 // TestFloor: what the author wrote stays when it is long enough.
@@ -247,17 +286,23 @@ func TestGateTime(t *testing.T) {
 		change                     func(*Inputs)
 		ready, deadline, low, gate Seconds
 	}{
-		"no readiness gates: 5 + 10 + 15 + 5 + 5":                     {func(in *Inputs) { in.NoGate = true }, 40, 600, 550, 680},
-		"a longer minReadySeconds stays":                              {func(in *Inputs) { in.MinReady = 60 }, 60, 600, 630, 680},
-		"a shorter deadline that is long enough stays":                {func(in *Inputs) { in.ProgressDeadline = 95 }, 15, 95, 450, 450},
-		"a deadline that is too short does not":                       {func(in *Inputs) { in.ProgressDeadline = 94 }, 15, 600, 450, 680},
-		"one pod after the other: 10 * (90 + 80)":                     {func(in *Inputs) { in.Surge = 0 }, 15, 600, 1790, 1790},
-		"no room: each wave waits for old pods":                       {func(in *Inputs) { in.Tight = true }, 15, 600, 770, 770},
-		"slow start counts when there is no room":                     {func(in *Inputs) { in.Tight, in.SlowStart = true, sec(30) }, 30, 600, 830, 830},
-		"slow start alone does not":                                   {func(in *Inputs) { in.SlowStart = sec(30) }, 15, 600, 450, 680},
-		"running pods that take longer: 360 + 5 + 335 + 5":            {func(in *Inputs) { in.Running = &Given{300, 320, 335} }, 15, 600, 705, 935},
-		"running pods that take less change nothing":                  {func(in *Inputs) { in.Running = &Given{10, 10, 30} }, 15, 600, 450, 680},
-		"no room, and running pods of 335 s":                          {func(in *Inputs) { in.Running, in.Tight = &Given{300, 320, 335}, true }, 15, 600, 2045, 2045},
+		"no readiness gates: 5 + 10 + 15 + 5 + 5":          {func(in *Inputs) { in.NoGate = true }, 40, 600, 550, 680},
+		"a longer minReadySeconds stays":                   {func(in *Inputs) { in.MinReady = 60 }, 60, 600, 630, 680},
+		"a shorter deadline that is long enough stays":     {func(in *Inputs) { in.ProgressDeadline = 95 }, 15, 95, 450, 450},
+		"a deadline that is too short does not":            {func(in *Inputs) { in.ProgressDeadline = 94 }, 15, 600, 450, 680},
+		"one pod after the other: 10 * (90 + 80)":          {func(in *Inputs) { in.Surge = 0 }, 15, 600, 1790, 1790},
+		"no room: each wave waits for old pods":            {func(in *Inputs) { in.Tight = true }, 15, 600, 770, 770},
+		"slow start counts when there is no room":          {func(in *Inputs) { in.Tight, in.SlowStart = true, sec(30) }, 30, 600, 830, 830},
+		"slow start alone does not":                        {func(in *Inputs) { in.SlowStart = sec(30) }, 15, 600, 450, 680},
+		"running pods that take longer: 360 + 5 + 335 + 5": {func(in *Inputs) { in.Running = &Given{300, 320, 335} }, 15, 600, 705, 935},
+		"running pods that take less change nothing":       {func(in *Inputs) { in.Running = &Given{10, 10, 30} }, 15, 600, 450, 680},
+		"no room, and running pods of 335 s":               {func(in *Inputs) { in.Running, in.Tight = &Given{300, 320, 335}, true }, 15, 600, 2045, 2045},
+		"the deadline is over minReadySeconds, whatever it is": {func(in *Inputs) {
+			for _, d := range in.symbols().Durations {
+				*d = 0
+			}
+			in.MinReady = 1000
+		}, 1000, 1001, 4015, 4015},
 		"the user's own gate timeout":                                 {func(in *Inputs) { in.GateTimeout = 500 }, 15, 600, 450, 500},
 		"a deadline beyond the floor: 5 minutes to start":             {func(in *Inputs) { in.Start = sec(600) }, 15, 665, 2730, 2730},
 		"an NLB registers in minutes: h 10, T_reg 180, 4 * 250 + 210": {func(in *Inputs) { *in = nlbOf(*in) }, 10, 600, 1210, 1210},

@@ -60,16 +60,15 @@ const (
 // of the Inputs, or the defaults of its kind of balancer when the Inputs describe
 // another kind.
 type Group struct {
-	Name     string   `json:"name"` // for messages: the object that makes it
-	Balancer Balancer `json:"balancer,omitempty"`
-	Delay    *Seconds `json:"delaySeconds,omitempty"` // deregistration delay that is written; nil: none is, AWS takes 300
-
-	HealthInterval time.Duration `json:"-"` // h; this and what follows are in JSON by their symbols
-	HealthTimeout  time.Duration `json:"-"` // t
-	HealthyCount   int           `json:"-"` // n_h
-	UnhealthyCount int           `json:"-"` // n_u
-	IdleTimeout    time.Duration `json:"-"` // I
-	SlowStart      time.Duration `json:"-"` // slow_start
+	Name           string        `json:"name"` // for messages: the object that makes it
+	Balancer       Balancer      `json:"balancer,omitempty"`
+	Delay          *Seconds      `json:"delaySeconds,omitempty"` // deregistration delay that is written; nil: none is, AWS takes 300
+	HealthInterval time.Duration `json:"-"`                      // h; this and what follows are in JSON by their symbols
+	HealthTimeout  time.Duration `json:"-"`                      // t
+	HealthyCount   int           `json:"-"`                      // n_h
+	UnhealthyCount int           `json:"-"`                      // n_u
+	IdleTimeout    time.Duration `json:"-"`                      // I
+	SlowStart      time.Duration `json:"-"`                      // slow_start
 }
 
 // Inputs are what the timings depend on. Start from Defaults: a zero here is a
@@ -80,14 +79,13 @@ type Inputs struct {
 	Balancer Balancer `json:"balancer"`
 	Order    Order    `json:"order,omitempty"`
 
-	RequestTimeout *time.Duration `json:"-"` // A: the application's own request timeout; nil: not known, like the next four
-	KeepAlive      *time.Duration `json:"-"` // K: until the application closes an idle connection
-	Silent         *time.Duration `json:"-"` // R_silent: longest silence inside a request
-	ClientTimeout  *time.Duration `json:"-"` // T_client: until clients give up
-	Cut            *time.Duration `json:"-"` // R_cut: age at which the application ends a long-lived connection (WebSocket, streaming); stands for R
-	IdleTimeout    time.Duration  `json:"-"` // I: of the balancer
-	SlowStart      time.Duration  `json:"-"` // slow_start: of the target group; 0: off
-
+	RequestTimeout    *time.Duration `json:"-"` // A: the application's own request timeout; nil: not known, like the next four
+	KeepAlive         *time.Duration `json:"-"` // K: until the application closes an idle connection
+	Silent            *time.Duration `json:"-"` // R_silent: longest silence inside a request
+	ClientTimeout     *time.Duration `json:"-"` // T_client: until clients give up
+	Cut               *time.Duration `json:"-"` // R_cut: age at which the application ends a long-lived connection (WebSocket, streaming); stands for R
+	IdleTimeout       time.Duration  `json:"-"` // I: of the balancer
+	SlowStart         time.Duration  `json:"-"` // slow_start: of the target group; 0: off
 	Request           time.Duration  `json:"-"` // R: longest request to protect, first byte in to last byte out
 	Shutdown          time.Duration  `json:"-"` // S: the application's own shutdown with nothing in flight
 	SidecarShutdown   time.Duration  `json:"-"` // S_sc: sidecars that end after the main containers

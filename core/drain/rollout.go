@@ -17,7 +17,8 @@ type bounds struct {
 // rollout fills in what the wait for a rollout depends on: F11 to F14, F18.
 func (in Inputs) rollout(p *Plan, groups []group) bounds {
 	b := bounds{needReady: 10 * time.Second, grace: p.Given().killed()}
-	var healthy, ungated, delay time.Duration
+	var healthy, ungated time.Duration
+	delay := time.Duration(-1) // none is waited for
 	for _, g := range groups {
 		healthy = max(healthy, g.registration+g.HealthInterval)
 		b.needReady, b.slowStart = max(b.needReady, g.HealthInterval), max(b.slowStart, g.SlowStart)
@@ -33,9 +34,11 @@ func (in Inputs) rollout(p *Plan, groups []group) bounds {
 		b.slowStart = 0
 	}
 	if in.Running != nil {
-		b.grace, delay = max(b.grace, in.Running.killed()), max(delay, in.Running.DeregistrationDelay.Duration())
+		if b.grace = max(b.grace, in.Running.killed()); delay >= 0 {
+			delay = max(delay, in.Running.DeregistrationDelay.Duration())
+		}
 	}
-	if b.drained = b.grace; delay > 0 {
+	if b.drained = b.grace; delay >= 0 {
 		b.drained = max(b.grace, delay+in.jitter())
 	}
 	p.MinReady = max(ceil(max(b.needReady, b.slowStart)), in.MinReady)

@@ -65,7 +65,7 @@ func (in Inputs) podRules(p Plan, groups []group, safe Given) []rule {
 	if grace <= x {
 		f5 = Error
 	}
-	if grace > max(in.Cap, 900*time.Second) {
+	if grace > 900*time.Second { // and over the cap
 		f15 = Error
 	}
 	return []rule{

@@ -27,24 +27,23 @@ func Predict(plan Plan, strategy Strategy) Timeline {
 	x, grace := min(old.PreStop, old.GracePeriod).Duration(), old.killed()
 	var sent, served, cut, finishing time.Duration
 	for _, g := range groups {
-		if in.Running != nil && g.drains() {
+		if !g.drains() {
+			finishing = max(finishing, in.longest())
+			continue
+		}
+		if in.Running != nil {
 			g.delay = max(g.delay, in.Running.DeregistrationDelay)
 		}
-		switch {
-		case !g.drains():
-			finishing = max(finishing, in.longest())
-		default:
-			sent = max(sent, in.latency()+g.propagation)
-			served = max(served, in.latency()+g.propagation+in.longest())
-			cut = max(cut, in.latency()+g.delay.Duration())
-		}
+		sent = max(sent, in.latency()+g.propagation)
+		served = max(served, in.latency()+g.propagation+in.longest())
+		cut = max(cut, in.latency()+g.delay.Duration())
 	}
 	if in.App == Graceful {
 		finishing = max(finishing, served-x)
 	}
-	end := timeline.Ending{Deregistered: int64(ceil(in.latency())), LastRequest: int64(ceil(sent)), Served: int64(ceil(served)), Term: int64(ceil(x)), Kill: int64(ceil(grace)),
+	pace := timeline.Pace{Replicas: in.Replicas, Start: b.start, Cooldown: in.IPCooldown, Tight: in.Tight}
+	pace.Pod = timeline.Ending{Deregistered: int64(ceil(in.latency())), LastRequest: int64(ceil(sent)), Served: int64(ceil(served)), Term: int64(ceil(x)), Kill: int64(ceil(grace)),
 		Exit: int64(ceil(min(grace, x+finishing+in.Shutdown+in.SidecarShutdown)))}
-	pace := timeline.Pace{Replicas: in.Replicas, Start: b.start, Cooldown: in.IPCooldown, Tight: in.Tight, Pod: end}
 	if cut > 0 {
 		pace.Drained = cut + in.jitter()
 		pace.Pod.Cut, pace.Pod.Unused = int64(ceil(cut)), int64(ceil(pace.Drained))

@@ -64,6 +64,8 @@ func TestPredict(t *testing.T) {
 			timeline.Wave{End: 245, New: 10, Old: 10, Ready: 90, Deleted: 175, Gone: 245}, 70, 80},
 		"running pods that end by their own timings": {func(in *Inputs) { in.Running = &Given{300, 10, 30} }, Strategy{Kind: timeline.Rolling, Surge: 3}, 4, 360 + 5 + 300 + 15, 16, 16,
 			timeline.Wave{Start: 270, End: 390, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 390}, 30, 30},
+		"running pods whose grace is their hook: the kubelet leaves 2 s": {func(in *Inputs) { in.Running = &Given{30, 40, 40} }, Strategy{Kind: timeline.Rolling, Surge: 3}, 4, 360 + 85, 16, 16,
+			timeline.Wave{Start: 270, End: 402, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 402}, 42, 42},
 		"an abrupt application": {func(in *Inputs) { in.App = Abrupt }, Strategy{Kind: timeline.Rolling, Surge: 3}, 4, 360 + 85, 16, 19,
 			timeline.Wave{Start: 270, End: 435, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 435}, 75, 80},
 	} {
