@@ -3,10 +3,13 @@
 package render
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -18,6 +21,7 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/rules"
 	"github.com/outlast-ci/outlast/core/render/internal/source"
 	"github.com/outlast-ci/outlast/core/render/internal/tree"
+	"github.com/outlast-ci/outlast/core/render/internal/tree/limit"
 )
 
 // File is one file to write.
@@ -65,7 +69,10 @@ func Cure(ctx context.Context, opt Options) (Cures, error) {
 		out.inPlace(read, edits)
 		return out.Cures, nil
 	}
-	return out.Cures, out.patches(read.Kustomization, edits)
+	if err := out.patches(read, edits); err != nil {
+		return Cures{}, fmt.Errorf("curing %s: %w", opt.Path, err)
+	}
+	return out.Cures, nil
 }
 
 // curing collects the files.
@@ -92,111 +99,203 @@ func (c *curing) left(p problem.Problem, why error) {
 	c.Left = append(c.Left, fmt.Sprintf("%s: %s of %s: %v", p.Rule, node.Path(p.Edit.Path), node.ID(p.Edit.Object), why))
 }
 
+// spot is where an object stands: in which document of which file.
+type spot struct {
+	file string
+	part int
+	doc  source.Document
+}
+
+// pieces are the files cut into documents, so that an edit reads no more than one.
+type pieces struct {
+	parts map[string][][]byte // by file; together they are its text
+	homes map[*yaml.RNode]spot
+}
+
+func cut(read *tree.Tree) pieces {
+	p := pieces{parts: map[string][][]byte{}, homes: map[*yaml.RNode]spot{}}
+	byFile := map[string][]*tree.Object{}
+	for _, o := range read.Objects {
+		byFile[o.File] = append(byFile[o.File], o)
+	}
+	for _, f := range read.Files {
+		rest := byFile[f.Path]
+		for part, chunk := range limit.Split(f.Text) {
+			text := slices.Concat(chunk.Separator, chunk.Text)
+			p.parts[f.Path] = append(p.parts[f.Path], text)
+			docs, err := source.Documents(text)
+			if err != nil {
+				continue // its objects have no home then
+			}
+			for _, d := range docs { // in the order of the objects
+				i := slices.IndexFunc(rest, func(o *tree.Object) bool {
+					return d.Kind == o.GetKind() && d.Name == o.GetName() && d.Namespace == o.GetNamespace()
+				})
+				if i >= 0 {
+					p.homes[rest[i].RNode] = spot{f.Path, part, d}
+					rest = slices.Delete(rest, i, i+1)
+				}
+			}
+		}
+	}
+	return p
+}
+
 // inPlace edits the files that hold the objects.
 func (c *curing) inPlace(read *tree.Tree, edits []problem.Problem) {
-	home := map[*yaml.RNode]string{}
-	for _, o := range read.Objects {
-		home[o.RNode] = o.File
-	}
-	for _, p := range edits {
-		if p.Edit.Add {
-			c.add(home, p)
-			continue
-		}
-		file := home[p.Edit.Object]
-		text, err := setIn(c.texts[file], p.Edit)
-		if err != nil {
-			c.left(p, err)
-			continue
-		}
-		c.write(file, text)
-		c.done(p)
-	}
-}
-
-// setIn makes one edit in the text of a file.
-func setIn(text []byte, e *problem.Edit) ([]byte, error) {
-	docs, err := source.Documents(text)
-	if err != nil {
-		return nil, err
-	}
-	i := slices.IndexFunc(docs, func(d source.Document) bool {
-		return d.Kind == e.Object.GetKind() && d.Name == e.Object.GetName() && d.Namespace == e.Object.GetNamespace()
-	})
-	if i < 0 {
-		return nil, errors.New("the file does not hold the object")
-	}
-	at, value := e.Path, e.Value
-	for n, step := range at { // an element that is not there yet: its whole list is written
-		if strings.HasPrefix(step, "[") && node.At(e.Object, at[:n+1]...) == nil {
-			edited := *e
-			edited.Object = e.Object.Copy()
-			if err := edited.Apply(); err != nil {
-				return nil, err
+	p := cut(read)
+	for _, e := range edits {
+		var err error
+		home, ok := p.homes[e.Edit.Object]
+		switch {
+		case e.Edit.Add:
+			err = p.add(e.Edit)
+		case !ok:
+			err = errors.New("nobody can tell where the object stands in its file")
+		default:
+			var text []byte
+			if text, err = setIn(p.parts[home.file][home.part], home.doc, e.Edit); err == nil {
+				p.parts[home.file][home.part] = text
 			}
-			at, value = at[:n], node.At(edited.Object, at[:n]...)
-			break
+		}
+		if err != nil {
+			c.left(e, err)
+			continue
+		}
+		c.done(e)
+	}
+	for _, f := range read.Files {
+		if text := slices.Concat(p.parts[f.Path]...); !bytes.Equal(text, f.Text) {
+			c.write(f.Path, text)
 		}
 	}
-	where, err := source.ParsePath(node.Path(at))
+}
+
+// setIn makes one edit in the text of a document.
+func setIn(text []byte, doc source.Document, e *problem.Edit) ([]byte, error) {
+	for n, step := range e.Path { // an element that is not there yet is added as a whole
+		if !strings.HasPrefix(step, "[") || node.At(e.Object, e.Path[:n+1]...) != nil {
+			continue
+		}
+		edited := *e
+		edited.Object = e.Object.Copy()
+		if err := edited.Apply(); err != nil {
+			return nil, err
+		}
+		where, err := source.ParsePath(node.Path(e.Path[:n]))
+		if err != nil {
+			return nil, err
+		}
+		return source.Append(text, doc, where, node.At(edited.Object, e.Path[:n+1]...).YNode())
+	}
+	where, err := source.ParsePath(node.Path(e.Path))
 	if err != nil {
 		return nil, err
 	}
-	if value == nil {
-		return source.Delete(text, docs[i], where)
+	if e.Value == nil {
+		return source.Delete(text, doc, where)
 	}
-	return source.Set(text, docs[i], where, value.YNode())
+	return source.Set(text, doc, where, e.Value.YNode())
 }
 
-// add appends a new object to the file of the object that needs it.
-func (c *curing) add(home map[*yaml.RNode]string, p problem.Problem) {
-	edited := *p.Edit
-	edited.Object = p.Edit.Object.Copy()
-	err := edited.Apply()
-	text, printErr := edited.Object.String()
-	file := ""
-	for n, f := range home {
-		if n.GetKind() == "Service" && n.GetName() == edited.Object.GetName() && n.GetNamespace() == edited.Object.GetNamespace() {
-			file = f
+// add appends a new object to the file of the Service that needs it.
+func (p pieces) add(e *problem.Edit) error {
+	edited := *e
+	edited.Object = e.Object.Copy()
+	if err := edited.Apply(); err != nil {
+		return err
+	}
+	text, err := edited.Object.String()
+	if err != nil {
+		return err
+	}
+	service := node.Str(e.Object, "spec", "targetReference", "name")
+	for n, home := range p.homes {
+		if n.GetKind() == "Service" && node.Group(n) == "" && n.GetName() == service && n.GetNamespace() == e.Object.GetNamespace() {
+			parts := p.parts[home.file]
+			last := len(parts) - 1
+			parts[last] = another(parts[last], text)
+			return nil
 		}
 	}
-	if err = errors.Join(err, printErr); err == nil && file == "" {
-		err = errors.New("no file holds its Service")
-	}
-	if err != nil {
-		c.left(p, err)
-		return
-	}
-	c.write(file, another(slices.Clone(c.texts[file]), text))
-	c.done(p)
+	return errors.New("no file holds its Service")
 }
 
 // patches writes a patch an object beside the kustomization, and names them in it.
-func (c *curing) patches(kustomization string, edits []problem.Problem) error {
-	dir := path.Dir(kustomization)
-	text := c.texts[kustomization]
+func (c *curing) patches(read *tree.Tree, edits []problem.Problem) error {
+	dir := path.Dir(read.Kustomization)
+	into, err := newOverlay(c.texts[read.Kustomization], nodes(read))
+	if err != nil {
+		return err
+	}
 	for _, group := range byObject(edits) {
-		object := group[0].Edit.Object
-		name := strings.ToLower("outlast-" + object.GetKind() + "-" + ownName(c.texts[kustomization], object) + ".yaml")
-		body, err := patchOf(object, group, c.texts[path.Join(dir, name)])
-		if err == nil {
-			text, err = nameInKustomization(text, name, object, group[0].Edit.Add)
+		name := path.Join(dir, into.file(group[0].Edit.Object))
+		var body []byte
+		if _, err = os.Lstat(filepath.Join(read.Root, filepath.FromSlash(name))); err == nil && c.texts[name] == nil {
+			err = fmt.Errorf("the kustomization does not name %s, which is there already: name it among its patches, or remove it", path.Base(name))
+		} else {
+			body, err = into.cure(group, c.texts[name], path.Base(name))
 		}
-		if err != nil {
-			for _, p := range group {
-				c.left(p, err)
-			}
-			continue
-		}
-		c.write(path.Join(dir, name), body)
 		for _, p := range group {
-			c.done(p)
+			if err != nil {
+				c.left(p, err)
+			} else {
+				c.done(p)
+			}
+		}
+		if err == nil {
+			c.write(name, body)
 		}
 	}
 	if len(c.Files) > 0 {
-		c.write(kustomization, text)
+		c.write(read.Kustomization, into.text)
 	}
 	return nil
+}
+
+// cure gives the file that makes the edits of one object, and names it in the
+// kustomization.
+func (o *overlay) cure(edits []problem.Problem, earlier []byte, file string) (body []byte, err error) {
+	object, before := edits[0].Edit.Object, o.text
+	defer func() {
+		if err != nil {
+			o.text = before
+		}
+	}()
+	if edits[0].Edit.Add {
+		if body, err = o.resource(edits); err != nil {
+			return nil, err
+		}
+		return body, o.use(file, object, true)
+	}
+	if body, err = patchOf(object, edits, earlier); err != nil {
+		return nil, err
+	}
+	for _, p := range edits {
+		if p.Edit.Value == nil && node.Path(p.Edit.Path) == "spec.replicas" {
+			if err := o.unscale(object); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return body, o.use(file, object, false)
+}
+
+// resource is an object that is to be added, with the name that the kustomization
+// makes the wanted one of.
+func (o *overlay) resource(edits []problem.Problem) ([]byte, error) {
+	object := edits[0].Edit.Object.Copy()
+	for _, p := range edits {
+		e := *p.Edit
+		e.Object = object
+		if err := e.Apply(); err != nil {
+			return nil, err
+		}
+	}
+	if err := node.Set(object, node.Text(o.own(object)), "metadata", "name"); err != nil {
+		return nil, err
+	}
+	return explained(object, edits, nil)
 }
 
 // byObject groups edits by their object, in the order of the first edit of each.

@@ -155,9 +155,11 @@ func TestTargetGroups(t *testing.T) {
 		"a binding of HTTPS":           {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: ip, targetGroupProtocol: HTTPS"), "Deployment/web: TargetGroupBinding/b -> Service/web alb ip(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
 		"a binding of nodes":           {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: instance, targetGroupProtocol: UDP"), "Deployment/web: TargetGroupBinding/b -> Service/web instance instance(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
 		"a binding to another Service": {fmt.Sprintf(web, "", "") + strings.Replace(fmt.Sprintf(binding, ""), "name: web", "name: api", 1), ""},
+		"an NLB of one port": {"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {metadata: {labels: {app: web}}}}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {" + NLBPrefix + "type: nlb-ip}}, spec: {selector: {app: web}, ports: [{port: 80, protocol: TCP}, {port: 80, protocol: UDP}]}}",
+			"Deployment/web: Service/web nlb ip(Service/web metadata.annotations[service.beta.kubernetes.io/aws-load-balancer-nlb-target-type]) D=- h=10s/10s 3/3 I=0s"},
 		"an NLB of two ports with attributes, one of its own": {strings.TrimSuffix(fmt.Sprintf(web, ", annotations: {"+NLBPrefix+"target-group-attributes: deregistration_delay.timeout_seconds=5, "+NLBPrefix+"target-group-attributes.443: deregistration_delay.timeout_seconds=6, "+NLBPrefix+"healthcheck-interval: '20'}", ", type: LoadBalancer, loadBalancerClass: service.k8s.aws/nlb"), "---\n"),
 			"Deployment/web: Service/web:443 nlb (Service/web metadata.annotations[service.beta.kubernetes.io/aws-load-balancer-nlb-target-type]) D=6s h=20s/10s 3/3 I=0s\n" +
-				"Deployment/web: Service/web nlb (Service/web metadata.annotations[service.beta.kubernetes.io/aws-load-balancer-nlb-target-type]) D=5s h=20s/10s 3/3 I=0s"},
+				"Deployment/web: Service/web:80 nlb (Service/web metadata.annotations[service.beta.kubernetes.io/aws-load-balancer-nlb-target-type]) D=5s h=20s/10s 3/3 I=0s"},
 		"a Service of the cluster alone": {strings.TrimSuffix(fmt.Sprintf(web, "", ""), "---\n"), ""},
 		"a route, its class and configurations": {fmt.Sprintf(web, "", "") + route + fmt.Sprintf(gateway, "aws-alb") +
 			"{apiVersion: gateway.k8s.aws/v1, kind: LoadBalancerConfiguration, metadata: {name: lb}, spec: {loadBalancerAttributes: [{key: idle_timeout.timeout_seconds, value: '80'}], defaultTargetGroupConfiguration: {name: def}}}\n---\n" +

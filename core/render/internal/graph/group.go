@@ -34,7 +34,7 @@ type TargetGroup struct {
 	Route    *yaml.RNode // Ingress, Service, route or TargetGroupBinding
 	Service  *yaml.RNode
 	Ingress  *Ingress // of Maker Ingress
-	Port     string   // of Maker Service: the one port that it is for; "": all, or those that say nothing of their own
+	Port     string   // of Maker Service: the port that it is for, where there are several
 	Auto     bool     // EKS Auto Mode makes it, which wants a label of its own for readiness gates
 	Type     TargetType
 

@@ -4,6 +4,8 @@ package graph
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -13,7 +15,7 @@ import (
 )
 
 // network gives the target groups of a Service that has a Network Load Balancer of
-// the controller's: one, and one more for each port with attributes of its own.
+// the controller's: one for each port, which may have attributes of its own.
 func (g *Graph) network(svc *yaml.RNode) (groups []*TargetGroup) {
 	class, kind, target := node.Str(svc, "spec", "loadBalancerClass"), annotation(svc, NLBPrefix+"type"), annotation(svc, NLBPrefix+"nlb-target-type")
 	if ours := strings.HasSuffix(class, "/nlb") || class == "" && (kind == "nlb-ip" || kind == "external" && target != ""); !ours {
@@ -42,18 +44,19 @@ func (g *Graph) network(svc *yaml.RNode) (groups []*TargetGroup) {
 
 			Attributes: Attributes{Places: append(places, annotationPlace(svc, key))}})
 	}
-	shared := 0 // ports that say nothing of their own
-	ports := node.Elements(svc, "spec", "ports")
-	for _, p := range ports {
-		port := node.Str(p, "port")
-		if _, own := node.Annotation(svc, key+"."+port); own {
-			add(port, annotationPlace(svc, key+"."+port))
-		} else {
-			shared++
-		}
+	ports := map[string]bool{}
+	for _, p := range node.Elements(svc, "spec", "ports") {
+		ports[node.Str(p, "port")] = true
 	}
-	if shared > 0 || len(ports) == 0 {
-		add("")
+	for _, port := range slices.Sorted(maps.Keys(ports)) {
+		var own []Place
+		if _, ok := node.Annotation(svc, key+"."+port); ok {
+			own = []Place{annotationPlace(svc, key+"."+port)}
+		}
+		if len(ports) == 1 {
+			port = ""
+		}
+		add(port, own...)
 	}
 	return groups
 }

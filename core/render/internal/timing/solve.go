@@ -5,6 +5,7 @@ package timing
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
@@ -82,7 +83,7 @@ func (a *Analysis) Judge(s *Subject) error {
 		return fmt.Errorf("%s: %w", s.ID(), err)
 	}
 	now := in
-	now.Mode, now.Groups = a.Drain.Mode, s.groups
+	now.Mode, now.Groups = a.Drain.Mode, s.known()
 	if s.AsIs, err = drain.Adopt(s.effective(), now); err != nil {
 		return fmt.Errorf("%s: %w", s.ID(), err)
 	}
@@ -91,6 +92,18 @@ func (a *Analysis) Judge(s *Subject) error {
 	a.rollout(s)
 	a.arithmetic(s)
 	return nil
+}
+
+// known are the target groups as they are written. One that is made elsewhere, with a
+// delay that nobody tells, is taken to have what it was asked for (OL037).
+func (s *Subject) known() []drain.Group {
+	groups := slices.Clone(s.groups)
+	for i := range groups {
+		if groups[i].Delay == nil && (len(s.Groups) == 0 || s.Groups[i].Maker == graph.ByHand) {
+			groups[i].Delay = &s.Plan.Groups[i].DeregistrationDelay
+		}
+	}
+	return groups
 }
 
 // refused makes a problem of what no timing can make safe; other errors stay errors.

@@ -1,0 +1,580 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package render
+
+import (
+	"context"
+	"encoding/json"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+)
+
+// put writes files below a folder.
+func put(t *testing.T, root string, files map[string]string) {
+	t.Helper()
+	for name, text := range files {
+		path := filepath.Join(root, filepath.FromSlash(name))
+		if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// take reads them back.
+func take(t *testing.T, root string) map[string]string {
+	t.Helper()
+	files := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d os.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		rel, _ := filepath.Rel(root, path)
+		files[filepath.ToSlash(rel)] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
+}
+
+// meaning is what manifests say, by object.
+func meaning(t *testing.T, opt Options) map[string]string {
+	t.Helper()
+	r, err := Render(context.Background(), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := map[string]string{}
+	for _, d := range readDocs(t, r.YAML) {
+		b, err := json.MarshalIndent(d, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		out[text(d, "kind")+"/"+text(d, "metadata", "namespace")+"/"+text(d, "metadata", "name")] = string(b)
+	}
+	return out
+}
+
+// cured writes the cures of a folder, and asks that then no edit is left, that
+// the manifests say what rendering would have made of them, and nothing more.
+func cured(t *testing.T, opt Options, more ...string) Cures {
+	t.Helper()
+	ctx := context.Background()
+	opt.Policy = Fix
+	want := meaning(t, opt)
+	before := take(t, opt.Root)
+	cures, err := Cure(ctx, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range cures.Files {
+		if old, ok := before[f.Path]; ok != (f.Old != nil) || old != string(f.Old) {
+			t.Errorf("%s: %q is told to stand there", f.Path, f.Old)
+		}
+		put(t, opt.Root, map[string]string{f.Path: string(f.Text)})
+	}
+	if len(more) == 0 && len(cures.Left) > 0 {
+		t.Errorf("left: %q", cures.Left)
+	}
+	again, err := Cure(ctx, opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(again.Changes) > 0 || len(again.Files) > 0 {
+		t.Errorf("a second run would change %+v, and write %d files", again.Changes, len(again.Files))
+	}
+	opt.Policy = Off
+	if diff := cmp.Diff(want, meaning(t, opt)); diff != "" && len(more) == 0 {
+		t.Errorf("the files do not say what rendering makes of them (- rendered, + cured):\n%s", diff)
+	}
+	if t.Failed() {
+		for name, text := range take(t, opt.Root) {
+			t.Logf("%s:\n%s", name, text)
+		}
+	}
+	return cures
+}
+
+const (
+	cureService = "apiVersion: v1\nkind: Service\nmetadata: {name: web}\nspec: {selector: {app: web}, ports: [{port: 80}]}\n"
+	cureIngress = "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\n    alb.ingress.kubernetes.io/target-type: ip # pods\nspec: {ingressClassName: alb, defaultBackend: {service: {name: web, port: {number: 80}}}}\n"
+	curePod     = `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: web
+spec:
+  # how many
+  replicas: 2   # two
+  selector: {matchLabels: {app: web}}
+  template:
+    metadata: {labels: {app: web}}
+    spec:
+      containers:
+      # the only one
+      - name: web
+        image: web@sha256:1
+        readinessProbe: {httpGet: {port: 80}}
+`
+	hpa = "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: web}\nspec: {scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}, minReplicas: 2, maxReplicas: 9}\n"
+)
+
+func TestCurePlain(t *testing.T) {
+	join := func(docs ...string) string { return strings.Join(docs, "---\n") }
+	list := func(docs ...string) string {
+		out := "# printed by kubectl\napiVersion: v1\nkind: List\nitems:\n"
+		for _, d := range docs {
+			out += "- " + strings.TrimSuffix(strings.ReplaceAll(strings.TrimRight(d, "\n"), "\n", "\n  "), "  ") + "\n"
+		}
+		return out
+	}
+	flow := `{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"}, "spec": {"replicas": 2, "selector": {"matchLabels": {"app": "web"}}, "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "web@sha256:1", "readinessProbe": {"httpGet": {"port": 80}}}]}}}}` + "\n"
+	const gateway = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: alb}
+spec: {gatewayClassName: aws-alb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: alb}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+`
+	const config = `apiVersion: gateway.k8s.aws/v1
+kind: TargetGroupConfiguration
+metadata: {name: web}
+spec:
+  targetReference: {name: web}
+  defaultConfiguration:
+    targetType: ip
+    targetGroupAttributes:
+    # sessions stay
+    - key: stickiness.enabled
+      value: "true" # with a cookie
+`
+	hook := func(text string) string {
+		return strings.Replace(curePod, "        readinessProbe", "        lifecycle:\n          preStop:\n"+text+"        readinessProbe", 1)
+	}
+	for name, tc := range map[string]struct {
+		files map[string]string
+		kept  []string // stands in a file afterwards
+		gone  []string
+	}{
+		"one file of several objects":        {files: map[string]string{"all.yaml": join(curePod, cureService, cureIngress)}, kept: []string{"  # how many\n  replicas: 2   # two\n", "      # the only one\n", "target-type: ip # pods\n"}},
+		"a file each":                        {files: map[string]string{"a.yaml": curePod, "b.yml": cureService, "c.yaml": cureIngress}},
+		"a List":                             {files: map[string]string{"all.yaml": list(curePod, cureService, cureIngress)}, kept: []string{"# printed by kubectl", "    # how many\n    replicas: 2   # two\n"}},
+		"a List after an object":             {files: map[string]string{"all.yaml": join(cureService, list(curePod, cureIngress))}},
+		"flow style stays JSON":              {files: map[string]string{"all.yaml": join(flow, cureService, cureIngress)}, kept: []string{`"lifecycle": {"preStop": {"sleep": {"seconds": 90}}}`, `"minReadySeconds": 15`}},
+		"lines from Windows":                 {files: map[string]string{"all.yaml": strings.ReplaceAll(join(curePod, cureService, cureIngress), "\n", "\r\n")}, kept: []string{"replicas: 2   # two\r\n", "seconds: 90\r\n"}},
+		"no line break at the end":           {files: map[string]string{"all.yaml": strings.TrimSuffix(join(curePod, cureService, cureIngress), "\n")}},
+		"empty documents before and between": {files: map[string]string{"all.yaml": "---\n# nothing\n---\n" + join(curePod, "", "# still nothing\n", cureService, cureIngress)}},
+		"a hook that is too short":           {files: map[string]string{"all.yaml": join(hook("            # wait\n            sleep: {seconds: 5} # short\n"), cureService, cureIngress)}, kept: []string{"            # wait\n            sleep: {seconds: 90} # short\n"}},
+		"a script that goes on":              {files: map[string]string{"all.yaml": join(hook("            exec:\n              command: [sh, -c, 'sleep 15; nginx -s quit'] # nginx\n"), cureService, cureIngress)}, kept: []string{"[sh, -c, 'sleep 90; nginx -s quit'] # nginx\n"}},
+		"a script in lines":                  {files: map[string]string{"all.yaml": join(hook("            exec:\n              command:\n              - /bin/sh\n              - -c\n              - |\n                sleep 15\n                nginx -s quit\n"), cureService, cureIngress)}},
+		"a hook that is replaced":            {files: map[string]string{"all.yaml": join(hook("            exec: {command: [sleep, '10']}\n"), cureService, cureIngress)}, gone: []string{"exec:"}},
+		"replicas that an autoscaler owns":   {files: map[string]string{"all.yaml": join(curePod, cureService, cureIngress, hpa)}, kept: []string{"  # how many\n"}, gone: []string{"replicas: 2"}},
+		"a share in quotes":                  {files: map[string]string{"all.yaml": join(strings.Replace(curePod, "spec:\n", "spec:\n  strategy: {rollingUpdate: {maxUnavailable: \"50%\"}}\n", 1), cureService, cureIngress)}},
+		"an annotation with other attributes": {files: map[string]string{"all.yaml": join(curePod, cureService, strings.Replace(cureIngress, "    alb", "    alb.ingress.kubernetes.io/target-group-attributes: \"stickiness.enabled=true,deregistration_delay.timeout_seconds=10\" # both\n    alb", 1))},
+			kept: []string{"\"stickiness.enabled=true,deregistration_delay.timeout_seconds=65\" # both\n"}},
+		"annotations that are null":                 {files: map[string]string{"all.yaml": join(curePod, cureService, "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata:\n  name: web\n  annotations:\nspec: {ingressClassName: alb, defaultBackend: {service: {name: web, port: {number: 80}}}}\n")}},
+		"a Namespace without labels":                {files: map[string]string{"all.yaml": join("apiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n", curePod, cureService, cureIngress)}},
+		"a list without the attribute":              {files: map[string]string{"all.yaml": join(curePod, cureService, gateway, config)}, kept: []string{"    # sessions stay\n", "value: \"true\" # with a cookie\n"}},
+		"a configuration without attributes":        {files: map[string]string{"all.yaml": join(curePod, cureService, gateway, strings.Split(config, "    targetGroupAttributes")[0])}},
+		"a configuration that is not there":         {files: map[string]string{"web.yaml": join(curePod, gateway), "svc.yaml": cureService}},
+		"one whose Service ends in no line":         {files: map[string]string{"web.yaml": join(curePod, gateway), "svc.yaml": strings.TrimSuffix(cureService, "\n")}},
+		"one whose file ends in empty lines":        {files: map[string]string{"all.yaml": join(curePod, gateway, cureService, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: |+\n    b\n\n\n")}, kept: []string{"    b\n\n\n---\n"}},
+		"two objects of one name in two Namespaces": {files: map[string]string{"all.yaml": join(curePod, cureService, cureIngress, strings.Replace(curePod, "name: web\n", "name: web\n  namespace: other\n", 1), strings.Replace(cureService, "name: web", "name: web, namespace: other", 1), strings.Replace(cureIngress, "name: web\n", "name: web\n  namespace: other\n", 1))}},
+		"two objects of one name in two API groups": {files: map[string]string{"all.yaml": join("apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\nspec: {}\n", strings.Replace(cureService, "name: web", "name: web, annotations: {alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=1}", 1), curePod, cureIngress)}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			put(t, root, tc.files)
+			cures := cured(t, Options{Path: root, Root: root, Drain: drain.Defaults()})
+			if len(cures.Changes) < 3 || len(cures.Files) == 0 {
+				t.Errorf("only %d changes", len(cures.Changes))
+			}
+			all := strings.Join(slices.Sorted(maps.Values(take(t, root))), "\x00")
+			for _, text := range tc.kept {
+				if !strings.Contains(all, text) {
+					t.Errorf("%q does not stand there:\n%s", text, all)
+				}
+			}
+			for _, text := range tc.gone {
+				if strings.Contains(all, text) {
+					t.Errorf("%q still stands there:\n%s", text, all)
+				}
+			}
+		})
+	}
+}
+
+// TestCureAddsToTheServicesFile: an object that is to be added stands beside its
+// Service, not beside another's of that name.
+func TestCureAddsToTheServicesFile(t *testing.T) {
+	root := t.TempDir()
+	files := map[string]string{}
+	for _, ns := range []string{"one", "two", "three"} {
+		files[ns+".yaml"] = strings.NewReplacer("metadata:\n  name: web\n", "metadata:\n  name: web\n  namespace: "+ns+"\n", "{name: web}\nspec: {sel", "{name: web, namespace: "+ns+"}\nspec: {sel").Replace(curePod + "---\n" + cureService)
+		files["route-"+ns+".yaml"] = strings.ReplaceAll(`apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: alb, namespace: NS}
+spec: {gatewayClassName: aws-alb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web, namespace: NS}
+spec: {parentRefs: [{name: alb}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+`, "NS", ns)
+	}
+	put(t, root, files)
+	cured(t, Options{Path: root, Root: root, Drain: drain.Defaults()})
+	for name, text := range take(t, root) {
+		ns := strings.TrimSuffix(name, ".yaml")
+		if has := strings.Contains(text, "kind: TargetGroupConfiguration\nmetadata:\n  name: web\n  namespace: "+ns); has == strings.HasPrefix(name, "route-") {
+			t.Errorf("%s:\n%s", name, text)
+		}
+	}
+}
+
+func TestOperate(t *testing.T) {
+	const object = "kind: X\nmetadata: {name: x}\nspec: {list: [{key: a, value: 1}, {key: b, value: 2}], field: 1, none: null}\n"
+	edit := func(value *yaml.RNode, path ...string) problem.Edit { return problem.Edit{Path: path, Value: value} }
+	for name, tc := range map[string]struct {
+		edits []problem.Edit
+		want  string
+	}{
+		"a field that is there":       {[]problem.Edit{edit(node.Number(2), "spec", "field")}, "replace /spec/field 2"},
+		"one that is not":             {[]problem.Edit{edit(node.Number(2), "spec", "other")}, "add /spec/other 2"},
+		"one that is null":            {[]problem.Edit{edit(node.Number(2), "spec", "none")}, "add /spec/none 2"},
+		"one to be taken away":        {[]problem.Edit{edit(nil, "spec", "field")}, "remove /spec/field"},
+		"a key with a slash":          {[]problem.Edit{edit(node.Text("y"), "metadata", "annotations", "a.b/c~d")}, "add /metadata/annotations {a.b/c~d: y}"},
+		"two keys with a slash":       {[]problem.Edit{edit(node.Text("y"), "metadata", "annotations", "a.b/c"), edit(node.Text("z"), "metadata", "annotations", "a/~b")}, "add /metadata/annotations {a.b/c: y}; add /metadata/annotations/a~1~0b z"},
+		"two below what is not there": {[]problem.Edit{edit(node.Number(0), "spec", "a", "b", "c"), edit(node.Number(1), "spec", "a", "b", "d")}, "add /spec/a {b: {c: 0}}; add /spec/a/b/d 1"},
+		"an element":                  {[]problem.Edit{edit(node.Number(3), "spec", "list", "[key=b]", "value")}, "test /spec/list/1/key b; replace /spec/list/1/value 3"},
+		"two fields of an element":    {[]problem.Edit{edit(node.Number(3), "spec", "list", "[key=b]", "value"), edit(node.Number(4), "spec", "list", "[key=b]", "more", "yet")}, "test /spec/list/1/key b; replace /spec/list/1/value 3; add /spec/list/1/more {yet: 4}"},
+		"an element that is not":      {[]problem.Edit{edit(node.Number(3), "spec", "list", "[key=c]", "value")}, "add /spec/list/- {key: c, value: 3}"},
+		"a list that is not":          {[]problem.Edit{edit(node.Number(3), "spec", "new", "[key=c]", "value")}, "add /spec/new [{key: c, value: 3}]"},
+		"an index":                    {[]problem.Edit{edit(node.Number(3), "spec", "list", "0", "value")}, "replace /spec/list/0/value 3"},
+		"one field twice":             {[]problem.Edit{edit(node.Number(2), "spec", "field"), edit(node.Number(3), "spec", "field")}, "replace /spec/field 3"},
+		"taken away and set again":    {[]problem.Edit{edit(nil, "spec", "field"), edit(node.Number(3), "spec", "field")}, "remove /spec/field; add /spec/field 3"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := yaml.MustParse(object)
+			var edits []problem.Problem
+			for _, e := range tc.edits {
+				e.Object = n
+				edits = append(edits, problem.Problem{On: n, Edit: &e})
+			}
+			patch, err := operate(nil, n, edits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range patch.Content() {
+				op := yaml.NewRNode(e)
+				line := node.Str(op, "op") + " " + node.Str(op, "path")
+				if v := node.At(op, "value"); v != nil {
+					v.YNode().Style = yaml.FlowStyle
+					line += " " + strings.TrimSpace(v.MustString())
+				}
+				got = append(got, line)
+			}
+			if strings.Join(got, "; ") != tc.want {
+				t.Errorf("got  %s\nwant %s", strings.Join(got, "; "), tc.want)
+			}
+			if n.MustString() != yaml.MustParse(object).MustString() {
+				t.Error("the object has changed")
+			}
+		})
+	}
+}
+
+func TestCureLeavesAliases(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, map[string]string{"all.yaml": strings.Replace(curePod, "        readinessProbe", "        lifecycle: &hook {preStop: {sleep: {seconds: 5}}}\n        readinessProbe", 1) +
+		"      - {name: proxy, image: proxy@sha256:1, lifecycle: *hook}\n---\n" + cureService + "---\n" + cureIngress})
+	cures, err := Cure(context.Background(), Options{Path: root, Root: root, Drain: drain.Defaults()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cures.Left) != 2 || !strings.Contains(cures.Left[0], "alias") || len(cures.Changes) == 0 {
+		t.Errorf("left %q, changed %+v", cures.Left, cures.Changes)
+	}
+}
+
+func TestCureKustomization(t *testing.T) {
+	base := map[string]string{
+		"base/kustomization.yaml": "resources: [all.yaml]\n",
+		"base/all.yaml":           curePod + "---\n" + cureService + "---\n" + cureIngress,
+	}
+	with := func(more map[string]string) map[string]string {
+		out := maps.Clone(base)
+		maps.Copy(out, more)
+		return out
+	}
+	overlay := func(text string) map[string]string {
+		return with(map[string]string{"dev/kustomization.yaml": "# of dev\nresources:\n- ../base # the base\n" + text})
+	}
+	hook := func(text string) map[string]string {
+		return with(map[string]string{"dev/kustomization.yaml": "resources: [../base]\n",
+			"base/all.yaml": strings.Replace(curePod, "        readinessProbe", "        lifecycle: {preStop: {"+text+"}}\n        readinessProbe", 1) + "---\n" + cureService + "---\n" + cureIngress})
+	}
+	const namespace = "apiVersion: v1\nkind: Namespace\nmetadata: {name: shop}\n"
+	for name, tc := range map[string]struct {
+		files map[string]string
+		top   string // dev, when empty
+		kept  []string
+	}{
+		"base and overlay":                        {files: overlay(""), kept: []string{"# of dev\nresources:\n- ../base # the base\n"}},
+		"a kustomization without a base":          {files: base, top: "base"},
+		"a prefix":                                {files: overlay("namePrefix: dev-\n")},
+		"a suffix":                                {files: overlay("nameSuffix: -dev\n")},
+		"a prefix that the base has, too":         {files: with(map[string]string{"base/kustomization.yaml": "namePrefix: dev-\nresources: [all.yaml]\n", "dev/kustomization.yaml": "namePrefix: dev-\nresources: [../base]\n"})},
+		"a namespace":                             {files: overlay("namespace: shop\n")},
+		"prefix, suffix and namespace":            {files: overlay("namespace: shop\nnamePrefix: a-\nnameSuffix: -b\n")},
+		"a Namespace":                             {files: with(map[string]string{"dev/ns.yaml": namespace, "dev/kustomization.yaml": "namespace: shop\nresources: [../base, ns.yaml]\n"})},
+		"a Namespace and a prefix it starts with": {files: with(map[string]string{"dev/ns.yaml": namespace, "dev/kustomization.yaml": "namespace: shop\nnamePrefix: sh\nresources: [../base, ns.yaml]\n"})},
+		"a Namespace that no prefix changes":      {files: with(map[string]string{"dev/ns.yaml": namespace, "dev/kustomization.yaml": "namePrefix: sh\nresources: [../mid, ns.yaml]\n", "mid/kustomization.yaml": "namespace: shop\nresources: [../base]\n"})},
+		"a Namespace that is renamed":             {files: with(map[string]string{"dev/ns.yaml": strings.Replace(namespace, "shop", "other", 1), "dev/kustomization.yaml": "namespace: shop\nresources: [../base, ns.yaml]\n"})},
+		"patches with comments": {files: overlay("patches:\n# first\n- target: {kind: Deployment} # all of them\n  patch: |-\n    # nothing much\n    - {op: add, path: /metadata/labels, value: {a: b}}\n# last\n- path: more.yaml\n"), top: "dev",
+			kept: []string{"# of dev\nresources:\n- ../base # the base\n"}},
+		"patches in flow style":                  {files: overlay("patches: [{path: more.yaml}]\n")},
+		"a component":                            {files: with(map[string]string{"part/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\nnamePrefix: c-\npatches: [{path: p.yaml, target: {kind: Deployment}}]\n", "part/p.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: x}\nspec: {template: {spec: {terminationGracePeriodSeconds: 45}}}\n", "dev/kustomization.yaml": "resources: [../base]\ncomponents: [../part]\n"})},
+		"a hook that is replaced":                {files: hook("exec: {command: [sleep, '10']}")},
+		"a hook that is raised":                  {files: hook("sleep: {seconds: 10}")},
+		"a script that goes on":                  {files: hook(`exec: {command: [sh, -c, "sleep 15; nginx -s quit"]}`)},
+		"replicas that an autoscaler owns":       {files: with(map[string]string{"dev/hpa.yaml": hpa, "dev/kustomization.yaml": "resources: [../base, hpa.yaml]\n"})},
+		"replicas that a transformer sets":       {files: with(map[string]string{"dev/hpa.yaml": hpa, "dev/kustomization.yaml": "resources: [../base, hpa.yaml, api.yaml]\nreplicas:\n- {name: api, count: 9} # stays\n- {name: web, count: 5}\n", "dev/api.yaml": strings.NewReplacer("name: web\n", "name: api\n", "app: web", "app: api").Replace(curePod)}), kept: []string{"- {name: api, count: 9} # stays\n"}},
+		"replicas that a transformer sets alone": {files: with(map[string]string{"dev/hpa.yaml": hpa, "dev/kustomization.yaml": "namePrefix: dev-\nresources: [../base, hpa.yaml]\nreplicas: [{name: web, count: 5}]\n"})},
+		"replicas that a transformer sets by a name without the base's prefix": {files: with(map[string]string{"mid/kustomization.yaml": "namePrefix: a-\nresources: [../base, we.yaml]\n", "mid/we.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: we}\nspec: {replicas: 1, selector: {matchLabels: {app: we}}, template: {metadata: {labels: {app: we}}, spec: {containers: [{name: we, image: we}]}}}\n", "dev/hpa.yaml": strings.Replace(hpa, "name: web}, min", "name: web}, min", 1), "dev/kustomization.yaml": "resources: [../mid, hpa.yaml]\nreplicas:\n- {name: we, count: 5}\n- {name: web, count: 5}\n"})},
+		"replicas that the base's transformer sets":                            {files: with(map[string]string{"base/kustomization.yaml": "resources: [all.yaml]\nreplicas: [{name: web, count: 5}]\n", "dev/hpa.yaml": hpa, "dev/kustomization.yaml": "resources: [../base, hpa.yaml]\n"})},
+		"a Rollout": {files: with(map[string]string{"base/all.yaml": strings.NewReplacer("apps/v1", "argoproj.io/v1alpha1", "Deployment", "Rollout", "spec:\n  #", "spec:\n  strategy: {canary: {maxUnavailable: 1, steps: [{setWeight: 20}]}}\n  #").Replace(curePod) + "      - {name: proxy, image: proxy@sha256:1}\n---\n" + cureService + "---\n" + cureIngress, "dev/kustomization.yaml": "namePrefix: dev-\nresources: [../base]\nconfigurations: [refs.yaml]\n", "dev/refs.yaml": "namePrefix: []\n"})},
+		"a TargetGroupConfiguration": {files: with(map[string]string{"base/all.yaml": curePod + "---\n" + cureService + `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: alb}
+spec: {gatewayClassName: aws-alb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: alb}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+---
+apiVersion: gateway.k8s.aws/v1
+kind: TargetGroupConfiguration
+metadata: {name: web}
+spec: {targetReference: {name: web}, defaultConfiguration: {targetType: ip, targetGroupAttributes: [{key: stickiness.enabled, value: "true"}]}}
+`, "dev/kustomization.yaml": "resources: [../base]\n"})},
+		"a TargetGroupConfiguration that is not there": {files: with(map[string]string{"base/all.yaml": curePod + "---\n" + cureService + `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: alb}
+spec: {gatewayClassName: aws-alb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: alb}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+`, "dev/kustomization.yaml": "namespace: shop\nresources: [../base]\n"})},
+		"one that is not there, and a prefix": {files: with(map[string]string{"base/all.yaml": curePod + "---\n" + cureService + `---
+apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: alb}
+spec: {gatewayClassName: aws-alb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: alb}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+`, "dev/refs.yaml": "nameReference:\n- kind: Service\n  version: v1\n  fieldSpecs: [{path: spec/rules/backendRefs/name, kind: HTTPRoute}]\n- kind: Gateway\n  fieldSpecs: [{path: spec/parentRefs/name, kind: HTTPRoute}]\n", "dev/kustomization.yaml": "namePrefix: dev-\nresources: [../base]\nconfigurations: [refs.yaml]\n"})},
+		"two objects of one name in two Namespaces": {files: map[string]string{"dev/kustomization.yaml": "resources: [../a, ../b]\n", "a/kustomization.yaml": "namespace: a\nresources: [all.yaml]\n", "b/kustomization.yaml": "namespace: b\nresources: [all.yaml]\n", "a/all.yaml": base["base/all.yaml"], "b/all.yaml": strings.NewReplacer("  name: web\nspec:\n  #", "  name: web\n  annotations: {outlast/set: R=45}\nspec:\n  #", "readinessProbe", "lifecycle: {preStop: {sleep: {seconds: 7}}}\n        readinessProbe").Replace(base["base/all.yaml"])}},
+		"a name with a point":                       {files: with(map[string]string{"base/all.yaml": strings.ReplaceAll(base["base/all.yaml"], "name: web\n", "name: web.v1\n") + "---\n" + strings.NewReplacer("name: web\n", "name: webxv1\n", "app: web", "app: other").Replace(curePod), "dev/kustomization.yaml": "resources: [../base]\n"})},
+		"an older apiVersion":                       {files: with(map[string]string{"dev/kustomization.yaml": "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nbases: [../base]\npatchesStrategicMerge: [more.yaml]\n"})},
+		"lines from Windows":                        {files: with(map[string]string{"dev/kustomization.yaml": "resources:\r\n- ../base # the base\r\n"}), kept: []string{"- ../base # the base\r\n"}},
+		"a file named Kustomization":                {files: with(map[string]string{"dev/Kustomization": "resources: [../base]\n"})},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			files := maps.Clone(tc.files)
+			for _, text := range tc.files {
+				if strings.Contains(text, "more.yaml") {
+					files["dev/more.yaml"] = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {template: {spec: {priorityClassName: high}}}\n"
+				}
+			}
+			put(t, root, files)
+			top := tc.top
+			if top == "" {
+				top = "dev"
+			}
+			cures := cured(t, Options{Path: filepath.Join(root, top), Root: root, Drain: drain.Defaults()})
+			if len(cures.Changes) < 3 {
+				t.Errorf("only %d changes", len(cures.Changes))
+			}
+			after := take(t, root)
+			for name, text := range files {
+				if after[name] != text && filepath.Dir(name) != top {
+					t.Errorf("%s was touched:\n%s", name, after[name])
+				}
+			}
+			for _, text := range tc.kept {
+				if !strings.Contains(after["dev/kustomization.yaml"], text) {
+					t.Errorf("%q does not stand there:\n%s", text, after["dev/kustomization.yaml"])
+				}
+			}
+		})
+	}
+}
+
+// TestCureAgain: what a second run finds, since more is known of the application by
+// then, goes into the patches of the first.
+func TestCureAgain(t *testing.T) {
+	const routes = `apiVersion: gateway.networking.k8s.io/v1
+kind: Gateway
+metadata: {name: alb}
+spec: {gatewayClassName: aws-alb}
+---
+apiVersion: gateway.networking.k8s.io/v1
+kind: HTTPRoute
+metadata: {name: web}
+spec: {parentRefs: [{name: alb}], rules: [{backendRefs: [{name: web, port: 80}]}]}
+`
+	rollout := strings.NewReplacer("apps/v1", "argoproj.io/v1alpha1", "Deployment", "Rollout", "spec:\n  #", "spec:\n  strategy: {canary: {}}\n  #").Replace(curePod) + "      - {name: proxy, image: proxy@sha256:1, lifecycle: {preStop: {sleep: {seconds: 3}}}}\n"
+	for name, tc := range map[string]struct{ top, all, want string }{
+		"a Deployment and an Ingress": {"namePrefix: dev-\n", curePod + "---\n" + cureService + "---\n" + cureIngress, `# Written by outlast check --fix.
+# OL003 spec.template.spec.containers[web].lifecycle.preStop.sleep.seconds: the balancer goes on sending requests after it was told to stop
+# OL001 spec.template.spec.containers[web].lifecycle.preStop: the balancer goes on sending requests after it was told to stop
+# OL004 spec.template.spec.terminationGracePeriodSeconds: the hook, what is in flight and the shutdown have to fit before SIGKILL
+# OL012 spec.minReadySeconds: healthy is reported before every node of the balancer routes to the pod
+# OL010 spec.strategy.rollingUpdate.maxUnavailable: old pods must not leave before new ones are healthy at the balancer
+apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: dev-web
+spec:
+  template:
+    spec:
+      containers:
+      - name: web
+        lifecycle:
+          preStop:
+            sleep:
+              seconds: 240
+      terminationGracePeriodSeconds: 250
+  minReadySeconds: 15
+  strategy:
+    rollingUpdate:
+      maxUnavailable: 0
+`},
+		"a Rollout and a route": {"namespace: shop\n", rollout + "---\n" + cureService + "---\n" + routes, `# Written by outlast check --fix.
+# OL003 spec.template.spec.containers[web].lifecycle.preStop.sleep.seconds: the balancer goes on sending requests after it was told to stop
+# OL003 spec.template.spec.containers[proxy].lifecycle.preStop.sleep.seconds: the balancer goes on sending requests after it was told to stop
+# OL001 spec.template.spec.containers[web].lifecycle.preStop: the balancer goes on sending requests after it was told to stop
+# OL001 spec.template.spec.containers[proxy].lifecycle.preStop.sleep.seconds: the balancer goes on sending requests after it was told to stop
+# OL004 spec.template.spec.terminationGracePeriodSeconds: the hook, what is in flight and the shutdown have to fit before SIGKILL
+# OL012 spec.minReadySeconds: healthy is reported before every node of the balancer routes to the pod
+# OL010 spec.strategy.canary.maxUnavailable: old pods must not leave before new ones are healthy at the balancer
+- op: test
+  path: /spec/template/spec/containers/0/name
+  value: web
+- op: add
+  path: /spec/template/spec/containers/0/lifecycle
+  value:
+    preStop:
+      sleep:
+        seconds: 90
+- op: test
+  path: /spec/template/spec/containers/1/name
+  value: proxy
+- op: replace
+  path: /spec/template/spec/containers/1/lifecycle/preStop/sleep/seconds
+  value: 240
+- op: add
+  path: /spec/template/spec/terminationGracePeriodSeconds
+  value: 250
+- op: add
+  path: /spec/minReadySeconds
+  value: 15
+- op: add
+  path: /spec/strategy/canary/maxUnavailable
+  value: 0
+- op: replace
+  path: /spec/template/spec/containers/0/lifecycle/preStop/sleep/seconds
+  value: 240
+`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			base := map[string]string{"base/kustomization.yaml": "resources: [all.yaml]\n", "base/all.yaml": tc.all}
+			put(t, root, base)
+			put(t, root, map[string]string{"dev/kustomization.yaml": tc.top + "resources: [../base]\n"})
+			opt := Options{Path: filepath.Join(root, "dev"), Root: root, Drain: drain.Defaults()}
+			cured(t, opt)
+			opt.Drain.Request = 200 * time.Second
+			cured(t, opt)
+			after := take(t, root)
+			for name, text := range base {
+				if after[name] != text {
+					t.Errorf("%s was touched:\n%s", name, after[name])
+				}
+			}
+			k := after["dev/kustomization.yaml"]
+			for name := range after {
+				if file, ok := strings.CutPrefix(name, "dev/outlast-"); ok && strings.Count(k, file) != 1 {
+					t.Errorf("%s is named %d times:\n%s", name, strings.Count(k, file), k)
+				}
+			}
+			got := after["dev/outlast-deployment-web.yaml"] + after["dev/outlast-rollout-web.yaml"]
+			if diff := cmp.Diff(tc.want, got); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestCureKeepsFiles: a file that the kustomization does not name may be anybody's.
+func TestCureKeepsFiles(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, map[string]string{"kustomization.yaml": "resources: [all.yaml]\n", "all.yaml": curePod + "---\n" + cureService + "---\n" + cureIngress, "outlast-deployment-web.yaml": "mine\n"})
+	cures, err := Cure(context.Background(), Options{Path: root, Root: root, Drain: drain.Defaults()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range cures.Files {
+		if f.Path == "outlast-deployment-web.yaml" || strings.Contains(string(f.Text), "outlast-deployment-web.yaml") {
+			t.Errorf("%s would be written:\n%s", f.Path, f.Text)
+		}
+	}
+	if len(cures.Left) != 4 || !strings.Contains(cures.Left[0], "the kustomization does not name outlast-deployment-web.yaml, which is there already") || len(cures.Changes) != 1 {
+		t.Errorf("left %q, changed %+v", cures.Left, cures.Changes)
+	}
+}
+
+func TestCureRefuses(t *testing.T) {
+	for name, tc := range map[string]struct {
+		opt  Options
+		want string
+	}{
+		"standard input":     {Options{Path: Stdin, Stream: []byte(curePod)}, "curing manifests: standard input cannot be written to"},
+		"what is not there":  {Options{Path: "nowhere"}, "no such file"},
+		"inputs of no sense": {Options{Path: "testdata/enforce-refuses/tree", Drain: drain.Inputs{Mode: "odd"}}, "curing testdata/enforce-refuses/tree"},
+	} {
+		if _, err := Cure(context.Background(), tc.opt); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
