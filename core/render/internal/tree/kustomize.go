@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 
@@ -23,16 +24,17 @@ import (
 var kustomizeMu sync.Mutex
 
 // kustomize renders the kustomization in a folder of the root.
-func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.Sizes) (*Tree, error) {
+func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.Sizes, stderr **os.File) (*Tree, error) {
 	src, err := root.Walk(dir)
 	if err != nil {
 		return nil, err
 	}
 	kustomizeMu.Lock()
 	defer kustomizeMu.Unlock()
+	defer silence(stderr)()
 	openapi.ResetOpenAPI()
 	defer openapi.ResetOpenAPI()
-	t := &Tree{Kustomization: src.Top.File.Path}
+	t := &Tree{Kustomization: src.Top.File.Path, Deprecated: src.Deprecated}
 	objects, runs := inParts(ctx, src, sizes)
 	if objects == nil {
 		if ctx.Err() != nil {
@@ -55,6 +57,23 @@ func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.S
 		t.Files = append(t.Files, File{f.Path, f.Text})
 	}
 	return t, nil
+}
+
+// silence makes a file lead nowhere until the function that it gives is called.
+func silence(file **os.File) (restore func()) {
+	if file == nil {
+		return func() {}
+	}
+	nowhere, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err != nil {
+		return func() {} // rather too many warnings than none
+	}
+	before := *file
+	*file = nowhere
+	return func() {
+		*file = before
+		nowhere.Close()
+	}
 }
 
 // whole renders with one run of kustomize.

@@ -138,7 +138,7 @@ func loadInParts(t testing.TB, path, dir string, sizes parts.Sizes) (string, *Tr
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := kustomize(context.Background(), root, at, sizes)
+	read, err := kustomize(context.Background(), root, at, sizes, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -147,4 +147,34 @@ func loadInParts(t testing.TB, path, dir string, sizes parts.Sizes) (string, *Tr
 		t.Fatal(err)
 	}
 	return string(text), read
+}
+
+// TestDeprecated: kustomize's warnings are told once, and not printed.
+func TestDeprecated(t *testing.T) {
+	files, path := layout(t, "testdata/layouts/patches-old-fields.txtar")
+	dir := writeFiles(t, files)
+	stderr, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer stderr.Close()
+	before := os.Stderr
+	defer func() { os.Stderr = before }()
+	os.Stderr = stderr
+	read, err := Load(context.Background(), Options{Path: filepath.Join(dir, path), Root: dir, Stderr: &os.Stderr})
+	if err != nil || os.Stderr != stderr {
+		t.Fatal(err, os.Stderr)
+	}
+	var got []string
+	for _, d := range read.Deprecated {
+		place, _, _ := strings.Cut(d, " is deprecated")
+		got = append(got, place)
+	}
+	want := []string{"overlay/kustomization.yaml:3: 'bases'", "overlay/kustomization.yaml:4: 'imageTags'", "overlay/kustomization.yaml:12: 'patchesJson6902'", "overlay/kustomization.yaml:6: 'patchesStrategicMerge'"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if text, err := os.ReadFile(stderr.Name()); err != nil || len(text) > 0 {
+		t.Errorf("printed %q, %v", text, err)
+	}
 }

@@ -19,7 +19,7 @@ import (
 )
 
 // sizes were found by measurement (make bench).
-var sizes = parts.Sizes{Least: 150, Part: 50, Hub: 25}
+var sizes = parts.Sizes{Least: 150, Part: 40, Hub: 25}
 
 // printed is an object as kustomize prints it, with its place in the order of
 // output. Its nodes take a hundred times the memory of its text, so that they

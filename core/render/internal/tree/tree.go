@@ -31,6 +31,10 @@ type Options struct {
 	Path   string // kustomization directory or file, one YAML file, or a directory of YAML files; Stdin: Stream
 	Root   string // nothing outside is read; empty: the top of Path's git checkout, else Path's own directory
 	Stream []byte // what came on standard input, when Path is Stdin
+	// Stderr is &os.Stderr, which kustomize prints warnings to. It leads nowhere while
+	// kustomize runs, maybe many times, and Tree.Deprecated tells instead; nil: it is
+	// left alone.
+	Stderr **os.File
 }
 
 // Tree is what was read.
@@ -40,6 +44,10 @@ type Tree struct {
 	Kustomization string    // path of the top kustomization file, relative to Root; empty: plain YAML
 	Parts         int       // runs of kustomize that it took; 0: plain YAML
 	Root          string    // absolute folder that Files are relative to; empty: a stream
+
+	// Deprecated is what kustomize says of fields that it will not know for ever,
+	// with file and line.
+	Deprecated []string
 
 	plain []document
 }
@@ -96,7 +104,7 @@ func Load(ctx context.Context, opt Options) (*Tree, error) {
 	if files != nil {
 		t, err = loadPlain(root, files)
 	} else {
-		t, err = kustomize(ctx, root, dir, sizes)
+		t, err = kustomize(ctx, root, dir, sizes, opt.Stderr)
 	}
 	if err != nil {
 		return nil, err

@@ -22,6 +22,9 @@ type Source struct {
 	*Root
 	Top  *Dir
 	Dirs []*Dir // each folder once, those that another one needs before it
+	// Deprecated is what kustomize says of fields that it will not know for ever,
+	// with file and line.
+	Deprecated []string
 	// Plugins: there are generators, transformers or validators, whose
 	// configurations may name any file.
 	Plugins bool
@@ -112,6 +115,7 @@ func (w *walker) dir(at string, plugin bool) (*Dir, error) {
 	if err := d.Spec.Unmarshal(file.Text); err != nil {
 		return nil, d.invalid(w, err)
 	}
+	w.deprecated(d)
 	d.Spec.FixKustomization()
 	for _, step := range []func(*Dir) error{w.forbidden, w.resources, w.files, w.patches, w.generators, w.plugins} {
 		if err := step(d); err != nil {
@@ -124,6 +128,19 @@ func (w *walker) dir(at string, plugin bool) (*Dir, error) {
 	w.dirs[at] = d
 	w.src.Dirs = append(w.src.Dirs, d)
 	return d, nil
+}
+
+// field finds the name of the field in kustomize's warning.
+var field = regexp.MustCompile(`^# Warning: '([^']*)'`)
+
+func (w *walker) deprecated(d *Dir) {
+	for _, text := range *d.Spec.CheckDeprecatedFields() {
+		name := ""
+		if m := field.FindStringSubmatch(text); m != nil {
+			name = m[1]
+		}
+		w.src.Deprecated = append(w.src.Deprecated, fmt.Sprintf("%s:%d: %s", d.File.Path, d.line(name, ""), strings.TrimPrefix(text, "# Warning: ")))
+	}
 }
 
 // forbidden refuses what would fetch or run something.
