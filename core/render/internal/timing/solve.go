@@ -83,7 +83,7 @@ func (a *Analysis) Judge(s *Subject) error {
 		return fmt.Errorf("%s: %w", s.ID(), err)
 	}
 	now := in
-	now.Mode, now.Groups = a.Drain.Mode, s.known()
+	now.Mode, now.Groups = a.Drain.Mode, s.known(a.Drain.Mode)
 	if s.AsIs, err = drain.Adopt(s.effective(), now); err != nil {
 		return fmt.Errorf("%s: %w", s.ID(), err)
 	}
@@ -95,12 +95,16 @@ func (a *Analysis) Judge(s *Subject) error {
 }
 
 // known are the target groups as they are written. One that is made elsewhere, with a
-// delay that nobody tells, is taken to have what it was asked for (OL037).
-func (s *Subject) known() []drain.Group {
+// delay that nobody tells, has AWS's, unless it was asked for another (OL037).
+func (s *Subject) known(mode drain.Mode) []drain.Group {
 	groups := slices.Clone(s.groups)
 	for i := range groups {
 		if groups[i].Delay == nil && (len(s.Groups) == 0 || s.Groups[i].Maker == graph.ByHand) {
-			groups[i].Delay = &s.Plan.Groups[i].DeregistrationDelay
+			d := s.Plan.Groups[i].DeregistrationDelay
+			if mode != drain.Strict {
+				d = max(d, awsDelay)
+			}
+			groups[i].Delay = &d
 		}
 	}
 	return groups
