@@ -141,7 +141,9 @@ func (r rule) finding() Finding {
 		short += " short"
 	}
 	f := Finding{Rule: RuleOf(r.id), Inequality: r.id, Severity: r.severity, Object: r.group, Field: r.field, Fix: r.fix, Want: r.want}
-	f.Message = fmt.Sprintf("%s does not hold: %s against %s, %s; %s", r.text, have, need, short, r.causes)
+	if f.Message = fmt.Sprintf("%s does not hold: %s against %s, %s; %s", r.text, have, need, short, r.causes); len(r.need) == 0 {
+		f.Message = r.text + ": " + r.causes // a fact, without numbers
+	}
 	if f.Fix == "" && r.want > 0 {
 		f.Fix = fmt.Sprintf("set %s to at least %s", r.field, r.want)
 	}

@@ -130,17 +130,13 @@ func (in Inputs) drainRules(p Plan, g group, preStop, delay Seconds) []rule {
 
 // instanceRules are about a group whose targets are nodes.
 func (in Inputs) instanceRules(p Plan, safe Given) []rule {
-	all := []rule{
-		{id: "F1", text: "preStop >= 70 (instance targets)", have: p.PreStop.Duration(), need: terms{instancePreStop}, severity: Error,
-			causes: "connections through the node go on bringing requests to a pod that is gone", field: "preStop", want: safe.PreStop},
-		{id: "F3", text: "targets are pods", need: terms{in.longest()}, unless: true, strictly: true, severity: Info,
-			causes: "behind instance targets a pod is never deregistered, so this is best effort: nothing can be proven", field: "target-type", fix: "use targets of type ip, and let the application close connections on SIGTERM"},
-	}
+	effort := rule{id: "F3", text: "targets are nodes", strictly: true, unless: true, severity: Info, field: "target-type", fix: "use targets of type ip, and let the application close connections on SIGTERM",
+		causes: "a pod that ends is never deregistered, so this is best effort: nothing can be proven"}
 	if p.Mode == Strict {
-		all = append(all, rule{id: "strict", text: "targets are pods", need: terms{0}, strictly: true, unless: true, severity: Error,
-			causes: "strict mode is impossible with instance targets", field: "target-type", fix: "use targets of type ip, or mode fast"})
+		effort.id, effort.severity, effort.causes = "strict", Error, "strict mode is impossible, since a pod that ends is never deregistered"
 	}
-	return all
+	return []rule{effort, {id: "F1", text: "preStop >= 70 (instance targets)", have: p.PreStop.Duration(), need: terms{instancePreStop}, severity: Error,
+		causes: "connections through the node go on bringing requests to a pod that is gone", field: "preStop", want: safe.PreStop}}
 }
 
 // timeoutRules are those between the timeouts of application, balancer and

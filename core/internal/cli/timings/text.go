@@ -3,9 +3,11 @@
 package timings
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -46,10 +48,24 @@ func count(n int, what string) string {
 	return fmt.Sprintf("%d %ss", n, what)
 }
 
-// head is the verdict and the numbers, the three first.
-func (a answer) head(b *strings.Builder) {
-	in := a.Inputs
+// kinds are the balancers in front, each once.
+func (a answer) kinds() (all []drain.Balancer) {
+	if len(a.Inputs.Groups) == 0 {
+		return []drain.Balancer{a.Inputs.Balancer}
+	}
+	for _, g := range a.Inputs.Groups {
+		if b := cmp.Or(g.Balancer, a.Inputs.Balancer); !slices.Contains(all, b) {
+			all = append(all, b)
+		}
+	}
+	return all
+}
+
+// verdict says in a sentence what the numbers are.
+func (a answer) verdict(b *strings.Builder) {
+	kinds := a.kinds()
 	three := fmt.Sprintf("%d/%d/%d", a.GracePeriod, a.PreStop, a.DeregistrationDelay)
+	const fast = "the pod outlives the last request, but its target need not be seen to be unused before that."
 	switch broken := a.broken(); {
 	case len(broken) > 0:
 		fmt.Fprintf(b, "NOT SAFE: %s breaks %s.\n", three, strings.Join(broken, ", "))
@@ -60,24 +76,35 @@ func (a answer) head(b *strings.Builder) {
 		fmt.Fprintf(b, "SAFE: %s breaks no inequality that protects requests (mode %s).\n", three, a.Mode)
 	case a.Mode == drain.Strict:
 		fmt.Fprintf(b, "Mode strict: grace %s > preStop %s > deregistration delay %s.\nEvery target is seen to be unused before its pod gets SIGTERM.\n", a.GracePeriod, a.PreStop, a.DeregistrationDelay)
-	case in.Balancer == drain.Instance:
+	case len(kinds) == 1 && kinds[0] == drain.Instance:
 		fill(b, "", "", "Best effort: behind instance targets a pod is never deregistered, so nothing can be proven. Use targets of type ip.")
-	case in.Mode == drain.Auto:
-		fill(b, "", "", fmt.Sprintf("Mode fast, since strict's grace is over the cap of %ds: the pod outlives the last request, but its target need not be seen to be unused before that.", int64(in.Cap.Seconds())))
+	case a.Inputs.Mode == drain.Auto && !slices.Contains(kinds, drain.Instance):
+		fill(b, "", "", fmt.Sprintf("Mode fast, since strict's grace is over the cap of %ds: %s", int64(a.Inputs.Cap.Seconds()), fast))
 	default:
-		fill(b, "", "", "Mode fast: the pod outlives the last request, but its target need not be seen to be unused before that.")
+		fill(b, "", "", "Mode fast: "+fast)
 	}
-	delay := "target group attribute"
-	if in.Balancer == drain.Instance {
-		delay = "left alone: instance targets"
-	}
+}
+
+// head is the verdict and the numbers, the three first.
+func (a answer) head(b *strings.Builder) {
+	a.verdict(b)
 	row := func(name string, n drain.Seconds, note string) {
 		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-38s%6d   %s", name, n, note), " ") + "\n")
 	}
 	b.WriteString("\n")
 	row("terminationGracePeriodSeconds", a.GracePeriod, "pod")
 	row("lifecycle.preStop.sleep.seconds", a.PreStop, "every container that serves")
-	row("deregistration_delay.timeout_seconds", a.DeregistrationDelay, delay)
+	groups := a.Groups
+	if len(groups) == 0 {
+		groups = []drain.GroupPlan{{Name: "target group attribute", DeregistrationDelay: a.DeregistrationDelay, Untouched: a.Inputs.Balancer == drain.Instance}}
+	}
+	for _, g := range groups {
+		note := g.Name
+		if g.Untouched {
+			note = "left alone: instance targets"
+		}
+		row("deregistration_delay.timeout_seconds", g.DeregistrationDelay, note)
+	}
 	if !a.checked {
 		b.WriteString("\n")
 		row("minReadySeconds", a.MinReady, "workload")
@@ -86,31 +113,39 @@ func (a answer) head(b *strings.Builder) {
 	}
 	b.WriteString("\n")
 	app := "an application that exits at once on SIGTERM"
-	if in.App == drain.Graceful {
+	if a.Inputs.App == drain.Graceful {
 		app = "an application that finishes its requests after SIGTERM"
 	}
-	fill(b, "For ", "    ", fmt.Sprintf("%s, behind %s: %s", app, map[drain.Balancer]string{drain.ALB: "an ALB", drain.NLB: "an NLB", drain.Instance: "instance targets"}[in.Balancer], symbols(in)))
+	words := map[drain.Balancer]string{drain.ALB: "an ALB", drain.NLB: "an NLB", drain.Instance: "instance targets"}
+	var behind []string
+	for _, k := range a.kinds() {
+		behind = append(behind, words[k])
+	}
+	fill(b, "For ", "    ", fmt.Sprintf("%s, behind %s: %s", app, strings.Join(behind, " and "), a.symbols()))
 }
 
 // symbols are the inputs that the timings depend on.
-func symbols(in drain.Inputs) string {
-	var all []string
-	add := func(name string, seconds float64) {
-		all = append(all, name+"="+strconv.FormatFloat(seconds, 'f', -1, 64))
-	}
+func (a answer) symbols() string {
+	in := a.Inputs
+	in.Propagation = in.MaxPropagation()
 	text, err := in.MarshalJSON() // knows every symbol, and what J is
 	if err != nil {
 		return ""
 	}
 	known := values(text)
+	var all []string
 	for _, name := range []string{"R", "R_cut", "L", "n_tgb_queued", "n_calls", "P", "M", "S", "S_sc", "J", "A", "K", "I", "cap"} {
-		http := strings.Contains("A K I", name)
-		if v, ok := known[name]; ok && (v != 0 || !strings.HasPrefix(name, "n_")) && !(http && in.Balancer == drain.NLB) {
-			add(name, v)
+		v, ok := known[name]
+		if !ok || v == 0 && strings.HasPrefix(name, "n_") || !a.http() && slices.Contains([]string{"A", "K", "I"}, name) {
+			continue
 		}
+		all = append(all, name+"="+strconv.FormatFloat(v, 'f', -1, 64))
 	}
 	return strings.Join(all, " ")
 }
+
+// http tells whether some balancer knows requests.
+func (a answer) http() bool { return !slices.Equal(a.kinds(), []drain.Balancer{drain.NLB}) }
 
 // values reads the numbers of a JSON object.
 func values(text []byte) map[string]float64 {
@@ -143,6 +178,10 @@ func (a answer) inequalities(b *strings.Builder) {
 		if seen[m.ID] = true; m.ID == "F14" && a.checked && a.Inputs.GateTimeout == 0 {
 			continue // nobody gave one
 		}
+		swap := strings.Contains(m.Rule, "<=")
+		if len(a.Groups) > 1 && m.Group != "" {
+			m.Rule += ", of " + m.Group
+		}
 		text, mark := wrap(m.Rule, 47), " "
 		switch {
 		case m.Holds:
@@ -151,7 +190,7 @@ func (a answer) inequalities(b *strings.Builder) {
 		default:
 			mark = "!"
 		}
-		if strings.Contains(m.Rule, "<=") {
+		if swap {
 			m.Have, m.Need = m.Need, m.Have // as it is written
 		}
 		fmt.Fprintf(b, "%s%-7s%-48s%7s%8s%8s\n", mark, m.ID, text[0], number(m.Have), number(m.Need), signed(m.Seconds))
@@ -162,7 +201,7 @@ func (a answer) inequalities(b *strings.Builder) {
 	b.WriteString(note)
 	var open []string
 	for _, u := range unknown {
-		if !seen[u.id] && a.Inputs.Balancer != drain.NLB {
+		if !seen[u.id] && a.http() {
 			open = append(open, fmt.Sprintf("%s, %s (%s)", u.id, u.what, u.flag))
 		}
 	}
@@ -179,6 +218,9 @@ func (a answer) findings(b *strings.Builder) {
 	b.WriteString("\nFINDINGS\n")
 	for _, f := range a.Findings {
 		fill(b, fmt.Sprintf("%-8s%-7s", f.Severity, f.Inequality), "               ", f.Message)
+		if a.Groups != nil && f.Object != "" {
+			fill(b, "           of: ", "               ", f.Object)
+		}
 		fill(b, "          fix: ", "               ", f.Fix)
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/drain/timeline"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 )
 
@@ -154,5 +155,32 @@ func TestThePageIsNarrow(t *testing.T) {
 	})
 	if pages < 20 {
 		t.Errorf("%d pages: nothing was proved", pages)
+	}
+}
+
+// TestExplain: a plan of several target groups names each, with its own delay.
+func TestExplain(t *testing.T) {
+	in := drain.Defaults()
+	in.App, in.Replicas = drain.Graceful, 3
+	in.Groups = []drain.Group{{Name: "Ingress/dev/web -> Service/dev/web"}, {Name: "Service/dev/nlb", Balancer: drain.NLB}, {Name: "Ingress/dev/old", Balancer: drain.Instance}}
+	p, err := drain.Solve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	page := Explain(p, drain.Strategy{Kind: timeline.Rolling, Surge: 1})
+	for line := range strings.Lines(page) {
+		if len(line) > width+1 {
+			t.Errorf("%d columns: %q", len(line)-1, line)
+		}
+	}
+	words := strings.Join(strings.Fields(page), " ")
+	for _, want := range []string{
+		"deregistration_delay.timeout_seconds 65 Ingress/dev/web -> Service/dev/web", "deregistration_delay.timeout_seconds 185 Service/dev/nlb",
+		"deregistration_delay.timeout_seconds 300 left alone: instance targets", "behind an ALB and an NLB and instance targets: R=30 L=5 P=150 M=5",
+		"F2 deregistration delay >= P + R + M, of 185 185 0 Service/dev/nlb", "info F3 targets are nodes: a pod that ends", "of: Ingress/dev/old fix: use targets of type ip",
+	} {
+		if !strings.Contains(words, want) {
+			t.Errorf("no %q in\n%s", want, page)
+		}
 	}
 }
