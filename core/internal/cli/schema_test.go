@@ -176,7 +176,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 	}
 	fmt.Fprint(&top, "drain: {set: {")
 	for _, symbol := range drain.Symbols() {
-		fmt.Fprintf(&top, "%s: 2, ", symbol)
+		value := "2"
+		if symbol == "tight" {
+			value = "true"
+		}
+		fmt.Fprintf(&top, "%s: %s, ", symbol, value)
 	}
 	fmt.Fprintln(&top, "}}")
 	if err := byProgram(top.String()); err != nil {
@@ -222,6 +226,8 @@ func TestBothRefuse(t *testing.T) {
 		"a negative symbol":                   "drain: {set: {P: -1}}",
 		"a symbol longer than a day":          "drain: {set: {P: 90000}}",
 		"a count with a fraction":             "drain: {set: {N: 1.5}}",
+		"a flag that is neither":              "drain: {set: {tight: maybe}}",
+		"a flag that is a number":             "drain: {set: {tight: 2}}",
 		"a count with a unit":                 "environments: {dev: {drain: {set: {N: 3s}}}}",
 		"drain.set as a list":                 "drain: {set: [P]}",
 		"arguments as a list":                 "images: [{name: a, args: [A=1]}]",

@@ -129,12 +129,15 @@ func structured(k config.Key, environment object) object {
 	return s
 }
 
-// symbols are those that drain knows; one that takes no fraction is a count.
+// symbols are those that drain knows; one that takes no fraction is a count, and
+// one that takes true is a flag.
 func symbols() object {
 	s := mapping()
 	for _, symbol := range drain.Symbols() {
 		value := object{"type": []string{"string", "number"}, "pattern": symbolTime, "minimum": 0, "maximum": 86_400}
-		if in := drain.Defaults(); in.Set(symbol, "1.5") != nil {
+		if in := drain.Defaults(); in.Set(symbol, "true") == nil {
+			value = object{"type": []string{"boolean", "string", "integer"}, "pattern": "^(1|t|T|TRUE|true|True|0|f|F|FALSE|false|False)$", "minimum": 0, "maximum": 1}
+		} else if in.Set(symbol, "1.5") != nil {
 			value = object{"type": []string{"string", "integer"}, "pattern": "^[+]?[0-9]+$", "minimum": 0, "maximum": 10_000}
 		}
 		put(s, symbol, value)

@@ -89,7 +89,7 @@ func (a answer) verdict(b *strings.Builder) {
 func (a answer) head(b *strings.Builder) {
 	a.verdict(b)
 	row := func(name string, n drain.Seconds, note string) {
-		b.WriteString(strings.TrimRight(fmt.Sprintf("  %-38s%6d   %s", name, n, note), " ") + "\n")
+		fill(b, fmt.Sprintf("  %-38s%6d   ", name, n), strings.Repeat(" ", 49), note)
 	}
 	b.WriteString("\n")
 	row("terminationGracePeriodSeconds", a.GracePeriod, "pod")
@@ -101,7 +101,7 @@ func (a answer) head(b *strings.Builder) {
 	for _, g := range groups {
 		note := g.Name
 		if g.Untouched {
-			note = "left alone: instance targets"
+			note = strings.TrimPrefix(strings.TrimSuffix(note, "target group attribute")+", left alone: instance targets", ", ")
 		}
 		row("deregistration_delay.timeout_seconds", g.DeregistrationDelay, note)
 	}
