@@ -92,17 +92,17 @@ func or(s, empty string) string {
 }
 
 // compare is kustomize's order (api/internal/builtins/SortOrderTransformer.go).
-func (a printed) compare(b printed) int {
-	if a.kind != b.kind {
-		return cmp.Compare(a.kind, b.kind)
+func (p printed) compare(b printed) int {
+	if p.kind != b.kind {
+		return cmp.Compare(p.kind, b.kind)
 	}
-	if a.gvk != b.gvk {
-		if a.kind == kindOrder("Namespace") && (strings.HasPrefix(a.gvk, "~G") || strings.HasPrefix(b.gvk, "~G")) {
-			return cmp.Compare(b.gvk, a.gvk)
+	if p.gvk != b.gvk {
+		if p.kind == kindOrder("Namespace") && (strings.HasPrefix(p.gvk, "~G") || strings.HasPrefix(b.gvk, "~G")) {
+			return cmp.Compare(b.gvk, p.gvk)
 		}
-		return cmp.Compare(a.gvk, b.gvk)
+		return cmp.Compare(p.gvk, b.gvk)
 	}
-	return cmp.Compare(a.id, b.id)
+	return cmp.Compare(p.id, b.id)
 }
 
 // first and last are the kinds that kustomize puts there.

@@ -71,7 +71,7 @@ type walker struct {
 	dirs map[string]*Dir // nil: not read to its end
 }
 
-// kustomizationIn gives the path of a folder's kustomization file, or "".
+// KustomizationIn gives the path of a folder's kustomization file, or "".
 func (r *Root) KustomizationIn(dir string) (string, error) {
 	found := ""
 	for _, name := range konfig.RecognizedKustomizationFileNames() {
