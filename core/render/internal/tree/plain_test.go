@@ -275,3 +275,37 @@ func TestHooksOfHelm(t *testing.T) {
 		t.Error("the same object twice is taken")
 	}
 }
+
+// FuzzPlain: whatever is read is printed as it was, and after a change of one
+// object it is read again with all of them.
+func FuzzPlain(f *testing.F) {
+	f.Add(helm)
+	f.Add("apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Secret\n  metadata: {name: &a s, namespace: *a}\n---\n# c\n---\napiVersion: v1\nkind: A\nmetadata: {name: b}")
+	f.Fuzz(func(t *testing.T, text string) {
+		read, err := Load(context.Background(), Options{Path: Stdin, Stream: []byte(text)})
+		if err != nil || len(text) > 1<<16 {
+			return
+		}
+		got, err := read.YAML()
+		if err != nil {
+			t.Fatal(err)
+		}
+		lists := false
+		for _, d := range read.plain {
+			lists = lists || d.list
+		}
+		if !lists && string(got) != text {
+			t.Errorf("%q is printed as %q", text, got)
+		}
+		if len(read.Objects) == 0 || read.Objects[0].PipeE(yaml.SetAnnotation("x", "z")) != nil {
+			return
+		}
+		if got, err = read.YAML(); err != nil {
+			t.Fatal(err)
+		}
+		again, err := Load(context.Background(), Options{Path: Stdin, Stream: got})
+		if err != nil || len(again.Objects) != len(read.Objects) {
+			t.Errorf("%q became %q: %v", text, got, err)
+		}
+	})
+}

@@ -164,6 +164,20 @@ func TestRefuses(t *testing.T) {
 	}
 }
 
+// BenchmarkRefuses is how long each refusal takes.
+func BenchmarkRefuses(b *testing.B) {
+	for _, tc := range hostile {
+		b.Run(tc.name, func(b *testing.B) {
+			root := prepare(b, tc.files, "http://127.0.0.1:1")
+			for b.Loop() {
+				if _, err := Load(context.Background(), Options{Path: root, Root: root}); err == nil {
+					b.Fatal("it was not refused")
+				}
+			}
+		})
+	}
+}
+
 // TestTellsNoSecret: kustomize's own errors, without secrets and folders.
 func TestTellsNoSecret(t *testing.T) {
 	const secret = "hunter2-and-more"

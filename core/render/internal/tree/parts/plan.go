@@ -16,6 +16,7 @@
 package parts
 
 import (
+	"bytes"
 	"hash/maphash"
 	"reflect"
 	"slices"
@@ -76,7 +77,7 @@ func count(src *source.Source) (n int) {
 		for _, r := range d.Resources {
 			if r.File != nil && !seen[r.File] {
 				seen[r.File] = true
-				n += 1 + strings.Count(string(r.File.Text), "\n---")
+				n += 1 + bytes.Count(r.File.Text, []byte("\n---"))
 			}
 		}
 	}

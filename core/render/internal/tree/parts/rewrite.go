@@ -86,11 +86,15 @@ func (w *writer) write() bool {
 		keep[d.dir] = k
 	}
 	for _, d := range w.src.Dirs {
-		k := w.folder(d, keep[d])
+		k := d.Spec
+		if !w.contents(d, &k) && k.Kind != types.ComponentKind {
+			continue
+		}
+		w.changes(d, &k, keep[d])
 		rest := k
 		rest.TypeMeta, rest.MetaData = types.TypeMeta{}, nil
 		w.bare[d] = reflect.DeepEqual(rest, types.Kustomization{})
-		if !w.has[d] && (k.Kind != types.ComponentKind || w.bare[d]) {
+		if !w.has[d] && w.bare[d] {
 			continue
 		}
 		text, err := json.Marshal(k)
@@ -111,9 +115,9 @@ func (w *writer) keeps(d directive) bool {
 	return d.every
 }
 
-// folder is the kustomization of a folder with what the part needs of it.
-func (w *writer) folder(d *source.Dir, keep [4][][]int) types.Kustomization {
-	k := d.Spec
+// contents leaves in a kustomization what holds an object of the part, and
+// tells whether there is any. Components stay when they change something.
+func (w *writer) contents(d *source.Dir, k *types.Kustomization) bool {
 	k.Resources, k.Components = nil, nil
 	for i, r := range d.Resources {
 		if r.Dir != nil && w.has[r.Dir] || r.File != nil && w.file(r.File) {
@@ -131,13 +135,17 @@ func (w *writer) folder(d *source.Dir, keep [4][][]int) types.Kustomization {
 	made += len(d.Spec.ConfigMapGenerator)
 	k.SecretGenerator = filter(k.SecretGenerator, func(i int) bool { return w.in[made+i] })
 	w.has[d] = w.has[d] || len(k.ConfigMapGenerator) > 0 || len(k.SecretGenerator) > 0
+	return w.has[d]
+}
+
+// changes leaves in a kustomization what changes an object of the part.
+func (w *writer) changes(d *source.Dir, k *types.Kustomization, keep [4][][]int) {
 	// kustomize does the same with commonLabels, and warns of them each time.
 	if len(k.CommonLabels) > 0 {
 		k.Labels = append(k.Labels[:len(k.Labels):len(k.Labels)], types.Label{Pairs: k.CommonLabels, IncludeSelectors: true})
 	}
 	k.CommonLabels = nil
-	w.patches(d, &k, keep)
-	return k
+	w.patches(d, k, keep)
 }
 
 func (w *writer) patches(d *source.Dir, k *types.Kustomization, keep [4][][]int) {
