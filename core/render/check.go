@@ -8,10 +8,11 @@ import (
 	"fmt"
 	"slices"
 
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/live"
-	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 	"github.com/outlast-ci/outlast/core/render/internal/rules"
 	"github.com/outlast-ci/outlast/core/render/internal/source"
@@ -78,22 +79,23 @@ func Check(ctx context.Context, opt Options, live *Live) (Report, error) {
 
 // places finds where an object's fields are written.
 type places struct {
-	index source.Index
-	plain map[string]string // file by object, for plain YAML
+	index source.Index                // of a kustomization's files
+	plain map[*yaml.Node]*tree.Object // of plain YAML, whose nodes know their lines
 }
 
 func newPlaces(read *tree.Tree) places {
-	p := places{plain: map[string]string{}}
+	p := places{plain: map[*yaml.Node]*tree.Object{}}
+	if read.Kustomization == "" {
+		for _, o := range read.Objects {
+			p.plain[o.YNode()] = o
+		}
+		return p
+	}
 	var files []source.File
 	for _, f := range read.Files {
 		files = append(files, source.File{Name: f.Path, Text: f.Text})
 	}
 	p.index = source.NewIndex(files)
-	for _, o := range read.Objects {
-		if o.File != "" {
-			p.plain[node.ID(o.RNode)] = o.File
-		}
-	}
 	return p
 }
 
@@ -104,9 +106,12 @@ func (p places) fill(found *problem.Problem) {
 		path = source.Path{{Key: "(the whole)"}} // which nothing holds: the largest document is the object's own
 	}
 	on := found.On
-	if place, ok := p.index.Find(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
-		found.File, found.Line = place.File, place.Line
+	if o, ok := p.plain[on.YNode()]; ok {
+		found.File = o.File
+		found.Line, _, _ = source.Locate(source.Document{Node: o.YNode()}, path)
 		return
 	}
-	found.File = p.plain[node.ID(on)]
+	if place, ok := p.index.Find(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
+		found.File, found.Line = place.File, place.Line
+	}
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/overlay"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 	"github.com/outlast-ci/outlast/core/render/internal/rules"
 	"github.com/outlast-ci/outlast/core/render/internal/source"
@@ -224,17 +225,17 @@ func (p pieces) add(e *problem.Edit) error {
 // patches writes a patch an object beside the kustomization, and names them in it.
 func (c *curing) patches(read *tree.Tree, edits []problem.Problem) error {
 	dir := path.Dir(read.Kustomization)
-	into, err := newOverlay(c.texts[read.Kustomization], nodes(read))
+	into, err := overlay.New(c.texts[read.Kustomization], nodes(read))
 	if err != nil {
 		return err
 	}
 	for _, group := range byObject(edits) {
-		name := path.Join(dir, into.file(group[0].Edit.Object))
+		name := path.Join(dir, into.File(group[0].Edit.Object))
 		var body []byte
 		if _, err = os.Lstat(filepath.Join(read.Root, filepath.FromSlash(name))); err == nil && c.texts[name] == nil {
 			err = fmt.Errorf("the kustomization does not name %s, which is there already: name it among its patches, or remove it", path.Base(name))
 		} else {
-			body, err = into.cure(group, c.texts[name], path.Base(name))
+			body, err = into.Cure(group, c.texts[name], path.Base(name))
 		}
 		for _, p := range group {
 			if err != nil {
@@ -248,54 +249,9 @@ func (c *curing) patches(read *tree.Tree, edits []problem.Problem) error {
 		}
 	}
 	if len(c.Files) > 0 {
-		c.write(read.Kustomization, into.text)
+		c.write(read.Kustomization, into.Text)
 	}
 	return nil
-}
-
-// cure gives the file that makes the edits of one object, and names it in the
-// kustomization.
-func (o *overlay) cure(edits []problem.Problem, earlier []byte, file string) (body []byte, err error) {
-	object, before := edits[0].Edit.Object, o.text
-	defer func() {
-		if err != nil {
-			o.text = before
-		}
-	}()
-	if edits[0].Edit.Add {
-		if body, err = o.resource(edits); err != nil {
-			return nil, err
-		}
-		return body, o.use(file, object, true)
-	}
-	if body, err = patchOf(object, edits, earlier); err != nil {
-		return nil, err
-	}
-	for _, p := range edits {
-		if p.Edit.Value == nil && node.Path(p.Edit.Path) == "spec.replicas" {
-			if err := o.unscale(object); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return body, o.use(file, object, false)
-}
-
-// resource is an object that is to be added, with the name that the kustomization
-// makes the wanted one of.
-func (o *overlay) resource(edits []problem.Problem) ([]byte, error) {
-	object := edits[0].Edit.Object.Copy()
-	for _, p := range edits {
-		e := *p.Edit
-		e.Object = object
-		if err := e.Apply(); err != nil {
-			return nil, err
-		}
-	}
-	if err := node.Set(object, node.Text(o.own(object)), "metadata", "name"); err != nil {
-		return nil, err
-	}
-	return explained(object, edits, nil)
 }
 
 // byObject groups edits by their object, in the order of the first edit of each.

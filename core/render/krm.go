@@ -15,6 +15,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/tree"
 )
 
 // Function is rendering as a KRM function: what kustomize and kpt run with a
@@ -29,12 +30,28 @@ type Function struct {
 func ReadFunction(text []byte) (*Function, error) {
 	f := &Function{out: &bytes.Buffer{}}
 	f.list = &kio.ByteReadWriter{Reader: bytes.NewReader(text), Writer: f.out, KeepReaderAnnotations: true, PreserveSeqIndent: true, WrapBareSeqNode: true}
-	var err error
-	if f.objs, err = f.list.Read(); err != nil {
+	err := func() (err error) { // kyaml panics on objects of odd shapes
+		defer func() {
+			if r := recover(); r != nil {
+				err = fmt.Errorf("an item is of no shape that an API server takes: %v", r)
+			}
+		}()
+		f.objs, err = f.list.Read()
+		return err
+	}()
+	if err != nil {
 		return nil, fmt.Errorf("reading the ResourceList: %w", err)
 	}
 	if f.list.WrappingKind != kio.ResourceListKind {
 		return nil, fmt.Errorf("reading the ResourceList: standard input holds no object of kind %s, as kustomize and kpt give a function; leave --krm out to read plain manifests", kio.ResourceListKind)
+	}
+	for _, n := range f.objs { // what is set in one place is not to change another
+		if err := tree.Shaped(n.YNode()); err != nil {
+			return nil, fmt.Errorf("reading the ResourceList: an item is no Kubernetes object: %w", err)
+		}
+		if err := n.DeAnchor(); err != nil {
+			return nil, fmt.Errorf("reading the ResourceList: %w", err)
+		}
 	}
 	return f, nil
 }

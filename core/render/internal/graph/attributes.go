@@ -5,12 +5,12 @@ package graph
 import (
 	"fmt"
 	"strconv"
-	"strings"
 	"time"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
 // DelayAttribute is the deregistration delay among a target group's attributes.
@@ -87,11 +87,11 @@ func (p Place) get(key string) (string, bool, error) {
 		}
 		return "", false, nil
 	}
-	attrs, err := parse(node.Str(p.Object, p.Path...))
+	attrs, err := stringmap.Parse(node.Str(p.Object, p.Path...))
 	if err != nil {
 		return "", false, &PlaceError{p.Object, node.Path(p.Path), err}
 	}
-	v, ok := attrs.get(key)
+	v, ok := attrs.Get(key)
 	return v, ok, nil
 }
 
@@ -110,98 +110,15 @@ func (p Place) With(key, value string) Setting {
 		return Setting{Path: append(append([]string{}, p.Path...), "[key="+key+"]", "value"), Value: node.Text(value), From: from, To: value}
 	}
 	from := node.Str(p.Object, p.Path...)
-	attrs, err := parse(from)
+	attrs, err := stringmap.Parse(from)
 	if err != nil { // Get has refused it
 		attrs = nil
 	}
-	to := attrs.with(key, value).String()
+	to := attrs.With(key, value).String()
 	return Setting{Path: p.Path, Value: node.Text(to), From: from, To: to}
-}
-
-// stringMap is how the AWS Load Balancer Controller writes attributes in an
-// annotation: k=v pairs between commas, split at the first =. A backslash takes the
-// sign behind it as it is, and a comma at the very end belongs to the last value.
-type stringMap []pair
-
-type pair struct{ key, value string }
-
-func parse(text string) (stringMap, error) {
-	var attrs stringMap
-	if text == "" {
-		return nil, nil
-	}
-	for _, item := range splitUnescaped(text) {
-		k, v, ok := strings.Cut(item, "=")
-		if k = strings.TrimSpace(k); !ok || k == "" {
-			return nil, fmt.Errorf("%q is not key=value", item)
-		}
-		attrs = append(attrs, pair{k, strings.TrimSpace(v)})
-	}
-	return attrs, nil
-}
-
-func splitUnescaped(text string) (items []string) {
-	var item strings.Builder
-	for i := 0; i < len(text); i++ {
-		switch {
-		case text[i] == '\\' && i+1 < len(text):
-			i++
-			item.WriteByte(text[i])
-		case text[i] == ',' && strings.TrimSpace(text[i+1:]) != "":
-			items = append(items, item.String())
-			item.Reset()
-		default:
-			item.WriteByte(text[i])
-		}
-	}
-	return append(items, item.String())
-}
-
-// get gives the last of a key's values, as the controller does.
-func (a stringMap) get(key string) (value string, ok bool) {
-	for _, attr := range a {
-		if attr.key == key {
-			value, ok = attr.value, true
-		}
-	}
-	return value, ok
-}
-
-// with gives a copy with one key set, in place where it stood.
-func (a stringMap) with(key, value string) stringMap {
-	out := make(stringMap, 0, len(a)+1)
-	found := false
-	for _, attr := range a {
-		if attr.key == key {
-			attr.value, found = value, true
-		}
-		out = append(out, attr)
-	}
-	if !found {
-		out = append(out, pair{key, value})
-	}
-	return out
-}
-
-func (a stringMap) String() string {
-	items := make([]string, len(a))
-	for i, attr := range a {
-		items[i] = strings.NewReplacer(`\`, `\\`, ",", `\,`).Replace(attr.key + "=" + attr.value)
-	}
-	return strings.Join(items, ",")
 }
 
 // seconds of a number that is written; what no timing can be reads as none.
 func seconds(n int) time.Duration {
 	return time.Duration(min(max(n, 0), 1_000_000)) * time.Second
-}
-
-// StringMap reads an annotation's k=v pairs.
-func StringMap(text string) (map[string]string, error) {
-	attrs, err := parse(text)
-	out := map[string]string{}
-	for _, a := range attrs {
-		out[a.key] = a.value
-	}
-	return out, err
 }

@@ -35,12 +35,48 @@ type Graph struct {
 	Strays      []Stray                // pods that a balancer sends to and that nothing replaces
 	Namespaces  map[string]*yaml.RNode // by name
 	Autoscalers map[string]*yaml.RNode // by Kind/namespace/name of what they scale
-	Budgets     []*yaml.RNode
 	Ingresses   []*Ingress
 	Unknown     []Unknown // balancers that are not the controller's, or may not be
 
-	services []*yaml.RNode
-	byKind   map[string][]*yaml.RNode
+	selectors map[string][]selector // of the Services, by namespace
+	byKind    map[string][]*yaml.RNode
+	budgets   []budget
+}
+
+// selector of a Service, read once.
+type selector struct {
+	service *yaml.RNode
+	labels  map[string]string
+}
+
+// budget is a PodDisruptionBudget.
+type budget struct {
+	*yaml.RNode
+	namespace string
+	selector  *yaml.RNode
+	labels    map[string]string // that its selector asks for
+}
+
+// Budget finds the PodDisruptionBudget of a workload's pods, or nil; of several
+// the last.
+func (g *Graph) Budget(w *Workload) (found *yaml.RNode) {
+	labels, namespace := w.Labels(), w.GetNamespace()
+	for _, b := range g.budgets {
+		if b.namespace == namespace && within(b.labels, labels) && Matches(b.selector, labels) {
+			found = b.RNode
+		}
+	}
+	return found
+}
+
+// within tells whether labels have what is wanted.
+func within(want, labels map[string]string) bool {
+	for k, v := range want {
+		if have, ok := labels[k]; !ok || have != v {
+			return false
+		}
+	}
+	return true
 }
 
 // Workload is an object that runs pods, with what stands in front of them.
@@ -105,7 +141,7 @@ var strayKinds = []string{"Pod", "Job", "CronJob", "ReplicaSet", "ReplicationCon
 
 // New reads the objects.
 func New(objects []*yaml.RNode) *Graph {
-	g := &Graph{Objects: objects, Namespaces: map[string]*yaml.RNode{}, Autoscalers: map[string]*yaml.RNode{}, byKind: map[string][]*yaml.RNode{}}
+	g := &Graph{Objects: objects, Namespaces: map[string]*yaml.RNode{}, Autoscalers: map[string]*yaml.RNode{}, selectors: map[string][]selector{}, byKind: map[string][]*yaml.RNode{}}
 	for _, n := range objects {
 		kind := n.GetKind()
 		if foreign(n) {
@@ -123,9 +159,12 @@ func New(objects []*yaml.RNode) *Graph {
 			}
 			g.Autoscalers[kind+"/"+n.GetNamespace()+"/"+node.Str(target, "name")] = n
 		case "PodDisruptionBudget":
-			g.Budgets = append(g.Budgets, n)
+			s := node.At(n, "spec", "selector")
+			g.budgets = append(g.budgets, budget{n, n.GetNamespace(), s, node.Strings(s, "matchLabels")})
 		case "Service":
-			g.services = append(g.services, n)
+			if s := node.Strings(n, "spec", "selector"); len(s) > 0 && node.Str(n, "spec", "type") != "ExternalName" {
+				g.selectors[n.GetNamespace()] = append(g.selectors[n.GetNamespace()], selector{n, s})
+			}
 		}
 	}
 	routes := g.routes()
@@ -165,12 +204,8 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 		w.Pods = other
 	}
 	w.Spec = node.At(w.Pods, node.TemplatePath(w.Pods.GetKind())...)
-	labels := node.Strings(node.Template(w.Pods), "metadata", "labels")
-	for _, svc := range g.services {
-		if svc.GetNamespace() != n.GetNamespace() || !selects(svc, labels) {
-			continue
-		}
-		w.Services = append(w.Services, svc)
+	w.Services = g.selecting(n.GetNamespace(), w.Labels())
+	for _, svc := range w.Services {
 		w.Groups = append(w.Groups, routes[serviceKey(svc)]...)
 	}
 	switch stated, _ := node.Annotation(n, OwnPrefix+"balancer"); drain.Balancer(stated) {
@@ -183,9 +218,8 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 }
 
 func (g *Graph) stray(n *yaml.RNode, routes map[string][]*TargetGroup) {
-	labels := node.Strings(node.Template(n), "metadata", "labels")
-	for _, svc := range g.services {
-		if svc.GetNamespace() == n.GetNamespace() && selects(svc, labels) && len(routes[serviceKey(svc)]) > 0 {
+	for _, svc := range g.selecting(n.GetNamespace(), node.Strings(node.Template(n), "metadata", "labels")) {
+		if len(routes[serviceKey(svc)]) > 0 {
 			g.Strays = append(g.Strays, Stray{n, svc})
 		}
 	}
@@ -193,15 +227,14 @@ func (g *Graph) stray(n *yaml.RNode, routes map[string][]*TargetGroup) {
 
 func serviceKey(svc *yaml.RNode) string { return svc.GetNamespace() + "/" + svc.GetName() }
 
-// selects tells whether a Service's selector matches pods with these labels.
-func selects(svc *yaml.RNode, labels map[string]string) bool {
-	selector := node.Strings(svc, "spec", "selector")
-	for k, v := range selector {
-		if labels[k] != v {
-			return false
+// selecting lists the Services whose selectors match pods with these labels.
+func (g *Graph) selecting(namespace string, labels map[string]string) (services []*yaml.RNode) {
+	for _, s := range g.selectors[namespace] {
+		if within(s.labels, labels) {
+			services = append(services, s.service)
 		}
 	}
-	return len(selector) > 0 && node.Str(svc, "spec", "type") != "ExternalName"
+	return services
 }
 
 // service finds a Service among the objects.
@@ -236,10 +269,8 @@ func Matches(selector *yaml.RNode, labels map[string]string) bool {
 	if selector == nil {
 		return false
 	}
-	for k, v := range node.Strings(selector, "matchLabels") {
-		if have, ok := labels[k]; !ok || have != v {
-			return false
-		}
+	if !within(node.Strings(selector, "matchLabels"), labels) {
+		return false
 	}
 	for _, e := range node.Elements(selector, "matchExpressions") {
 		var values []string

@@ -85,15 +85,34 @@ func TestMatches(t *testing.T) {
 	}
 }
 
-func TestSelects(t *testing.T) {
+func TestSelecting(t *testing.T) {
 	labels := map[string]string{"app": "web", "tier": "front"}
 	for spec, want := range map[string]bool{
 		"{selector: {app: web}}": true, "{selector: {app: web, tier: front}}": true, "{selector: {app: web, other: x}}": false, "{selector: {app: api}}": false,
 		"{}": false, "{selector: {}}": false, "{selector: {app: web}, type: ExternalName}": false,
 	} {
-		if got := selects(yaml.MustParse("spec: "+spec), labels); got != want {
+		g := New(objects(t, "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "+spec+"}"))
+		if got := len(g.selecting("n", labels)) == 1; got != want || len(g.selecting("other", labels)) > 0 {
 			t.Errorf("%s: %v", spec, got)
 		}
+	}
+}
+
+func TestBudget(t *testing.T) {
+	g := New(objects(t, `{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: n}, spec: {template: {metadata: {labels: {app: a, tier: x}}}}}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: far, namespace: other}, spec: {selector: {matchLabels: {app: a}}}}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: labels, namespace: n}, spec: {selector: {matchLabels: {app: a}}}}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: wrong, namespace: n}, spec: {selector: {matchLabels: {app: b}}}}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: not, namespace: n}, spec: {selector: {matchLabels: {app: a}, matchExpressions: [{key: tier, operator: NotIn, values: [x]}]}}}
+---
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: none, namespace: n}, spec: {}}
+`))
+	if got := g.Budget(g.Workloads[0]); got == nil || got.GetName() != "labels" {
+		t.Errorf("got %v", got)
 	}
 }
 

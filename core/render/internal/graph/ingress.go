@@ -13,6 +13,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
 // Ingress is one that the AWS Load Balancer Controller serves.
@@ -50,7 +51,7 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 			add(byHand(n, svc))
 		}
 	}
-	for _, svc := range g.services {
+	for _, svc := range g.byKind["Service"] {
 		for _, t := range g.network(svc) {
 			add(t)
 		}
@@ -162,13 +163,13 @@ func (ing *Ingress) targetGroup(svc *yaml.RNode) *TargetGroup {
 // parameters over the annotation, per key.
 func (ing *Ingress) LoadBalancerAttributes() (map[string]string, error) {
 	key := ALBPrefix + "load-balancer-attributes"
-	attrs, err := parse(annotation(ing.RNode, key))
+	attrs, err := stringmap.Parse(annotation(ing.RNode, key))
 	if err != nil {
 		return nil, &PlaceError{ing.RNode, node.Path([]string{"metadata", "annotations", key}), err}
 	}
 	out := map[string]string{}
 	for _, a := range attrs {
-		out[a.key] = a.value
+		out[a.Key] = a.Value
 	}
 	for _, e := range node.Elements(ing.Params, "spec", "loadBalancerAttributes") {
 		out[node.Str(e, "key")] = node.Str(e, "value")

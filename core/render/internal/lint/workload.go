@@ -159,14 +159,7 @@ func (a *Checker) images(w *graph.Workload) {
 
 // budget: node drains obey disruption budgets; rollouts do not.
 func (a *Checker) budget(w *graph.Workload, least int) {
-	labels := w.Labels()
-	var found *yaml.RNode
-	for _, b := range a.Graph.Budgets {
-		if b.GetNamespace() == w.GetNamespace() && graph.Matches(node.At(b, "spec", "selector"), labels) {
-			found = b
-		}
-	}
-	switch {
+	switch found := a.Graph.Budget(w); {
 	case found == nil && least >= 2 && w.GetKind() != "DaemonSet":
 		a.Find("OL035", w.RNode, "", "no PodDisruptionBudget matches these pods: draining nodes may take all of them at once (503); rollouts do not need one", "add one with maxUnavailable: 1")
 	case found != nil:

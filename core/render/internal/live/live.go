@@ -17,6 +17,7 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
+	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
 // Facts are what only the cluster and the balancer know. What could not be read
@@ -208,12 +209,12 @@ func (a *Checker) Members() {
 			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == namespace(ing.RNode) {
 				continue
 			}
-			theirs, err := graph.StringMap(m.Attributes)
+			theirs, err := stringmap.Parse(m.Attributes)
 			if err != nil {
 				continue
 			}
 			for _, key := range slices.Sorted(maps.Keys(mine)) {
-				if other, ok := theirs[key]; ok && other != mine[key] {
+				if other, ok := theirs.Get(key); ok && other != mine[key] {
 					a.Find("OL020", ing.RNode, node.Path([]string{"metadata", "annotations", graph.ALBPrefix + "load-balancer-attributes"}),
 						fmt.Sprintf("%s=%s, but Ingress/%s/%s of the same group %q, in the cluster, wants %s: the controller would update no member of the group until they agree, targets and rules included", key, mine[key], m.Namespace, m.Name, ing.Group, other),
 						"write the attribute in one member only, or the same value in all")

@@ -59,18 +59,25 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 				"write sleep: {seconds: "+num(h.Seconds)+"}, which needs nothing in the image; or name the shell that all images have with drain.shell")
 		}
 		return
-	case h.Stated && h.Written:
-		a.Find("OL001", s.Pods, field, fmt.Sprintf("the hook of container %s takes %s, as the annotation says: %s", h.Name, h.Seconds, short(s, h.Seconds, least)), "make it last "+least.PreStop.String()+", and state that")
-		return
-	}
-	if h.Stated { // the application itself goes on after SIGTERM for so long
-		a.Find("OL001", s.Pods, field, fmt.Sprintf("container %s goes on for %s, as the annotation says: %s", h.Name, h.Seconds, short(s, h.Seconds, least)), "make it last "+least.PreStop.String()+", and state that")
-		return
 	}
 	rule := broken(s, h.Seconds)
-	message := fmt.Sprintf("container %s has no preStop: %s", h.Name, short(s, h.Seconds, least))
+	why := short(rule, least)
+	severe := func(p *problem.Problem) {
+		if rule == "OL000" && a.Drain.Mode == drain.Strict {
+			p.Severity = drain.Error // it was asked for
+		}
+	}
+	if h.Stated {
+		message := fmt.Sprintf("the hook of container %s takes %s, as the annotation says: %s", h.Name, h.Seconds, why)
+		if !h.Written { // the application itself goes on after SIGTERM for so long
+			message = fmt.Sprintf("container %s goes on for %s, as the annotation says: %s", h.Name, h.Seconds, why)
+		}
+		severe(a.Find(rule, s.Pods, field, message, "make it last "+least.PreStop.String()+", and state that"))
+		return
+	}
+	message := fmt.Sprintf("container %s has no preStop: %s", h.Name, why)
 	if h.Written {
-		message = fmt.Sprintf("preStop of container %s takes %s: %s", h.Name, h.Seconds, short(s, h.Seconds, least))
+		message = fmt.Sprintf("preStop of container %s takes %s: %s", h.Name, h.Seconds, why)
 	}
 	e := problem.Edit{Path: h.Path, To: "sleep " + num(least.PreStop), From: h.What, Weight: int64(least.PreStop), Why: "the balancer goes on sending requests after it was told to stop"}
 	if h.Written && h.What == "sleep" {
@@ -91,9 +98,7 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 	default:
 		e.Value = node.Map("sleep", node.Map("seconds", node.Number(least.PreStop)))
 	}
-	if p := a.Edit(rule, s.Pods, message, e); rule == "OL000" && a.Drain.Mode == drain.Strict {
-		p.Severity = drain.Error // it was asked for
-	}
+	severe(a.Edit(rule, s.Pods, message, e))
 }
 
 // oldKubelet writes an exec hook, if the author has told of a shell.
@@ -132,8 +137,8 @@ func broken(s *Subject, have drain.Seconds) string {
 }
 
 // short tells what a preStop is too short for.
-func short(s *Subject, have drain.Seconds, least drain.Plan) string {
-	switch broken(s, have) {
+func short(rule string, least drain.Plan) string {
+	switch rule {
 	case "OL001":
 		return fmt.Sprintf("the balancer sends new requests for longer than that (502, or 504 after 10 s); it needs %s (%s)", least.PreStop, modeWords(least))
 	case "OL003":

@@ -156,6 +156,11 @@ func (s *Subject) mode(in drain.Inputs) drain.Mode {
 	}
 	kept := false
 	for _, h := range s.hooks {
+		if h.Stated && h.Seconds >= fast.PreStop && h.Seconds < auto.PreStop { // nothing else could be written for it
+			return drain.Fast
+		}
+	}
+	for _, h := range s.hooks {
 		if !h.Written && !h.Stated {
 			return drain.Auto
 		}

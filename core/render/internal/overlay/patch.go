@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package overlay
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+)
+
+// merged kinds have lists whose elements a strategic merge knows by name. Other
+// kinds get operations: a merge would repeat a list as a whole, images included.
+var merged = []string{"Deployment", "StatefulSet", "DaemonSet", "Service", "Ingress", "Namespace"}
+
+// patchOf is a patch that makes the edits of one object, and those of an earlier
+// run's patch.
+func patchOf(object *yaml.RNode, edits []problem.Problem, earlier []byte) ([]byte, error) {
+	var patch *yaml.RNode
+	if earlier != nil {
+		var err error
+		if patch, err = yaml.Parse(string(earlier)); err != nil {
+			return nil, fmt.Errorf("reading the patch of an earlier run: %w", err)
+		}
+	}
+	write := merge
+	if !slices.Contains(merged, object.GetKind()) && (patch == nil || patch.YNode().Kind == yaml.SequenceNode) {
+		write = operate
+	}
+	patch, err := write(patch, object, edits)
+	if err != nil {
+		return nil, fmt.Errorf("patching %s: %w", node.ID(object), err)
+	}
+	return explained(patch, edits, earlier)
+}
+
+// explained writes a patch below a line for each edit; those of an earlier run stay.
+func explained(patch *yaml.RNode, edits []problem.Problem, earlier []byte) ([]byte, error) {
+	body, err := patch.String()
+	if err != nil {
+		return nil, fmt.Errorf("writing a patch: %w", err)
+	}
+	const head = "# Written by outlast check --fix.\n"
+	out := ""
+	if earlier == nil {
+		out = head
+	}
+	for _, p := range edits {
+		line := fmt.Sprintf("# %s %s: %s\n", p.Rule, node.Path(p.Edit.Path), p.Edit.Why)
+		if !strings.Contains(out+string(earlier), line) {
+			out += line
+		}
+	}
+	if rest, ok := strings.CutPrefix(body, head); ok { // the first line stays the first
+		return []byte(head + out + rest), nil
+	}
+	return []byte(out + body), nil
+}
+
+// merge gives a strategic merge patch.
+func merge(patch, object *yaml.RNode, edits []problem.Problem) (*yaml.RNode, error) {
+	if patch == nil {
+		patch = node.Map("apiVersion", node.Text(object.GetApiVersion()), "kind", node.Text(object.GetKind()), "metadata", node.Map("name", node.Text(object.GetName())))
+	}
+	edited := object.Copy()
+	for _, p := range edits {
+		e := *p.Edit
+		e.Object = edited
+		if err := e.Apply(); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range edits {
+		if err := include(patch, object, edited, p.Edit.Path); err != nil {
+			return nil, err
+		}
+	}
+	return patch, nil
+}
+
+// include puts the field at a path, as it is after the edits, into a patch.
+func include(patch, before, after *yaml.RNode, at []string) error {
+	for i, step := range at {
+		if isIndex(step) {
+			at = at[:i] // the whole list
+			break
+		}
+	}
+	value := node.At(after, at...)
+	if value == nil {
+		return node.Set(patch, node.Null(), at...)
+	}
+	value = value.Copy()
+	if old := node.At(before, at...); old != nil && old.YNode().Kind == yaml.MappingNode && value.YNode().Kind == yaml.MappingNode {
+		fields, err := old.Fields()
+		if err != nil {
+			return err
+		}
+		for _, f := range fields { // what a merge would leave standing
+			if value.Field(f) == nil {
+				if err := node.Set(value, node.Null(), f); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return node.Set(patch, value, at...)
+}
+
+func isIndex(step string) bool { return strings.Trim(step, "0123456789") == "" && step != "" }
