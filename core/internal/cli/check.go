@@ -113,7 +113,7 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 		return c.skipped(err)
 	}
 	cfg := core.CheckConfig{Live: opt.live, Observe: func(e event.Event) {
-		fmt.Fprintf(a.env.Stderr, "outlast: %s: %s\n", e.Object, a.secrets.Mask(e.Message))
+		fmt.Fprintf(setup.Tame(a.env.Stderr), "outlast: %s: %s\n", e.Object, a.secrets.Mask(e.Message))
 	}}
 	var err error
 	if cfg.Render, err = c.Rendering(); err != nil {
@@ -151,7 +151,7 @@ func (c *call) fix(ctx context.Context, opt render.Options) error {
 	case err != nil:
 		return &core.StageError{Stage: "render", Preflight: true, Err: err}
 	}
-	w := c.Env.Stderr
+	w := setup.Tame(c.Env.Stderr)
 	for _, ch := range cures.Changes {
 		fmt.Fprintf(w, "outlast: %s: set %s of %s to %s\n", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"))
 	}

@@ -36,7 +36,7 @@ func Main(ctx context.Context, env Env) int {
 	err := root.ExecuteContext(ctx)
 	code, _ := explain(ctx, err)
 	if err != nil && !app.told {
-		fmt.Fprintf(env.Stderr, "outlast: %s\n", app.secrets.Mask(err.Error()))
+		fmt.Fprintf(setup.Tame(env.Stderr), "outlast: %s\n", app.secrets.Mask(err.Error()))
 	}
 	return code
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -36,5 +37,5 @@ func (c *call) filter(ctx context.Context, cfg core.Config) error {
 // say is one line of a filter's.
 func (c *call) say(kind event.Kind, text string) {
 	prefix := map[event.Kind]string{event.Warn: "warning: "}[kind]
-	fmt.Fprintf(c.Env.Stderr, "outlast: %s%s\n", prefix, c.Secrets.Mask(text))
+	fmt.Fprintf(setup.Tame(c.Env.Stderr), "outlast: %s%s\n", prefix, c.Secrets.Mask(text))
 }

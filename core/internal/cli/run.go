@@ -270,7 +270,7 @@ func ignoresOutput(context, rel string) bool {
 
 // tell ends the run with a line for people.
 func (c *call) tell(r core.Report, err error, mask func(string) string) {
-	w := c.Env.Stderr
+	w := setup.Tame(c.Env.Stderr)
 	c.app.told = true
 	took := r.Finished.Sub(r.Started).Round(100 * time.Millisecond)
 	if err == nil {
@@ -295,7 +295,7 @@ func (c *call) tell(r core.Report, err error, mask func(string) string) {
 
 // explain tells on stderr what rendering set and why, and how each rollout will go.
 func (c *call) explain(r core.Report) {
-	w := c.Env.Stderr
+	w := setup.Tame(c.Env.Stderr)
 	for _, ch := range r.Manifests.Changes {
 		fmt.Fprintf(w, "%s %s\n  %s: %s -> %s\n  %s\n", ch.Rule, ch.Object, ch.Field, setup.FirstOf(ch.From, "(not set)"), setup.FirstOf(ch.To, "(taken away)"), ch.Why)
 	}

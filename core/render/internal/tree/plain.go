@@ -101,6 +101,9 @@ func (d *document) add(n *yaml.RNode, item int) error {
 	if n.YNode().Kind != yaml.MappingNode {
 		return fmt.Errorf("%s: this is no Kubernetes object but a single value or a list", at)
 	}
+	if err := Shaped(n.YNode()); err != nil {
+		return fmt.Errorf("%s: this is no Kubernetes object: %w", at, err)
+	}
 	kind := n.GetKind()
 	switch items := n.Field("items"); {
 	case n.GetApiVersion() == "" || kind == "":
