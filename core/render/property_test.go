@@ -8,11 +8,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 	"sigs.k8s.io/yaml"
 
@@ -349,4 +352,75 @@ func (w *world) safe(rt *rapid.T, t *testing.T, r Result) {
 	if len(r.Workloads) == 0 {
 		rt.Fatal("no workload was found")
 	}
+}
+
+// TestCuredManifestsAreRendered: the files that Cure gives say what Render makes of
+// the manifests, nothing more, as plain YAML and as a kustomization, and need no
+// second cure.
+func TestCuredManifestsAreRendered(t *testing.T) {
+	tried := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(rt)
+		dir, err := os.MkdirTemp("", "cure")
+		if err != nil {
+			rt.Fatal(err)
+		}
+		defer os.RemoveAll(dir)
+		opt := w.opt
+		opt.Root, opt.Path, opt.Policy = dir, dir, Fix
+		write := func(name string, text []byte) {
+			path := filepath.Join(dir, filepath.FromSlash(name))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), os.WriteFile(path, text, 0o600)); err != nil {
+				rt.Fatal(err)
+			}
+		}
+		if rapid.Bool().Draw(rt, "kustomization") {
+			w.ns = "shop"
+			write("base/all.yaml", w.text())
+			write("base/kustomization.yaml", []byte("resources: [all.yaml]\n"))
+			write("dev/kustomization.yaml", []byte("namespace: shop\nresources:\n- ../base\n"))
+			opt.Path = filepath.Join(dir, "dev")
+		} else {
+			write("all.yaml", w.text())
+		}
+		want, err := Render(context.Background(), opt)
+		if err != nil {
+			return // TestRenderedManifestsAreSafe looks at refusals
+		}
+		cures, err := Cure(context.Background(), opt)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if tried++; len(cures.Left) > 0 {
+			rt.Fatalf("left: %q", cures.Left)
+		}
+		for _, f := range cures.Files {
+			write(f.Path, f.Text)
+		}
+		again, err := Cure(context.Background(), opt)
+		if err != nil || len(again.Changes) > 0 || len(again.Files) > 0 {
+			rt.Fatalf("a second cure: %v, %+v, %d files", err, again.Changes, len(again.Files))
+		}
+		opt.Policy = Off
+		got, err := Render(context.Background(), opt)
+		if err != nil {
+			rt.Fatal(err)
+		}
+		if diff := cmp.Diff(said(t, want.YAML), said(t, got.YAML)); diff != "" {
+			rt.Fatalf("the files do not say what rendering makes of them (- rendered, + cured):\n%s\n%s", diff, w.text())
+		}
+	})
+	if tried < 20 {
+		t.Errorf("only %d were cured", tried)
+	}
+}
+
+// said is what manifests say, by object.
+func said(t *testing.T, text []byte) map[string]any {
+	t.Helper()
+	out := map[string]any{}
+	for _, d := range readDocs(t, text) {
+		out[fmt.Sprint(d["kind"], at(d, "metadata", "namespace"), at(d, "metadata", "name"))] = map[string]any(d)
+	}
+	return out
 }

@@ -3,6 +3,7 @@
 package overlay
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,8 +28,13 @@ func patchOf(object *yaml.RNode, edits []problem.Problem, earlier []byte) ([]byt
 			return nil, fmt.Errorf("reading the patch of an earlier run: %w", err)
 		}
 	}
-	write := merge
-	if !slices.Contains(merged, object.GetKind()) && (patch == nil || patch.YNode().Kind == yaml.SequenceNode) {
+	write, retyped := merge, slices.ContainsFunc(edits, func(p problem.Problem) bool { return retypes(object, p.Edit) })
+	switch {
+	case patch != nil && patch.YNode().Kind == yaml.MappingNode:
+		if retyped {
+			return nil, errors.New("in a merge kustomize would keep the quotes of a text that a number takes the place of; make the patch of an earlier run one of operations, or change the field by hand")
+		}
+	case patch != nil || retyped || !slices.Contains(merged, object.GetKind()):
 		write = operate
 	}
 	patch, err := write(patch, object, edits)
@@ -36,6 +42,13 @@ func patchOf(object *yaml.RNode, edits []problem.Problem, earlier []byte) ([]byt
 		return nil, fmt.Errorf("patching %s: %w", node.ID(object), err)
 	}
 	return explained(patch, edits, earlier)
+}
+
+// retypes tells whether a number takes the place of a text: kustomize's merge keeps
+// the quotes, and a maxSurge of "1" is refused.
+func retypes(object *yaml.RNode, e *problem.Edit) bool {
+	old := node.At(object, e.Path...)
+	return old != nil && e.Value != nil && old.YNode().Tag == yaml.NodeTagString && e.Value.YNode().Tag == yaml.NodeTagInt
 }
 
 // explained writes a patch below a line for each edit; those of an earlier run stay.
@@ -88,6 +101,15 @@ func include(patch, before, after *yaml.RNode, at []string) error {
 		if isIndex(step) {
 			at = at[:i] // the whole list
 			break
+		}
+		if !strings.HasPrefix(step, "[name=") {
+			continue
+		}
+		for _, e := range node.Elements(before, at[:i]...) { // all by name, since a merge puts those of the patch first
+			name := node.Str(e, "name")
+			if err := node.Set(patch, node.Text(name), append(slices.Clone(at[:i]), "[name="+name+"]", "name")...); err != nil {
+				return err
+			}
 		}
 	}
 	value := node.At(after, at...)
