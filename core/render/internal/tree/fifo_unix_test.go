@@ -4,6 +4,21 @@
 
 package tree
 
-import "syscall"
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
 
-func mkfifo(path string) error { return syscall.Mkfifo(path, 0o600) }
+// TestPipe: opening a pipe would wait for its writer.
+func TestPipe(t *testing.T) {
+	dir := writeFiles(t, map[string]string{"kustomization.yaml": "resources: [pipe]\n"})
+	if err := syscall.Mkfifo(filepath.Join(dir, "pipe"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Load(context.Background(), Options{Path: dir}); err == nil || !strings.HasPrefix(err.Error(), "pipe is no regular file") {
+		t.Errorf("got %v", err)
+	}
+}

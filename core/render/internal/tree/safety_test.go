@@ -96,7 +96,6 @@ var hostile = []struct {
 	{"a link out of the root", map[string]string{"kustomization.yaml": "resources:\n- link.yaml\n"}, "kustomization.yaml:2: resources: link.yaml leads out of the root folder"},
 	{"a folder that links out of the root", map[string]string{"kustomization.yaml": "resources:\n- linked\n"}, "kustomization.yaml:2: resources: linked leads out of the root folder"},
 	{"a file of a transformer that links out of the root", map[string]string{"kustomization.yaml": "resources: [a.yaml]\ntransformers: [t.yaml]\n", "a.yaml": configMap, "t.yaml": "apiVersion: builtin\nkind: PatchTransformer\nmetadata: {name: t}\npath: link.yaml\n"}, "link.yaml leads out of the root folder"},
-	{"no regular file", map[string]string{"kustomization.yaml": "resources: [pipe]\n"}, "pipe is no regular file"},
 
 	{"a resource that is not there", map[string]string{"kustomization.yaml": "resources:\n- nothing\n"}, `kustomization.yaml:2: resources names "nothing", which does not exist`},
 	{"a patch that is not there", map[string]string{"kustomization.yaml": "patches:\n- path: p.yaml\n"}, `kustomization.yaml:2: patches names "p.yaml", which does not exist`},
@@ -132,9 +131,6 @@ func prepare(t testing.TB, files map[string]string, url string) (root string) {
 		if err := os.Symlink(to, filepath.Join(root, link)); err != nil {
 			t.Fatal(err)
 		}
-	}
-	if err := mkfifo(filepath.Join(root, "pipe")); err != nil {
-		t.Fatal(err)
 	}
 	return root
 }
