@@ -1,0 +1,271 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package timing
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/problem"
+)
+
+// manifests are one workload behind an Ingress. KIND, META, SPEC, POD, MAIN and INGRESS are
+// put in.
+const manifests = `{apiVersion: apps/v1, kind: KIND, metadata: {name: web, namespace: shop META}, spec: {template: {metadata: {labels: {app: web}}, spec: {containers: [{name: main MAIN}] POD}} SPEC}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {selector: {app: web}}}
+---
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, namespace: shop, annotations: {alb.ingress.kubernetes.io/target-type: ip INGRESS}}, spec: {ingressClassName: alb, defaultBackend: {service: {name: web}}}}
+---
+{apiVersion: v1, kind: Namespace, metadata: {name: shop, labels: {elbv2.k8s.aws/pod-readiness-gate-inject: enabled}}}
+`
+
+// judged reads, solves and judges one workload of the manifests.
+func judged(t *testing.T, text string, opt Options) (*Subject, []string) {
+	t.Helper()
+	for _, mark := range []string{"META", "SPEC", "POD", "MAIN", "INGRESS"} {
+		text = strings.ReplaceAll(text, " "+mark, "")
+	}
+	var objects []*yaml.RNode
+	for doc := range strings.SplitSeq(strings.ReplaceAll(text, "KIND", "Deployment"), "---\n") {
+		n, err := yaml.Parse(doc)
+		if err != nil {
+			t.Fatalf("%v:\n%s", err, doc)
+		}
+		objects = append(objects, n)
+	}
+	list := &problem.List{}
+	a := New(list, graph.New(objects), opt)
+	s, err := a.Subject(a.Graph.Workloads[0])
+	for _, step := range []func(*Subject) error{a.Needs, a.Judge} {
+		if err == nil {
+			err = step(s)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var found []string
+	for _, p := range list.All {
+		to := ""
+		if p.Edit != nil {
+			to = " " + p.Edit.To
+		}
+		found = append(found, fmt.Sprintf("%s %s%s", p.Rule, p.Severity, to))
+	}
+	return s, found
+}
+
+func with(pairs ...string) string {
+	for i := 0; i < len(pairs); i += 2 {
+		if pairs[i] != "KIND" {
+			pairs[i], pairs[i+1] = " "+pairs[i], ", "+pairs[i+1]
+		}
+	}
+	return strings.NewReplacer(pairs...).Replace(manifests)
+}
+
+const hpa = "---\n{apiVersion: autoscaling/v2, kind: HorizontalPodAutoscaler, metadata: {name: h, namespace: shop}, spec: {scaleTargetRef: {kind: Deployment, name: web}%s}}\n"
+
+func TestReplicas(t *testing.T) {
+	for name, tc := range map[string]struct {
+		text        string
+		known       int // Inputs.Replicas
+		least, most int
+	}{
+		"not written":                          {manifests, 1, 1, 1},
+		"written":                              {with("SPEC", "replicas: 5"), 1, 5, 5},
+		"none":                                 {with("SPEC", "replicas: 0"), 1, 0, 0},
+		"a DaemonSet has as many as nodes":     {with("KIND", "DaemonSet"), 7, 7, 7},
+		"a DaemonSet of nodes nobody counted":  {with("KIND", "DaemonSet"), 0, 1, 1},
+		"an autoscaler says from where to":     {with("SPEC", "replicas: 5") + fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 20"), 1, 2, 20},
+		"an autoscaler without a least":        {with("SPEC", "replicas: 5") + fmt.Sprintf(hpa, ", maxReplicas: 20"), 1, 1, 20},
+		"an autoscaler of more than are there": {manifests + fmt.Sprintf(hpa, ", maxReplicas: 1000000"), 1, 1, 10_000},
+		"one that says nothing":                {with("SPEC", "replicas: 5") + fmt.Sprintf(hpa, ""), 1, 1, 5},
+		"KEDA":                                 {manifests + strings.NewReplacer("HorizontalPodAutoscaler", "ScaledObject").Replace(fmt.Sprintf(hpa, ", minReplicaCount: 0, maxReplicaCount: 9")), 1, 0, 9},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := drain.Defaults()
+			in.Replicas = tc.known
+			s, _ := judged(t, tc.text, Options{Drain: in})
+			if s.Least != tc.least || s.Replicas != tc.most || s.Plan.Inputs.Replicas != tc.most {
+				t.Errorf("%d to %d (planned for %d), want %d to %d", s.Least, s.Replicas, s.Plan.Inputs.Replicas, tc.least, tc.most)
+			}
+		})
+	}
+}
+
+func TestSurge(t *testing.T) {
+	for text, want := range map[string]int{
+		"kind: Deployment": 3, // 25 % of 10, rounded up
+		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 2}}}}":     2,
+		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 100%}}}}":  10,
+		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 0}}}}":     1, // which is asked for
+		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: odd}}}}":   1,
+		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 99999}}}}": 10_000,
+		"kind: StatefulSet": 0,
+		"kind: DaemonSet":   1,
+		"{kind: DaemonSet, spec: {updateStrategy: {rollingUpdate: {maxSurge: 3}}}}": 3,
+		"{kind: DaemonSet, spec: {template: {spec: {hostNetwork: true}}}}":          0,
+		"{kind: Rollout, spec: {strategy: {canary: {maxSurge: 4}}}}":                4,
+		"{kind: Rollout, spec: {strategy: {blueGreen: {}}}}":                        10,
+	} {
+		if got := surge(yaml.MustParse(text), 10); got != want {
+			t.Errorf("%s: %d, want %d", text, got, want)
+		}
+	}
+}
+
+// TestModes: which mode, which timings, and what is asked for.
+func TestModes(t *testing.T) {
+	sleep := func(n int) string { return fmt.Sprintf("lifecycle: {preStop: {sleep: {seconds: %d}}}", n) }
+	const delay = "alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=%d"
+	done := []string{"SPEC", "minReadySeconds: 15, strategy: {rollingUpdate: {maxUnavailable: 0}}"}
+	safe := func(pairs ...string) string { return with(slices.Concat(done, pairs)...) }
+	for name, tc := range map[string]struct {
+		text  string
+		mode  drain.Mode
+		set   string
+		plan  string // mode, D, X, G of what the edits make of it
+		asIs  string // of what is written
+		found string
+	}{
+		"strict, as it should be":                      {safe("MAIN", sleep(90), "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "strict 65s 90s 100s", ""},
+		"nothing is written":                           {safe(), "", "", "strict 65s 90s 100s", "fast 300s 0s 30s", "OL001 error sleep 90|OL004 error 100|OL000 info deregistration_delay.timeout_seconds=65"},
+		"a delay that is longer than its default":      {safe(), "", "R=300", "fast 335s 340s 350s", "fast 300s 0s 30s", "OL001 error sleep 340|OL004 error 350|OL002 error deregistration_delay.timeout_seconds=335|OL015 warning"},
+		"a hook that is safe in fast mode stays":       {safe("MAIN", sleep(70), "POD", "terminationGracePeriodSeconds: 80", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "fast 65s 70s 80s", "fast 65s 70s 80s", ""},
+		"but not in strict mode":                       {safe("MAIN", sleep(70), "POD", "terminationGracePeriodSeconds: 80", "INGRESS", fmt.Sprintf(delay, 65)), drain.Strict, "", "strict 65s 90s 100s", "strict 65s 70s 80s", "OL000 error 90|OL004 error 100"},
+		"a hook of unknown length counts for no mode":  {safe("MAIN", "lifecycle: {preStop: {httpGet: {port: 80}}}}, {name: other, "+sleep(70), "POD", "terminationGracePeriodSeconds: 80", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "fast 65s 70s 80s", "fast 65s 0s 80s", "OL025 warning"},
+		"nor does that of a sidecar":                   {safe("MAIN", sleep(70), "POD", "terminationGracePeriodSeconds: 80, initContainers: [{name: proxy, restartPolicy: Always, "+sleep(5)+"}]", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "fast 65s 70s 80s", "fast 65s 70s 80s", ""},
+		"the grace has to cover a sidecar's":           {safe("MAIN", sleep(90), "POD", "terminationGracePeriodSeconds: 100, initContainers: [{name: proxy, restartPolicy: Always, "+sleep(95)+"}]", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 95s 105s", "strict 65s 90s 100s", "OL004 error 105"},
+		"a stated hook cannot be raised, so fast mode": {safe("META", "annotations: {outlast/hook-seconds.main: '75'}", "MAIN", "lifecycle: {preStop: {httpGet: {port: 80}}}}, {name: other", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "fast 65s 75s 85s", "fast 65s 0s 30s", "OL001 error sleep 70|OL005 error 85"},
+		"unless strict is asked for":                   {safe("META", "annotations: {outlast/hook-seconds.main: '75'}", "MAIN", "lifecycle: {preStop: {httpGet: {port: 80}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), drain.Strict, "", "strict 65s 90s 100s", "strict 65s 75s 100s", "OL000 error"},
+		"the weakest container counts":                 {safe("MAIN", sleep(90)+"}, {name: other, "+sleep(10), "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "fast 65s 10s 100s", "OL001 error 90"},
+		"what is wrong beyond any timing":              {safe(), drain.Strict, "R=4000", "fast 300s 0s 30s", "fast 300s 0s 30s", "OL002 error"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in := drain.Defaults()
+			if tc.mode != "" {
+				in.Mode = tc.mode
+			}
+			if symbol, value, ok := strings.Cut(tc.set, "="); ok {
+				if err := in.Set(symbol, value); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s, found := judged(t, tc.text, Options{Drain: in})
+			said := func(p drain.Plan) string {
+				return fmt.Sprintf("%s %s %s %s", p.Mode, p.DeregistrationDelay, p.PreStop, p.GracePeriod)
+			}
+			if said(s.Plan) != tc.plan || said(s.AsIs) != tc.asIs {
+				t.Errorf("plan %s, as it is %s, want %s and %s", said(s.Plan), said(s.AsIs), tc.plan, tc.asIs)
+			}
+			found = slices.DeleteFunc(found, func(f string) bool { return strings.HasPrefix(f, "OL031") })
+			if got := strings.Join(found, "|"); got != tc.found {
+				t.Errorf("found %s\nwant  %s", got, tc.found)
+			}
+		})
+	}
+}
+
+// TestStated: the author says that a balancer is there which no manifest shows.
+func TestStated(t *testing.T) {
+	alone := strings.Join(strings.SplitAfter(manifests, "---\n")[:2], "") + "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n"
+	for balancer, want := range map[string]string{"alb": "strict 65s 90s 100s true", "nlb": "fast 185s 190s 200s true", "instance": "fast 300s 70s 110s false", "none": "", "odd": ""} {
+		s, found := judged(t, strings.Replace(alone, " META", ", annotations: {outlast/balancer: "+balancer+"}", 1), Options{Drain: drain.Defaults()})
+		got := ""
+		if s.Behind() {
+			gate := slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, "OL011") })
+			got = fmt.Sprintf("%s %s %s %s %v", s.Plan.Mode, s.Plan.DeregistrationDelay, s.Plan.PreStop, s.Plan.GracePeriod, gate)
+			if !slices.Contains(found, "OL037 warning") {
+				t.Errorf("%s: nobody says that the delay is set elsewhere: %q", balancer, found)
+			}
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s (%q)", balancer, got, want, found)
+		}
+	}
+}
+
+// TestIdleTimeouts: that of a load balancer as it is counts, where it is known.
+func TestIdleTimeouts(t *testing.T) {
+	in := drain.Defaults()
+	keepAlive := 70 * time.Second
+	in.KeepAlive = &keepAlive
+	for idle, want := range map[time.Duration]bool{0: false, 60 * time.Second: false, 90 * time.Second: true} {
+		_, found := judged(t, manifests, Options{Drain: in, IdleTimeouts: map[string]time.Duration{"Deployment/shop/web": idle}})
+		if slices.Contains(found, "OL006 error") != want {
+			t.Errorf("an idle timeout of %s: %q", idle, found)
+		}
+	}
+}
+
+// TestSayings: annotations of the author's own, and what is no such thing.
+func TestSayings(t *testing.T) {
+	for annotation, want := range map[string]string{
+		"outlast/set: R=90":                   "R=90 abrupt",
+		"outlast/set: ' R=90 ,, S=2 '":        "R=90 abrupt",
+		"outlast/set: R":                      "R=30 abrupt OL046",
+		"outlast/set: X=1":                    "R=30 abrupt OL046",
+		"outlast/set: 'R=90, X=1'":            "R=90 abrupt OL046",
+		"outlast/on-sigterm: graceful":        "R=30 graceful",
+		"outlast/on-sigterm: politely":        "R=30 abrupt OL046",
+		"outlast/request-path: main":          "R=30 abrupt",
+		"outlast/request-path: 'main, other'": "R=30 abrupt OL046",
+		"outlast/request-path: other":         "R=30 abrupt OL046",
+		"outlast/hook-seconds.main: soon":     "R=30 abrupt OL046",
+		"outlast/hook-seconds: '-1'":          "R=30 abrupt OL046",
+		"outlast/hook-seconds.other: soon":    "R=30 abrupt",
+	} {
+		s, found := judged(t, strings.Replace(manifests, " META", ", annotations: {"+annotation+"}", 1), Options{Drain: drain.Defaults()})
+		got := fmt.Sprintf("R=%g %s", s.Plan.Inputs.Request.Seconds(), s.Plan.Inputs.App)
+		if slices.Contains(found, "OL046 error") {
+			got += " OL046"
+		}
+		if got != want {
+			t.Errorf("%s: %s, want %s (%q)", annotation, got, want, found)
+		}
+	}
+}
+
+// TestHookSeconds: whose hook the author's word is for.
+func TestHookSeconds(t *testing.T) {
+	const unknown = "lifecycle: {preStop: {httpGet: {port: 80}}}"
+	for name, tc := range map[string]struct {
+		annotations, containers string
+		want                    string // seconds of each; ?: nobody knows
+	}{
+		"a hook by its container":                 {"outlast/hook-seconds.a: '50'", "{name: a, " + unknown + "}, {name: b, " + unknown + "}", "50 ?"},
+		"all hooks":                               {"outlast/hook-seconds: 50s", "{name: a, " + unknown + "}, {name: b, " + unknown + "}", "50 50"},
+		"the nearer word counts":                  {"outlast/hook-seconds: '50', outlast/hook-seconds.b: '60'", "{name: a, " + unknown + "}, {name: b, " + unknown + "}", "50 60"},
+		"a sleep tells its own time":              {"outlast/hook-seconds: '50', outlast/hook-seconds.a: '60'", "{name: a, lifecycle: {preStop: {sleep: {seconds: 5}}}}", "5"},
+		"so does an exec of sleep":                {"outlast/hook-seconds: '50'", "{name: a, lifecycle: {preStop: {exec: {command: [sleep, '5']}}}}", "5"},
+		"but not a script that goes on":           {"outlast/hook-seconds: '50'", "{name: a, lifecycle: {preStop: {exec: {command: [sh, -c, sleep 5; drain]}}}}", "50"},
+		"no hook, by name: the application waits": {"outlast/hook-seconds.a: '50'", "{name: a}, {name: b}", "50 0"},
+		"no hook, alone":                          {"outlast/hook-seconds: '50'", "{name: a}", "50"},
+		"no hook beside others":                   {"outlast/hook-seconds: '50'", "{name: a, " + unknown + "}, {name: b}", "50 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(strings.Replace(manifests, " META", ", annotations: {"+tc.annotations+"}", 1), "{name: main MAIN}", tc.containers, 1)
+			s, _ := judged(t, text, Options{Drain: drain.Defaults()})
+			var got []string
+			for _, h := range s.hooks {
+				said := fmt.Sprint(int(h.Seconds))
+				if !h.Known {
+					said = "?"
+				}
+				got = append(got, said)
+			}
+			if strings.Join(got, " ") != tc.want {
+				t.Errorf("got %q, want %q", got, tc.want)
+			}
+		})
+	}
+}
