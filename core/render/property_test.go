@@ -424,3 +424,70 @@ func said(t *testing.T, text []byte) map[string]any {
 	}
 	return out
 }
+
+// TestOddShapes: whatever stands where something else is meant to, rendering, checking
+// and curing refuse or go on; none panics.
+func TestOddShapes(t *testing.T) {
+	dir := t.TempDir()
+	rapid.Check(t, func(rt *rapid.T) {
+		w := newWorld(rt)
+		for range rapid.IntRange(1, 4).Draw(rt, "how many") {
+			i := rapid.IntRange(0, len(w.docs)-1).Draw(rt, "document")
+			var d any
+			if err := yaml.Unmarshal([]byte(w.docs[i]), &d); err != nil {
+				rt.Fatal(err)
+			}
+			d = bend(rt, d)
+			out, err := yaml.Marshal(d)
+			if err != nil {
+				rt.Fatal(err)
+			}
+			w.docs[i] = string(out)
+		}
+		opt := w.opt
+		opt.Stream = w.text()
+		for _, policy := range []Policy{Fix, Warn} {
+			opt.Policy = policy
+			_, _ = Render(context.Background(), opt)
+		}
+		_, _ = Check(context.Background(), opt, &Live{Groups: []LiveGroup{{Namespace: "shop", Service: "w0-0"}}, Pods: []LivePod{{Namespace: "shop", Labels: map[string]string{"app": "w0"}}}, Members: []LiveMember{{Group: "g"}}})
+		path := filepath.Join(dir, "all.yaml")
+		if err := os.WriteFile(path, opt.Stream, 0o600); err != nil {
+			rt.Fatal(err)
+		}
+		opt.Path, opt.Root = path, dir
+		_, _ = Cure(context.Background(), opt)
+	})
+}
+
+// bend puts something odd in one place of a value.
+func bend(rt *rapid.T, v any) any {
+	odd := func() any {
+		return some[any](rt, "odd", nil, "", "x", -1, 1e30, true, []any{}, []any{nil}, []any{"x"}, obj{}, obj{"name": nil}, []any{obj{}}, "99999999999999999999")
+	}
+	if rapid.IntRange(0, 3).Draw(rt, "here") == 0 {
+		return odd()
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		keys := make([]string, 0, len(v))
+		for k := range v {
+			keys = append(keys, k)
+		}
+		if len(keys) == 0 {
+			return odd()
+		}
+		slices.Sort(keys)
+		k := some(rt, "key", keys...)
+		v[k] = bend(rt, v[k])
+		return v
+	case []any:
+		if len(v) == 0 {
+			return odd()
+		}
+		i := rapid.IntRange(0, len(v)-1).Draw(rt, "element")
+		v[i] = bend(rt, v[i])
+		return v
+	}
+	return odd()
+}
