@@ -215,6 +215,9 @@ func (p pieces) add(e *problem.Edit) error {
 		if n.GetKind() == "Service" && node.Group(n) == "" && n.GetName() == service && n.GetNamespace() == e.Object.GetNamespace() {
 			parts := p.parts[home.file]
 			last := len(parts) - 1
+			if bytes.Contains(parts[home.part], []byte("\r\n")) {
+				text = strings.ReplaceAll(text, "\n", "\r\n")
+			}
 			parts[last] = another(parts[last], text)
 			return nil
 		}

@@ -193,6 +193,7 @@ spec:
 		"a list without the attribute":              {files: map[string]string{"all.yaml": join(curePod, cureService, gateway, config)}, kept: []string{"    # sessions stay\n", "value: \"true\" # with a cookie\n"}},
 		"a configuration without attributes":        {files: map[string]string{"all.yaml": join(curePod, cureService, gateway, strings.Split(config, "    targetGroupAttributes")[0])}},
 		"a configuration that is not there":         {files: map[string]string{"web.yaml": join(curePod, gateway), "svc.yaml": cureService}},
+		"one in lines from Windows":                 {files: map[string]string{"all.yaml": strings.ReplaceAll(join(curePod, cureService, gateway), "\n", "\r\n")}, kept: []string{"kind: TargetGroupConfiguration\r\nmetadata:\r\n"}},
 		"one whose Service ends in no line":         {files: map[string]string{"web.yaml": join(curePod, gateway), "svc.yaml": strings.TrimSuffix(cureService, "\n")}},
 		"one whose file ends in empty lines":        {files: map[string]string{"all.yaml": join(curePod, gateway, cureService, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\ndata:\n  a: |+\n    b\n\n\n")}, kept: []string{"    b\n\n\n---\n"}},
 		"two objects of one name in two Namespaces": {files: map[string]string{"all.yaml": join(curePod, cureService, cureIngress, strings.Replace(curePod, "name: web\n", "name: web\n  namespace: other\n", 1), strings.Replace(cureService, "name: web", "name: web, namespace: other", 1), strings.Replace(cureIngress, "name: web\n", "name: web\n  namespace: other\n", 1))}},
