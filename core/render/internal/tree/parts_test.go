@@ -357,6 +357,56 @@ func TestNearMisses(t *testing.T) {
 	}
 }
 
+// TestFailsInParts: what kustomize refuses as a whole is not rendered in parts,
+// although each part alone would do.
+func TestFailsInParts(t *testing.T) {
+	object := func(kind, name string) string {
+		return fmt.Sprintf("apiVersion: v1\nkind: %s\nmetadata: {name: %s}\n", kind, name)
+	}
+	patch := "patches:\n- patch: |-\n    apiVersion: v1\n    kind: ConfigMap\n    metadata: {name: a}\n    data: {x: one}\n"
+	rest := object("Secret", "u") + "---\n" + object("Secret", "v") + "---\n" + object("Secret", "w") + "---\n"
+	for name, files := range map[string]map[string]string{
+		"a component whose patch finds its object in one of two folders": {
+			"kustomization.yaml": "resources: [a, b]\n", "c/kustomization.yaml": "kind: Component\n" + patch,
+			"a/kustomization.yaml": "resources: [a.yaml]\ncomponents: [../c]\n", "a/a.yaml": object("ConfigMap", "a"),
+			"b/kustomization.yaml": "resources: [b.yaml]\ncomponents: [../c]\n", "b/b.yaml": rest,
+		},
+		"a patch of an object that another folder holds": {
+			"kustomization.yaml":   "resources: [a, b]\n",
+			"a/kustomization.yaml": "resources: [a.yaml]\n", "a/a.yaml": object("ConfigMap", "a"),
+			"b/kustomization.yaml": "resources: [b.yaml]\n" + patch, "b/b.yaml": rest,
+		},
+		"the replicas of an object that another folder holds": {
+			"kustomization.yaml":   "resources: [a, b]\n",
+			"a/kustomization.yaml": "resources: [a.yaml]\n", "a/a.yaml": "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: a}\n",
+			"b/kustomization.yaml": "resources: [b.yaml]\nreplicas: [{name: a, count: 2}]\n", "b/b.yaml": rest,
+		},
+		"two objects of one name": {
+			"kustomization.yaml":   "resources: [a, b]\n",
+			"a/kustomization.yaml": "namePrefix: p-\nresources: [a.yaml]\n", "a/a.yaml": object("Pod", "a-s"),
+			"b/kustomization.yaml": "nameSuffix: -s\nresources: [b.yaml]\n", "b/b.yaml": rest + object("Pod", "p-a"),
+		},
+		"two namespaces that become one": {
+			"kustomization.yaml": "namespace: ns\nresources: [b.yaml]\n", "b.yaml": rest + object("Namespace", "a") + "---\n" + object("Namespace", "b"),
+		},
+		"a selecting patch of no object that is no patch": {
+			"kustomization.yaml": "resources: [b.yaml]\npatches: [{target: {name: nobody}, patch: '[{op: add, path: /spec}]'}]\n", "b.yaml": rest,
+		},
+		"an empty folder": {
+			"kustomization.yaml": "resources: [a, b.yaml]\n", "a/kustomization.yaml": "kind: Kustomization\n", "b.yaml": rest,
+		},
+		"a generated object that a folder holds already": {
+			"kustomization.yaml": "resources: [b.yaml]\nsecretGenerator: [{name: u, literals: [a=b]}]\n", "b.yaml": rest,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if whole, _, runs := both(t, writeFiles(t, files), ".", parts.Sizes{Least: 1, Part: 1, Hub: 9}); runs != 0 {
+				t.Errorf("kustomize does not refuse it: %s", whole)
+			}
+		})
+	}
+}
+
 // TestKindsThatNamesLeadTo: the kinds whose names kustomize follows are those
 // that a split knows.
 func TestKindsThatNamesLeadTo(t *testing.T) {

@@ -23,6 +23,7 @@ var dumps = []*regexp.Regexp{
 	regexp.MustCompile(`(?s)\[patch: ".*"\]`),
 	regexp.MustCompile(`(?s)in object .*`),
 	regexp.MustCompile(`(?s)node contents:.*`),
+	regexp.MustCompile(`line \[[0-9 ]*\]`),
 	regexp.MustCompile(`(?s)cannot be found in .*`),
 	regexp.MustCompile(`(?s)(patch and path can't be set at the same time|must specify one of patch and path in|must specify a target for JSON patch)\s.*`),
 }

@@ -186,6 +186,7 @@ func TestTellsNoSecret(t *testing.T) {
 		"a literal that is no pair":         {map[string]string{"kustomization.yaml": "secretGenerator:\n- name: s\n  literals: [" + secret + "]\n"}, "a literal is not key=value"},
 		"a generator without a name":        {map[string]string{"kustomization.yaml": "secretGenerator:\n- literals: [a=" + secret + "]\n"}, "must have a name"},
 		"an env file with a key twice":      {map[string]string{"kustomization.yaml": "secretGenerator:\n- name: s\n  envs: [e]\n", "e": "a=" + secret + "\na=" + secret + "\n"}, "illegally repeats the key `a`"},
+		"an env file that is no text":       {map[string]string{"kustomization.yaml": "secretGenerator:\n- name: s\n  envs: [e]\n", "e": "a=" + secret + "\xff\n"}, "has invalid utf8 bytes : ***"},
 		"a key twice":                       {map[string]string{"kustomization.yaml": "secretGenerator:\n- name: s\n  literals: [a=" + secret + ", a=" + secret + "]\n"}, "illegally repeats the key `a`"},
 		"a Secret twice":                    {map[string]string{"kustomization.yaml": "resources: [a.yaml, b.yaml]\n", "a.yaml": object, "b.yaml": object}, "already registered id"},
 		"a Secret without a name":           {map[string]string{"kustomization.yaml": "resources: [a.yaml]\n", "a.yaml": strings.Replace(object, "name: s", "x: y", 1)}, "missing metadata.name"},
@@ -210,7 +211,7 @@ func TestTellsNoSecret(t *testing.T) {
 				t.Fatalf("got %v, want %q", err, tc.want)
 			}
 			t.Log(err)
-			for _, leak := range []string{secret, encoded, strings.TrimRight(encoded, "="), dir, mount} {
+			for _, leak := range []string{secret, encoded, strings.TrimRight(encoded, "="), fmt.Sprint([]byte(secret[:4]))[1:10], dir, mount} {
 				if strings.Contains(err.Error(), leak) {
 					t.Errorf("%q is in it: %v", leak, err)
 				}
