@@ -36,7 +36,11 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 				for _, svc := range g.routed(route) {
 					if key := serviceKey(svc) + " " + node.Str(parent, "namespace") + "/" + node.Str(parent, "name"); !seen[key] {
 						seen[key] = true
-						add(g.gatewayGroup(route, gateway, svc, kind.balancer))
+						balancer := kind.balancer
+						if kind.kind == "TLSRoute" && g.isALB(gateway) { // which may end TLS, too
+							balancer = drain.ALB
+						}
+						add(g.gatewayGroup(route, gateway, svc, balancer))
 					}
 				}
 			}
@@ -71,6 +75,15 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 	}
 	g.Unknown = append(g.Unknown, Unknown{gateway, "spec.gatewayClassName", fmt.Sprintf("GatewayClass %q is not among the manifests, so nobody can tell whether the AWS Load Balancer Controller serves it", name)})
 	return gateway, false
+}
+
+// isALB tells whether a Gateway's class makes Application Load Balancers.
+func (g *Graph) isALB(gateway *yaml.RNode) bool {
+	name := node.Str(gateway, "spec", "gatewayClassName")
+	if class := g.global("GatewayClass", name); class != nil {
+		return strings.HasSuffix(node.Str(class, "spec", "controllerName"), "/alb")
+	}
+	return strings.Contains(name, "alb")
 }
 
 // routed lists the Services that a route sends to, each once.

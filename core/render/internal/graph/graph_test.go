@@ -189,6 +189,8 @@ func TestTargetGroups(t *testing.T) {
 			"Deployment/web: reading spec.loadBalancerAttributes[1].value of LoadBalancerConfiguration/lb: idle_timeout.timeout_seconds=1m is no number of seconds"},
 		"a route of an NLB": {fmt.Sprintf(web, "", "") + strings.Replace(route, "HTTPRoute", "TLSRoute", 1) + strings.TrimSuffix(fmt.Sprintf(gateway, "aws-nlb"), "---\n"),
 			"Deployment/web: TLSRoute/web -> Service/web nlb (TLSRoute/web spec.rules) D=- h=15s/5s 3/3 I=0s"},
+		"a TLSRoute of an ALB": {fmt.Sprintf(web, "", "") + strings.Replace(route, "HTTPRoute", "TLSRoute", 1) + fmt.Sprintf(gateway, "ours") + "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: ours}, spec: {controllerName: gateway.k8s.aws/alb}}",
+			"Deployment/web: TLSRoute/web -> Service/web alb (TLSRoute/web spec.rules) D=- h=15s/5s 3/3 I=0s"},
 		"a Gateway of a class that nobody knows": {fmt.Sprintf(web, "", "") + route + strings.TrimSuffix(fmt.Sprintf(gateway, "ours"), "---\n"), "unknown Gateway/web spec.gatewayClassName"},
 		"a route to another kind of parent":      {fmt.Sprintf(web, "", "") + strings.TrimSuffix(strings.Replace(route, "[{name: web}], rules", "[{kind: Service, name: web}], rules", 1), "---\n"), ""},
 		"a pod and a ReplicaSet behind a balancer": {alb("a: b") + "\n---\n{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {app: web}}}\n---\n{apiVersion: apps/v1, kind: ReplicaSet, metadata: {name: r}, spec: {template: {metadata: {labels: {app: web}}}}}\n---\n{apiVersion: v1, kind: Pod, metadata: {name: q, namespace: other, labels: {app: web}}}",

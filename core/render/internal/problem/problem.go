@@ -141,13 +141,19 @@ const OwnPrefix = "outlast/"
 
 const ignorePrefix = OwnPrefix + "ignore."
 
+// Reason is why the author of an object lives with what breaks a rule, or "".
+func Reason(on *yaml.RNode, rule string) string {
+	reason, _ := node.Annotation(on, ignorePrefix+rule)
+	return strings.TrimSpace(reason)
+}
+
 // suppress marks what an annotation of the object says to live with. It needs
 // a reason: without one it does not count.
 func (l *List) suppress(objects []*yaml.RNode) {
 	for i := range l.All {
 		p := &l.All[i]
-		if reason, ok := node.Annotation(p.On, ignorePrefix+p.Rule); ok && strings.TrimSpace(reason) != "" {
-			p.Suppressed, p.Edit = strings.TrimSpace(reason), nil
+		if reason := Reason(p.On, p.Rule); reason != "" {
+			p.Suppressed, p.Edit = reason, nil
 		}
 	}
 	for _, n := range objects {

@@ -21,17 +21,16 @@ func (a *Analysis) pod(s *Subject, least drain.Plan) {
 		}
 	}
 	path := append(append([]string{}, node.TemplatePath(s.Pods.GetKind())...), "terminationGracePeriodSeconds")
-	have := drain.Seconds(defaultGrace)
-	from := ""
+	have, from := s.graceSeconds(), ""
 	if s.grace != nil {
-		have, from = *s.grace, num(*s.grace)
+		from = num(*s.grace)
 	}
 	if have >= s.Plan.GracePeriod {
 		return
 	}
-	rule, seen := "OL004", "too short, and SIGKILL comes in the middle of a request"
-	if hook := s.longestHook(); have <= hook {
-		rule, seen = "OL005", fmt.Sprintf("the hook takes %s: it is cut off, and the application has 2 s to end", hook)
+	rule, seen := s.graceRule(), "too short, and SIGKILL comes in the middle of a request"
+	if hook := s.longestHook(); rule == "OL005" {
+		seen = fmt.Sprintf("the hook takes %s: it is cut off, and the application has 2 s to end", hook)
 	}
 	written := "is " + have.String()
 	if s.grace == nil {
@@ -60,6 +59,20 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 		}
 		return
 	}
+	a.tooShort(s, h, least, old)
+}
+
+// graceRule is what a grace that is too short breaks, as things are written.
+func (s *Subject) graceRule() string {
+	if s.graceSeconds() <= s.longestHook() {
+		return "OL005"
+	}
+	return "OL004"
+}
+
+// tooShort asks for a longer hook.
+func (a *Analysis) tooShort(s *Subject, h hook.Hook, least drain.Plan, old bool) {
+	field := node.Path(h.Path)
 	rule := broken(s, h.Seconds)
 	why := short(rule, least)
 	severe := func(p *problem.Problem) {
@@ -97,6 +110,10 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 		return
 	default:
 		e.Value = node.Map("sleep", node.Map("seconds", node.Number(least.PreStop)))
+	}
+	if kept := problem.Reason(s.Pods, s.graceRule()); kept != "" && s.graceSeconds() < least.PreStop {
+		a.Find(rule, s.Pods, field, message+"; but an annotation keeps the grace at "+s.graceSeconds().String()+" ("+kept+"), and the API server refuses a longer sleep", "take outlast/ignore."+s.graceRule()+" away, or give a reason to live with "+rule+", too")
+		return
 	}
 	severe(a.Edit(rule, s.Pods, message, e))
 }

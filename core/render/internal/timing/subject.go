@@ -236,10 +236,7 @@ func (s *Subject) Strategy() drain.Strategy {
 // effective is what holds when nothing is changed. The weakest container and
 // the author's own delays count.
 func (s *Subject) effective() drain.Given {
-	g := drain.Given{DeregistrationDelay: awsDelay, GracePeriod: defaultGrace}
-	if s.grace != nil {
-		g.GracePeriod = *s.grace
-	}
+	g := drain.Given{DeregistrationDelay: awsDelay, GracePeriod: s.graceSeconds()}
 	for i, h := range s.hooks {
 		if i == 0 || !h.Sidecar && h.Seconds < g.PreStop {
 			g.PreStop = h.Seconds
@@ -255,6 +252,14 @@ func (s *Subject) effective() drain.Given {
 		}
 	}
 	return g
+}
+
+// graceSeconds is the grace that is written, or what Kubernetes takes.
+func (s *Subject) graceSeconds() drain.Seconds {
+	if s.grace != nil {
+		return *s.grace
+	}
+	return defaultGrace
 }
 
 func (s *Subject) longestHook() (longest drain.Seconds) {
