@@ -5,6 +5,7 @@
 package hook
 
 import (
+	"fmt"
 	"regexp"
 	"strconv"
 	"strings"
@@ -28,27 +29,27 @@ type Hook struct {
 	What    string        // how messages name it
 	Program string        // what an exec hook runs
 	Time    []string      // path, below Path, of the string in which the time of an exec hook stands; nil: it cannot be told
-	More    bool          // more follows the sleep, and has to stay
+	Rest    drain.Seconds // of Seconds, what sleeps after the first take
+	More    bool          // more follows the sleeps, and has to stay
 }
 
-// Shell matches the words for a shell; a script may be a sleep, or begin with one
-// and go on when that has ended. One in the background, or one whose argument no
-// sleep takes, ends at once.
+// Shell matches the words for a shell.
+var Shell = regexp.MustCompile(`^(?:/.*/|/)?(?:sh|bash|ash|dash|ksh|zsh|busybox)$`)
+
 var (
 	sleepWord = regexp.MustCompile(`^(?:/.*/|/)?sleep$`)
-	Shell     = regexp.MustCompile(`^(?:/.*/|/)?(?:sh|bash|ash|dash|ksh|zsh|busybox)$`)
 	dashC     = regexp.MustCompile(`^-[a-z]*c$`)
 	sleepTime = regexp.MustCompile(`^([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd]?)$`)
-	sleepLine = regexp.MustCompile(`^\s*(?:exec\s+)?(?:/\S*/|/)?sleep[ \t]+([0-9.]+[smhd]?)[ \t]*(?:$|(?:;|&&|\|\||[ \t]#|[\r\n])((?s:.*))$)`)
 )
 
 // longest is more than any hook may take.
 const longest = 86_400
 
-// Read understands sleep, exec of sleep N, and a shell's sleep N, alone or before something else.
+// Read understands sleep, exec of sleep N, and a shell's sleep N, alone or before something
+// else. A preStop without a handler is none: the API server refuses it.
 func Read(c *yaml.RNode) Hook {
 	pre := node.At(c, "lifecycle", "preStop")
-	if pre == nil {
+	if pre == nil || pre.YNode().Kind != yaml.MappingNode || len(pre.YNode().Content) == 0 {
 		return Hook{Known: true}
 	}
 	h := Hook{Written: true}
@@ -70,8 +71,13 @@ func Read(c *yaml.RNode) Hook {
 		}
 		return h
 	}
-	h.Program, h.What = words[0], "exec "+strings.Join(words, " ")
-	h.command(words)
+	h.Program, h.What = words[0], "exec "+words[0]
+	if h.command(words); h.Known { // other commands may hold a secret
+		h.What = "exec " + strings.Join(words, " ")
+		if h.More {
+			h.What = fmt.Sprintf("exec %s: sleep %d and more", words[0], int64(h.Seconds))
+		}
+	}
 	return h
 }
 
@@ -88,13 +94,16 @@ func (h *Hook) command(words []string) {
 			h.Time = at
 		}
 	case len(words) == 3 && Shell.MatchString(words[0]) && dashC.MatchString(words[1]):
-		m := sleepLine.FindStringSubmatch(words[2])
-		if m == nil {
+		found := read(words[2])
+		if len(found.sleeps) == 0 {
 			return
 		}
-		if h.Seconds, h.Known = seconds(m[1]); h.Known {
-			h.Time, h.More = at, strings.Trim(m[2], "; \t\r\n") != ""
+		for i, sleep := range found.sleeps {
+			if h.Seconds += sleep.seconds; i > 0 {
+				h.Rest += sleep.seconds
+			}
 		}
+		h.Known, h.Time, h.More = h.Seconds <= longest, at, found.more
 	}
 }
 
@@ -112,15 +121,16 @@ func seconds(text string) (drain.Seconds, bool) {
 	return drain.Seconds(n * unit), true
 }
 
-// Resleep puts another time into sleep's argument, or into the sleep that a script
-// begins with.
+// Resleep puts another time into sleep's argument, or into the first of the sleeps that
+// a script begins with.
 func Resleep(text string, want drain.Seconds) string {
+	to := strconv.FormatInt(int64(want), 10)
 	if sleepTime.MatchString(text) {
-		return strconv.FormatInt(int64(want), 10)
+		return to
 	}
-	at := sleepLine.FindStringSubmatchIndex(text)
-	if at == nil {
+	found := read(text)
+	if len(found.sleeps) == 0 {
 		return text
 	}
-	return text[:at[2]] + strconv.FormatInt(int64(want), 10) + text[at[3]:]
+	return text[:found.sleeps[0].from] + to + text[found.sleeps[0].to:]
 }

@@ -189,14 +189,10 @@ func (a *Checker) process1(w *graph.Workload, c *yaml.RNode) {
 		for _, e := range node.Elements(c, field) {
 			words = append(words, e.YNode().Value)
 		}
-		if len(words) != 3 || !hook.Shell.MatchString(words[0]) || !strings.HasPrefix(words[1], "-") || !strings.HasSuffix(words[1], "c") {
+		if len(words) != 3 || !hook.Shell.MatchString(words[0]) || !strings.HasPrefix(words[1], "-") || !strings.HasSuffix(words[1], "c") || hook.Forwards(words[0], words[2]) {
 			continue
 		}
-		script := strings.TrimSpace(words[2])
-		if strings.Contains(script, "exec ") || strings.Contains(script, "trap ") || !strings.ContainsAny(script, ";&|\n") {
-			continue // a shell replaces itself by a lone command
-		}
-		a.Find("OL041", w.Pods, node.Path(node.TemplatePath(w.Pods.GetKind()))+".containers["+node.Str(c, "name")+"]."+field, "a shell is process 1 and does not pass SIGTERM on: the application never hears of the shutdown and is killed when the grace is over",
+		a.Find("OL041", w.Pods, node.Path(node.TemplatePath(w.Pods.GetKind()))+".containers["+node.Str(c, "name")+"]."+field, "a shell is process 1, starts the application as its child (dash, which is sh on Debian, does so for a lone command, too), and does not pass SIGTERM on: the application never hears of the shutdown and is killed when the grace is over",
 			"start the application with exec, or as the container's command")
 	}
 }
