@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb"
+	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
 	"github.com/outlast-ci/outlast/lab/internal/cloud"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/auth"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/region"
@@ -38,7 +39,8 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 	if err != nil {
 		return err
 	}
-	engine := alb.New(alb.Options{Deregister: alb.Delay{Min: least, Max: most}, Seed: uint64(time.Now().UnixNano())})
+	hub := &watch.Hub{}
+	engine := alb.New(alb.Options{Deregister: alb.Delay{Min: least, Max: most}, Observe: hub.Observe, Seed: uint64(time.Now().UnixNano())})
 	defer engine.Close()
 	c, err := newCloud(s, engine)
 	if err != nil {
@@ -58,18 +60,22 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 		fmt.Sprintf("127.0.0.1:%d", s.Ports["api"]):    c.API(),
 		fmt.Sprintf("%s:%d", s.HostIP, s.Ports["api"]): c.API(),
 		s.Registry(): c.Registry(),
-		fmt.Sprintf("127.0.0.1:%d", s.Ports["hook"]): private(c, engine),
+		fmt.Sprintf("127.0.0.1:%d", s.Ports["hook"]): private(c, engine, hub),
 	})
 	return errors.Join(err, c.Close())
 }
 
 // private serves what only the lab itself asks for: the API server's token
-// reviews, the addresses of a balancer's nodes, and faults that are ordered.
-func private(c *cloud.Cloud, engine *alb.Engine) http.Handler {
+// reviews, the addresses of a balancer's nodes, its targets as they change, its
+// propagation, and faults that are ordered.
+func private(c *cloud.Cloud, engine *alb.Engine, hub *watch.Hub) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /nodes", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(engine.Addresses(r.URL.Query().Get("arn"))) //nolint:errcheck // the asker went away
 	})
+	watched := watch.Handler(engine, hub)
+	mux.Handle("/_lab/targets", watched)
+	mux.Handle("/_lab/propagation", watched)
 	mux.Handle("/_lab/", c.Control())
 	mux.Handle("/", c.TokenReview())
 	return mux

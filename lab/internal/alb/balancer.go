@@ -28,6 +28,7 @@ type balancer struct {
 // node is one front end: an address, its sockets and its own turn counters.
 type node struct {
 	engine *Engine
+	lb     string // ARN
 	addr   netip.Addr
 	zone   string
 	ports  map[int]*front
@@ -96,6 +97,7 @@ func (e *Engine) DeleteLoadBalancer(arn string) {
 		for _, z := range b.Zones {
 			delete(e.addresses, arn+" "+z)
 		}
+		delete(e.slowness, arn)
 	}
 	e.attach()
 	e.tend()
@@ -131,7 +133,7 @@ func (e *Engine) place(b *balancer) error {
 		if err != nil {
 			return err
 		}
-		nodes = append(nodes, &node{engine: e, addr: a, zone: z, ports: map[int]*front{}, turns: map[string]uint64{}})
+		nodes = append(nodes, &node{engine: e, lb: b.ARN, addr: a, zone: z, ports: map[int]*front{}, turns: map[string]uint64{}})
 	}
 	for _, n := range b.nodes {
 		if !slices.Contains(nodes, n) {

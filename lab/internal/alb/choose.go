@@ -105,7 +105,7 @@ func (e *Engine) view(n *node, g *group, now time.Time) []*entry {
 			continue
 		}
 		settled := len(r.Spans) == 1 && !r.draining() && now.After(r.last().From.Add(e.opt.Registration.Max))
-		if settled || r.visible(now, func(s span) lags { return e.lag(n.addr, g.ARN, r.Target, s) }) {
+		if settled || r.visible(now, func(s span) lags { return e.lag(n, g.ARN, r.Target, s) }) {
 			out = append(out, r)
 		}
 	}

@@ -31,6 +31,7 @@ type Engine struct {
 	groups    map[string]*group
 	balancers map[string]*balancer
 	addresses map[string]netip.Addr // by load balancer ARN and zone
+	slowness  map[string]Delay      // of deregistrations by load balancer ARN; absent: the options'
 	draws     int                   // counts registrations, so that each draws anew
 	pools     map[string]*pool      // by node and target
 	rand      *rand.Rand            // for weighted groups
@@ -60,7 +61,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		opt: o.withDefaults(), ctx: ctx, cancel: cancel, poke: make(chan struct{}, 1),
 		groups: map[string]*group{}, balancers: map[string]*balancer{},
-		addresses: map[string]netip.Addr{}, pools: map[string]*pool{},
+		addresses: map[string]netip.Addr{}, slowness: map[string]Delay{}, pools: map[string]*pool{},
 		buffers: newBufferPool(), rand: rand.New(rand.NewPCG(o.Seed, 0)),
 	}
 	e.wg.Go(e.sweepLoop)
@@ -279,11 +280,11 @@ func (g *group) delay() time.Duration {
 func (r *entry) listed(now time.Time) bool { return !r.draining() || now.Before(r.Gone) }
 
 // lag is what a node's view of one span lags by; it is drawn, not stored.
-func (e *Engine) lag(node netip.Addr, arn string, t Target, s span) lags {
-	n := strconv.Itoa(s.N)
+func (e *Engine) lag(n *node, arn string, t Target, s span) lags {
+	draw, node := strconv.Itoa(s.N), n.addr.String()
 	return lags{
-		register:   e.opt.Registration.draw(e.opt.Seed, "register", node.String(), arn, t.addr(), n),
-		deregister: e.opt.Deregister.draw(e.opt.Seed, "deregister", node.String(), arn, t.addr(), n),
+		register:   e.opt.Registration.draw(e.opt.Seed, "register", node, arn, t.addr(), draw),
+		deregister: e.propagationOf(n.lb).draw(e.opt.Seed, "deregister", node, arn, t.addr(), draw),
 	}
 }
 
@@ -292,7 +293,7 @@ func (e *Engine) eachLag(g *group, r *entry) []lags {
 	var out []lags
 	for _, b := range g.users {
 		for _, n := range b.nodes {
-			out = append(out, e.lag(n.addr, g.ARN, r.Target, r.last()))
+			out = append(out, e.lag(n, g.ARN, r.Target, r.last()))
 		}
 	}
 	return out
@@ -411,7 +412,7 @@ func (e *Engine) sweep(now time.Time) time.Time {
 func (e *Engine) cutDue(g *group, r *entry, due func(time.Time) bool) {
 	for _, b := range g.users {
 		for _, n := range b.nodes {
-			if due(r.cutAt(g.delay(), e.lag(n.addr, g.ARN, r.Target, r.last()))) {
+			if due(r.cutAt(g.delay(), e.lag(n, g.ARN, r.Target, r.last()))) {
 				r.cut(n)
 			}
 		}
