@@ -222,7 +222,11 @@ func (l *lab) baseImages(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if _, err := remote.Head(full.Tag(mark), opts...); err == nil {
+		if there, err := remote.Get(full.Tag(mark), opts...); err == nil {
+			// The tag may be of another make, e.g. with another busybox, which was undone.
+			if err := remote.Tag(full.Tag(made.tag), there, opts...); err != nil {
+				return fmt.Errorf("tagging %s: %w", repo, err)
+			}
 			continue
 		}
 		l.opt.Log("making the base image %s:%s", repo, made.tag)

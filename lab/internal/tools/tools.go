@@ -8,6 +8,7 @@ package tools
 import (
 	"context"
 	"crypto/sha256"
+	"debug/elf"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -155,6 +156,17 @@ var packages = map[string]string{
 // Docker is needed by the tests of outlast's builders only.
 var Docker = map[string]string{"docker.io": "/usr/sbin/dockerd"}
 
+// static says whether a program needs no shared libraries. Debian's busybox
+// does, and has the path of busybox-static: images made of it have no shell.
+func static(path string) bool {
+	f, err := elf.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	return !slices.ContainsFunc(f.Progs, func(p *elf.Prog) bool { return p.Type == elf.PT_INTERP })
+}
+
 // Packages installs what of the lab's packages, and of extra ones, is missing
 // with apt.
 func Packages(ctx context.Context, extra map[string]string, log func(string, ...any)) error {
@@ -162,7 +174,7 @@ func Packages(ctx context.Context, extra map[string]string, log func(string, ...
 	wanted := maps.Clone(packages)
 	maps.Copy(wanted, extra)
 	for name, path := range wanted {
-		if _, err := os.Stat(path); err != nil {
+		if _, err := os.Stat(path); err != nil || name == "busybox-static" && !static(path) {
 			missing = append(missing, name)
 		}
 	}

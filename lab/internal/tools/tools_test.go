@@ -80,3 +80,30 @@ func TestEveryToolHasItsModule(t *testing.T) {
 		}
 	}
 }
+
+func TestWhichProgramsNeedNoSharedLibraries(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, map[string]string{"text": "#!/bin/sh\n"})
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		path string
+		want bool
+	}{
+		"this test, built without cgo": {self, true},
+		"Debian's apt-get":             {"/usr/bin/apt-get", false},
+		"a script":                     {filepath.Join(dir, "text"), false},
+		"a file that is not there":     {filepath.Join(dir, "none"), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := os.Stat(tt.path); err != nil && !strings.HasPrefix(tt.path, dir) {
+				t.Skip(err)
+			}
+			if got := static(tt.path); got != tt.want {
+				t.Errorf("%s: got %t", tt.path, got)
+			}
+		})
+	}
+}
