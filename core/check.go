@@ -124,31 +124,42 @@ func (r *reader) members(ctx context.Context) {
 		r.lost("the Ingresses of all namespaces", err)
 		return
 	}
-	byClass := r.classGroups(ctx)
+	classes := r.classes(ctx)
 	for _, ing := range all {
 		annotations := ing.GetAnnotations()
-		group := cmp.Or(byClass[text(ing, "spec", "ingressClassName")], annotations[albAnnotations+"group.name"])
-		if group != "" {
-			r.facts.Members = append(r.facts.Members, render.LiveMember{Namespace: ing.GetNamespace(), Name: ing.GetName(), Group: group, Attributes: annotations[albAnnotations+"load-balancer-attributes"]})
+		class := classes[text(ing, "spec", "ingressClassName")]
+		if group := cmp.Or(class.group, annotations[albAnnotations+"group.name"]); group != "" {
+			r.facts.Members = append(r.facts.Members, render.LiveMember{Namespace: ing.GetNamespace(), Name: ing.GetName(), Group: group,
+				Attributes: annotations[albAnnotations+"load-balancer-attributes"], Class: class.attributes})
 		}
 	}
 }
 
-// classGroups gives the group that a class puts its Ingresses into.
-func (r *reader) classGroups(ctx context.Context) map[string]string {
-	params := map[string]string{}
+// class is what an IngressClass's parameters say of all its Ingresses.
+type class struct {
+	group      string
+	attributes map[string]string // of the load balancer
+}
+
+// classes reads the parameters of the classes, by name.
+func (r *reader) classes(ctx context.Context) map[string]class {
+	params := map[string]class{}
 	for _, version := range []string{"elbv2.k8s.aws/v1beta1", "eks.amazonaws.com/v1"} {
 		for _, p := range r.optional(ctx, version, "IngressClassParams", "") {
-			params[p.GetName()] = text(p, "spec", "group", "name")
+			c := class{text(p, "spec", "group", "name"), map[string]string{}}
+			for _, a := range items(p, "spec", "loadBalancerAttributes") {
+				c.attributes[fmt.Sprint(a["key"])] = fmt.Sprint(a["value"])
+			}
+			params[p.GetName()] = c
 		}
 	}
-	groups := map[string]string{}
+	byName := map[string]class{}
 	for _, c := range r.optional(ctx, "networking.k8s.io/v1", "IngressClass", "") {
 		if text(c, "spec", "parameters", "kind") == "IngressClassParams" {
-			groups[c.GetName()] = params[text(c, "spec", "parameters", "name")]
+			byName[c.GetName()] = params[text(c, "spec", "parameters", "name")]
 		}
 	}
-	return groups
+	return byName
 }
 
 // optional lists objects of a kind that the cluster may not know.

@@ -63,7 +63,7 @@ func TestProfiles(t *testing.T) {
 	}{
 		"NLB":                               {NLB, Fast, Graceful, "R=30", Given{185, 160, 200}},
 		"NLB, strict":                       {NLB, Strict, Graceful, "R=30", Given{185, 210, 220}},
-		"NLB is never faster than 150 s":    {NLB, Fast, Graceful, "R=30 P=17", Given{185, 160, 200}},
+		"NLB, faster, as its user says":     {NLB, Fast, Graceful, "R=30 P=17", Given{52, 27, 67}},
 		"NLB, slower":                       {NLB, Fast, Graceful, "R=30 P=180", Given{215, 190, 230}},
 		"instance targets":                  {Instance, Fast, Graceful, "R=30", Given{300, 70, 110}},
 		"instance targets, abrupt and auto": {Instance, Auto, Abrupt, "R=10", Given{300, 70, 90}},
@@ -86,9 +86,12 @@ func TestProfiles(t *testing.T) {
 			}
 		})
 	}
-	nlb, plain := DefaultsFor(NLB), Defaults()
-	plain.Balancer = NLB
-	if p, _ := Solve(plain); nlb.Registration != sec(180) || nlb.HealthInterval != sec(10) || nlb.UnhealthyCount != 3 || p.Inputs.Propagation != sec(150) {
+	nlb, beside := DefaultsFor(NLB), Defaults()
+	beside.Groups = []Group{{Balancer: NLB}}
+	if p, _ := Solve(beside); p.DeregistrationDelay != 185 {
+		t.Errorf("an NLB among an ALB's has a delay of %s", p.DeregistrationDelay)
+	}
+	if p, _ := Solve(nlb); nlb.Registration != sec(180) || nlb.HealthInterval != sec(10) || nlb.UnhealthyCount != 3 || p.Inputs.Propagation != sec(150) {
 		t.Errorf("the planning values of an NLB are %+v", nlb)
 	}
 }

@@ -9,8 +9,8 @@ import (
 )
 
 const (
-	nlbPropagation  = 150 * time.Second // P of an NLB, at least
-	nlbRegistration = 180 * time.Second // T_reg of an NLB, at least
+	nlbPropagation  = 150 * time.Second // P of an NLB, at least where the Inputs are of another kind
+	nlbRegistration = 180 * time.Second // T_reg of an NLB, likewise
 
 	// instancePreStop is the preStop behind instance targets: no deregistration tells
 	// the balancer's connections to leave. 40 s were seen to lose few requests, 70 s
@@ -42,7 +42,7 @@ func (in Inputs) groups() []group {
 		g.HealthyCount, g.UnhealthyCount = cmp.Or(g.HealthyCount, of.HealthyCount), cmp.Or(g.UnhealthyCount, of.UnhealthyCount)
 		g.IdleTimeout, g.SlowStart = cmp.Or(g.IdleTimeout, of.IdleTimeout), cmp.Or(g.SlowStart, in.SlowStart)
 		out[i] = group{Group: g, propagation: in.Propagation, registration: in.Registration}
-		if g.Balancer == NLB {
+		if g.Balancer == NLB && in.Balancer != NLB {
 			out[i].propagation, out[i].registration = max(in.Propagation, nlbPropagation), max(in.Registration, nlbRegistration)
 		}
 	}

@@ -441,7 +441,7 @@ spec:
   value:
     preStop:
       sleep:
-        seconds: 90
+        seconds: 70
 - op: test
   path: /spec/template/spec/containers/1/name
   value: proxy
@@ -450,7 +450,7 @@ spec:
   value: 240
 - op: add
   path: /spec/template/spec/terminationGracePeriodSeconds
-  value: 250
+  value: 450
 - op: add
   path: /spec/minReadySeconds
   value: 15

@@ -52,7 +52,7 @@ spec:
 	}{
 		"nobody was asked":                {written, nil, []string{"OL011 warning"}},
 		"all is well":                     {written, &Live{Namespaces: gated, Kubelets: map[string]string{"a": "v1.34.0"}, Groups: group("65"), Pods: pod([]string{"target-health.elbv2.k8s.aws/b"}, LiveContainer{Name: "web"})}, nil},
-		"a Namespace without the label":   {written, &Live{Namespaces: map[string]map[string]string{"shop": {}}}, []string{"OL011 error"}},
+		"a Namespace without the label":   {written, &Live{Namespaces: map[string]map[string]string{"shop": {}}}, []string{"OL011 error", "OL011 error"}}, // the label, or minReadySeconds 40
 		"a Namespace that was not read":   {written, &Live{Namespaces: map[string]map[string]string{"other": {}}}, []string{"OL011 warning"}},
 		"another member of the group":     {written, &Live{Namespaces: gated, Members: []LiveMember{{Namespace: "x", Name: "y", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}}}, []string{"OL020 error"}},
 		"an old kubelet":                  {written, &Live{Namespaces: gated, Kubelets: map[string]string{"a": "v1.34.0", "b": "v1.29.1"}}, []string{"OL027 error"}},

@@ -201,8 +201,11 @@ func rewrite(objects []*yaml.RNode, opt Options) (Result, []*yaml.RNode, error) 
 	return result, added, nil
 }
 
-// keptTiming tells whether an annotation keeps preStop, grace or delay from being set.
-func keptTiming(p problem.Problem) bool { return p.Suppressed != "" && p.Rule <= "OL005" }
+// keptTiming tells whether an annotation keeps preStop, grace or delay from being set, or
+// nobody can tell one.
+func keptTiming(p problem.Problem) bool {
+	return p.Unproven || p.Suppressed != "" && p.Rule <= "OL005"
+}
 
 func (opt Options) rules(asWritten bool) rules.Options {
 	out := rules.Options{Options: timing.Options{Drain: opt.Drain, Kubelet: opt.Kubelet, Shell: opt.Shell, AsWritten: asWritten}}
@@ -223,7 +226,7 @@ func settle(problems []problem.Problem, policy Policy) (findings []drain.Finding
 		case p.Suppressed != "":
 		case policy == Fix && p.Edit != nil:
 			continue
-		case policy != Warn && refused:
+		case policy != Warn && refused, policy == Enforce && p.Unproven:
 			broken = append(broken, p.Finding)
 		}
 		findings = append(findings, p.Finding)

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package graph
+// Package attribute reads and writes the attributes of target groups and load
+// balancers, which stand in annotations and in lists of the controller's resources.
+package attribute
 
 import (
 	"fmt"
 	"strconv"
-	"time"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
@@ -13,14 +14,15 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
-// DelayAttribute is the deregistration delay among a target group's attributes.
-const DelayAttribute = "deregistration_delay.timeout_seconds"
+// Delay is the deregistration delay among a target group's attributes.
+const Delay = "deregistration_delay.timeout_seconds"
 
-const idleAttribute = "idle_timeout.timeout_seconds"
+// IdleTimeout is a load balancer's.
+const IdleTimeout = "idle_timeout.timeout_seconds"
 
-// Attributes are a target group's, at the places where they are written: the
+// Set is a target group's attributes, at the places where they are written: the
 // first place that has a key wins, and new keys go to the first place.
-type Attributes struct {
+type Set struct {
 	Places []Place
 	Hidden *Place // an annotation of the Ingress that the Service's hides as a whole
 }
@@ -33,24 +35,25 @@ type Place struct {
 	Make   bool // Object is not there yet: it has to be added to the manifests
 }
 
-func annotationPlace(object *yaml.RNode, key string) Place {
+// Annotation is the place of a stringMap in an annotation.
+func Annotation(object *yaml.RNode, key string) Place {
 	return Place{Object: object, Path: []string{"metadata", "annotations", key}}
 }
 
-// PlaceError is a malformed value, with where it stands.
-type PlaceError struct {
+// Malformed is a value that the controller refuses, with where it stands.
+type Malformed struct {
 	Object *yaml.RNode
 	Field  string
 	Err    error
 }
 
-func (e *PlaceError) Error() string {
+func (e *Malformed) Error() string {
 	return fmt.Sprintf("reading %s of %s: %v", e.Field, node.ID(e.Object), e.Err)
 }
-func (e *PlaceError) Unwrap() error { return e.Err }
+func (e *Malformed) Unwrap() error { return e.Err }
 
 // Get gives an attribute's value, and whether it is written.
-func (a Attributes) Get(key string) (string, bool, error) {
+func (a Set) Get(key string) (string, bool, error) {
 	for _, p := range a.Places {
 		if v, ok, err := p.get(key); ok || err != nil {
 			return v, ok, err
@@ -60,7 +63,7 @@ func (a Attributes) Get(key string) (string, bool, error) {
 }
 
 // Number gives an attribute that is a whole number, not negative.
-func (a Attributes) Number(key string) (int, bool, error) {
+func (a Set) Number(key string) (int, bool, error) {
 	for _, p := range a.Places {
 		text, ok, err := p.get(key)
 		if err != nil {
@@ -71,7 +74,7 @@ func (a Attributes) Number(key string) (int, bool, error) {
 		}
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 0 {
-			return 0, false, &PlaceError{p.Object, node.Path(p.Path), fmt.Errorf("%s=%s is no number of seconds", key, text)}
+			return 0, false, &Malformed{p.Object, node.Path(p.Path), fmt.Errorf("%s=%s is no number of seconds", key, text)}
 		}
 		return n, true, nil
 	}
@@ -89,7 +92,7 @@ func (p Place) get(key string) (string, bool, error) {
 	}
 	attrs, err := stringmap.Parse(node.Str(p.Object, p.Path...))
 	if err != nil {
-		return "", false, &PlaceError{p.Object, node.Path(p.Path), err}
+		return "", false, &Malformed{p.Object, node.Path(p.Path), err}
 	}
 	v, ok := attrs.Get(key)
 	return v, ok, nil
@@ -116,9 +119,4 @@ func (p Place) With(key, value string) Setting {
 	}
 	to := attrs.With(key, value).String()
 	return Setting{Path: p.Path, Value: node.Text(to), From: from, To: to}
-}
-
-// seconds of a number that is written; what no timing can be reads as none.
-func seconds(n int) time.Duration {
-	return time.Duration(min(max(n, 0), 1_000_000)) * time.Second
 }

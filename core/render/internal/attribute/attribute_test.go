@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package graph
+package attribute
 
 import (
 	"strings"
@@ -15,7 +15,7 @@ func TestPlaces(t *testing.T) {
 	const annotations = `{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n, annotations: {bad: nonsense, a: "x=1,y=long", b: "x=2,z=3,neg=-1"}}}`
 	const list = `{apiVersion: gateway.k8s.aws/v1, kind: TargetGroupConfiguration, metadata: {name: c}, spec: {attrs: [{key: x, value: "7"}, {key: w, value: 8}]}}`
 	svc, config := yaml.MustParse(annotations), yaml.MustParse(list)
-	a, b, c := annotationPlace(svc, "a"), annotationPlace(svc, "b"), Place{Object: config, Path: []string{"spec", "attrs"}, List: true}
+	a, b, c := Annotation(svc, "a"), Annotation(svc, "b"), Place{Object: config, Path: []string{"spec", "attrs"}, List: true}
 	for name, tc := range map[string]struct {
 		places []Place
 		key    string
@@ -32,14 +32,14 @@ func TestPlaces(t *testing.T) {
 		"no places":                   {nil, "x", 0, false, ""},
 		"no number":                   {[]Place{a, b}, "y", 0, false, "reading metadata.annotations.a of Service/n/s: y=long is no number of seconds"},
 		"less than nothing":           {[]Place{b}, "neg", 0, false, "reading metadata.annotations.b of Service/n/s: neg=-1 is no number of seconds"},
-		"malformed, though not asked": {[]Place{annotationPlace(svc, "bad"), a}, "x", 0, false, `reading metadata.annotations.bad of Service/n/s: "nonsense" is not key=value`},
+		"malformed, though not asked": {[]Place{Annotation(svc, "bad"), a}, "x", 0, false, `reading metadata.annotations.bad of Service/n/s: "nonsense" is not key=value`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			n, ok, err := Attributes{Places: tc.places}.Number(tc.key)
+			n, ok, err := Set{Places: tc.places}.Number(tc.key)
 			if n != tc.want || ok != tc.ok || (err == nil) != (tc.fails == "") || err != nil && err.Error() != tc.fails {
 				t.Errorf("got %d, %v, %v", n, ok, err)
 			}
-			text, ok, _ := Attributes{Places: tc.places}.Get(tc.key)
+			text, ok, _ := Set{Places: tc.places}.Get(tc.key)
 			if tc.fails == "" && (ok != tc.ok || tc.ok && text == "") {
 				t.Errorf("Get gives %q, %v", text, ok)
 			}

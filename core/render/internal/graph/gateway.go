@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
@@ -33,7 +34,9 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 				if !ours {
 					continue
 				}
-				for _, svc := range g.routed(route) {
+				services, missing := g.routed(route)
+				g.Missing = append(g.Missing, missing...)
+				for _, svc := range services {
 					if key := serviceKey(svc) + " " + node.Str(parent, "namespace") + "/" + node.Str(parent, "name"); !seen[key] {
 						seen[key] = true
 						balancer := kind.balancer
@@ -55,10 +58,11 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 	if kind := node.Str(parent, "kind"); kind != "" && kind != "Gateway" {
 		return nil, false
 	}
-	namespace := firstOf(node.Str(parent, "namespace"), route.GetNamespace())
+	namespace := firstOf(node.Str(parent, "namespace"), Namespace(route))
 	gateway := g.named("Gateway", namespace, node.Str(parent, "name"))
 	if gateway == nil {
-		for _, svc := range g.routed(route) {
+		services, _ := g.routed(route)
+		for _, svc := range services {
 			if g.configuration(svc) != nil {
 				return nil, true
 			}
@@ -87,21 +91,24 @@ func (g *Graph) isALB(gateway *yaml.RNode) bool {
 }
 
 // routed lists the Services that a route sends to, each once.
-func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode) {
+func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode, missing []Missing) {
 	seen := map[*yaml.RNode]bool{}
 	for _, rule := range node.Elements(route, "spec", "rules") {
 		for _, ref := range node.Elements(rule, "backendRefs") {
 			if kind := node.Str(ref, "kind"); kind != "" && kind != "Service" {
 				continue
 			}
-			svc := g.service(firstOf(node.Str(ref, "namespace"), route.GetNamespace()), node.Str(ref, "name"))
-			if svc != nil && !seen[svc] {
+			namespace, name := firstOf(node.Str(ref, "namespace"), Namespace(route)), node.Str(ref, "name")
+			svc := g.service(namespace, name)
+			if svc == nil {
+				missing = append(missing, Missing{route, namespace + "/" + name})
+			} else if !seen[svc] {
 				seen[svc] = true
 				services = append(services, svc)
 			}
 		}
 	}
-	return services
+	return services, missing
 }
 
 // configuration finds the TargetGroupConfiguration of a Service, or nil. One without a
@@ -111,7 +118,7 @@ func (g *Graph) configuration(svc *yaml.RNode) *yaml.RNode {
 		if kind := node.Str(c, "spec", "targetReference", "kind"); kind != "" && kind != "Service" {
 			continue
 		}
-		if c.GetNamespace() == svc.GetNamespace() && node.Str(c, "spec", "targetReference", "name") == svc.GetName() {
+		if Namespace(c) == Namespace(svc) && node.Str(c, "spec", "targetReference", "name") == svc.GetName() {
 			return c
 		}
 	}
@@ -138,7 +145,7 @@ func (g *Graph) properties(route, own *yaml.RNode, configs []*yaml.RNode) (all [
 	}
 	for _, lb := range configs {
 		if name := node.Str(lb, "spec", "defaultTargetGroupConfiguration", "name"); name != "" {
-			if def := g.named("TargetGroupConfiguration", lb.GetNamespace(), name); def != nil {
+			if def := g.named("TargetGroupConfiguration", Namespace(lb), name); def != nil {
 				all = append(all, props{def, []string{"spec", "defaultConfiguration"}})
 			}
 		}
@@ -156,12 +163,12 @@ func routeConfiguration(config, route *yaml.RNode) (index int, ok bool) {
 		rank := 0
 		switch {
 		case node.Str(id, "kind") != route.GetKind():
-		case name == route.GetName() && namespace == route.GetNamespace():
+		case name == route.GetName() && namespace == Namespace(route):
 			rank = 3
 		case name != "":
 		case namespace == "":
 			rank = 1
-		case namespace == route.GetNamespace():
+		case namespace == Namespace(route):
 			rank = 2
 		}
 		if rank > best {
@@ -177,7 +184,7 @@ func (g *Graph) gatewayGroup(route, gateway, svc *yaml.RNode, balancer drain.Bal
 	own, configs := g.configuration(svc), g.loadBalancerConfigurations(gateway)
 	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: TargetType{Object: route, Field: "spec.rules"}}
 	if own == nil {
-		t.Attributes.Places = append(t.Attributes.Places, Place{Object: g.newConfiguration(svc, configs), Path: []string{"spec", "defaultConfiguration", "targetGroupAttributes"}, List: true, Make: true})
+		t.Attributes.Places = append(t.Attributes.Places, attribute.Place{Object: g.newConfiguration(svc, configs), Path: []string{"spec", "defaultConfiguration", "targetGroupAttributes"}, List: true, Make: true})
 	}
 	checked := false
 	for _, p := range g.properties(route, own, configs) {
@@ -186,15 +193,17 @@ func (g *Graph) gatewayGroup(route, gateway, svc *yaml.RNode, balancer drain.Bal
 		}
 		if health := node.At(p.object, p.at("healthCheckConfig")...); health != nil && !checked {
 			checked = true
-			read := func(field string) int { return number(node.Str(health, field)) }
+			read := func(field string) int {
+				return g.number(node.Str(health, field), p.object, node.Path(p.at("healthCheckConfig", field)))
+			}
 			t.Health = Health{read("healthCheckInterval"), read("healthCheckTimeout"), read("healthyThresholdCount"), read("unhealthyThresholdCount"), node.Str(health, "healthCheckPath")}
 		}
-		t.Attributes.Places = append(t.Attributes.Places, Place{Object: p.object, Path: p.at("targetGroupAttributes"), List: true})
+		t.Attributes.Places = append(t.Attributes.Places, attribute.Place{Object: p.object, Path: p.at("targetGroupAttributes"), List: true})
 	}
 	t.Balancer = balancerOf(balancer, t.Type.Value)
 	for _, lb := range configs {
 		for i, e := range node.Elements(lb, "spec", "loadBalancerAttributes") {
-			if node.Str(e, "key") == idleAttribute && t.idle.value == "" {
+			if node.Str(e, "key") == attribute.IdleTimeout && t.idle.value == "" {
 				t.idle = written{node.Str(e, "value"), lb, node.Path([]string{"spec", "loadBalancerAttributes", strconv.Itoa(i), "value"})}
 			}
 		}
@@ -209,7 +218,7 @@ func (g *Graph) loadBalancerConfigurations(gateway *yaml.RNode) (configs []*yaml
 		if node.Str(ref, "kind") != "LoadBalancerConfiguration" {
 			return
 		}
-		if lb := g.named("LoadBalancerConfiguration", namespace, node.Str(ref, "name")); lb != nil {
+		if lb := g.named("LoadBalancerConfiguration", firstOf(namespace, "default"), node.Str(ref, "name")); lb != nil {
 			configs = append(configs, lb)
 		}
 	}
@@ -230,7 +239,7 @@ func (g *Graph) loadBalancerConfigurations(gateway *yaml.RNode) (configs []*yaml
 // newConfiguration is a TargetGroupConfiguration for a Service that has none.
 func (g *Graph) newConfiguration(svc *yaml.RNode, configs []*yaml.RNode) *yaml.RNode {
 	name, version := svc.GetName(), "gateway.k8s.aws/v1"
-	for g.named("TargetGroupConfiguration", svc.GetNamespace(), name) != nil { // of another
+	for g.named("TargetGroupConfiguration", Namespace(svc), name) != nil { // of another
 		name += "-drain"
 	}
 	if len(configs) > 0 { // the cluster knows that one

@@ -8,12 +8,15 @@
 package graph
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
@@ -37,6 +40,8 @@ type Graph struct {
 	Autoscalers map[string]*yaml.RNode // by Kind/namespace/name of what they scale
 	Ingresses   []*Ingress
 	Unknown     []Unknown // balancers that are not the controller's, or may not be
+	Missing     []Missing // Services that a route names and that are not among the objects
+	Malformed   []*attribute.Malformed
 
 	selectors map[string][]selector // of the Services, by namespace
 	byKind    map[string][]*yaml.RNode
@@ -60,7 +65,7 @@ type budget struct {
 // Budget finds the PodDisruptionBudget of a workload's pods, or nil; of several
 // the last.
 func (g *Graph) Budget(w *Workload) (found *yaml.RNode) {
-	labels, namespace := w.Labels(), w.GetNamespace()
+	labels, namespace := w.Labels(), Namespace(w.RNode)
 	for _, b := range g.budgets {
 		if b.namespace == namespace && within(b.labels, labels) && Matches(b.selector, labels) {
 			found = b.RNode
@@ -98,7 +103,10 @@ func (w *Workload) Behind() bool { return len(w.Groups) > 0 || w.Stated != "" }
 // Autoscaler gives what scales the workload, or nil.
 func (g *Graph) Autoscaler(w *Workload) *yaml.RNode { return g.Autoscalers[scaleKey(w.RNode)] }
 
-func scaleKey(n *yaml.RNode) string { return n.GetKind() + "/" + n.GetNamespace() + "/" + n.GetName() }
+func scaleKey(n *yaml.RNode) string { return n.GetKind() + "/" + Namespace(n) + "/" + n.GetName() }
+
+// Namespace is where an object of a namespaced kind goes: default, when it does not say.
+func Namespace(n *yaml.RNode) string { return firstOf(n.GetNamespace(), "default") }
 
 // Stray is an object whose pods a balancer sends to, and that cannot replace
 // them one by one: a bare Pod, a Job, a CronJob, a ReplicaSet.
@@ -113,6 +121,23 @@ type Unknown struct {
 	Object *yaml.RNode
 	Field  string
 	Why    string
+}
+
+// Missing is a Service that a route sends to, and that is not among the objects.
+type Missing struct {
+	Route   *yaml.RNode
+	Service string // namespace/name
+}
+
+// number reads a whole number that a route or a Service says; one that is none is
+// malformed.
+func (g *Graph) number(text string, object *yaml.RNode, field string) int {
+	n, err := strconv.Atoi(text)
+	if text == "" || err == nil && n >= 0 {
+		return n
+	}
+	g.Malformed = append(g.Malformed, &attribute.Malformed{Object: object, Field: field, Err: fmt.Errorf("%q is no whole number", text)})
+	return 0
 }
 
 // foreign tells the kinds whose names others use, too, from those that are meant:
@@ -157,13 +182,13 @@ func New(objects []*yaml.RNode) *Graph {
 			if kind == "" {
 				kind = "Deployment"
 			}
-			g.Autoscalers[kind+"/"+n.GetNamespace()+"/"+node.Str(target, "name")] = n
+			g.Autoscalers[kind+"/"+Namespace(n)+"/"+node.Str(target, "name")] = n
 		case "PodDisruptionBudget":
 			s := node.At(n, "spec", "selector")
-			g.budgets = append(g.budgets, budget{n, n.GetNamespace(), s, node.Strings(s, "matchLabels")})
+			g.budgets = append(g.budgets, budget{n, Namespace(n), s, node.Strings(s, "matchLabels")})
 		case "Service":
 			if s := node.Strings(n, "spec", "selector"); len(s) > 0 && node.Str(n, "spec", "type") != "ExternalName" {
-				g.selectors[n.GetNamespace()] = append(g.selectors[n.GetNamespace()], selector{n, s})
+				g.selectors[Namespace(n)] = append(g.selectors[Namespace(n)], selector{n, s})
 			}
 		}
 	}
@@ -191,7 +216,7 @@ func New(objects []*yaml.RNode) *Graph {
 func (g *Graph) template(rollout *yaml.RNode) *yaml.RNode {
 	ref := node.At(rollout, "spec", "workloadRef")
 	for _, other := range g.byKind[node.Str(ref, "kind")] {
-		if other.GetName() == node.Str(ref, "name") && other.GetNamespace() == rollout.GetNamespace() {
+		if other.GetName() == node.Str(ref, "name") && Namespace(other) == Namespace(rollout) {
 			return other
 		}
 	}
@@ -204,13 +229,17 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 		w.Pods = other
 	}
 	w.Spec = node.At(w.Pods, node.TemplatePath(w.Pods.GetKind())...)
-	w.Services = g.selecting(n.GetNamespace(), w.Labels())
+	w.Services = g.selecting(Namespace(n), w.Labels())
 	for _, svc := range w.Services {
 		w.Groups = append(w.Groups, routes[serviceKey(svc)]...)
 	}
 	switch stated, _ := node.Annotation(n, OwnPrefix+"balancer"); drain.Balancer(stated) {
 	case drain.ALB, drain.NLB, drain.Instance:
 		w.Stated = drain.Balancer(stated)
+		for _, t := range w.Groups {
+			t.Settle(map[drain.Balancer]string{drain.Instance: "instance"}[w.Stated])
+			t.Settle("ip")
+		}
 	case "none":
 		w.Groups = nil
 	}
@@ -218,14 +247,14 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 }
 
 func (g *Graph) stray(n *yaml.RNode, routes map[string][]*TargetGroup) {
-	for _, svc := range g.selecting(n.GetNamespace(), node.Strings(node.Template(n), "metadata", "labels")) {
+	for _, svc := range g.selecting(Namespace(n), node.Strings(node.Template(n), "metadata", "labels")) {
 		if len(routes[serviceKey(svc)]) > 0 {
 			g.Strays = append(g.Strays, Stray{n, svc})
 		}
 	}
 }
 
-func serviceKey(svc *yaml.RNode) string { return svc.GetNamespace() + "/" + svc.GetName() }
+func serviceKey(svc *yaml.RNode) string { return Namespace(svc) + "/" + svc.GetName() }
 
 // selecting lists the Services whose selectors match pods with these labels.
 func (g *Graph) selecting(namespace string, labels map[string]string) (services []*yaml.RNode) {
@@ -245,7 +274,7 @@ func (g *Graph) service(namespace, name string) *yaml.RNode {
 // named finds an object of a kind that lives in a namespace.
 func (g *Graph) named(kind, namespace, name string) *yaml.RNode {
 	for _, n := range g.byKind[kind] {
-		if n.GetName() == name && n.GetNamespace() == namespace {
+		if n.GetName() == name && Namespace(n) == namespace {
 			return n
 		}
 	}

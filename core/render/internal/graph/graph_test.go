@@ -46,7 +46,7 @@ func TestBackends(t *testing.T) {
 				annotations = ALBPrefix + "actions." + tc.annotations
 			}
 			n := yaml.MustParse("kind: Ingress\nmetadata: {name: i, annotations: {" + annotations + "}}\nspec: " + tc.spec)
-			if got := strings.Join(Backends(n), " "); got != tc.want {
+			if got := strings.Join((&Graph{}).backends(n), " "); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
@@ -145,6 +145,12 @@ func summary(t *testing.T, g *Graph) string {
 	for _, u := range g.Unknown {
 		lines = append(lines, "unknown "+node.ID(u.Object)+" "+u.Field)
 	}
+	for _, m := range g.Missing {
+		lines = append(lines, "missing "+m.Service+" of "+node.ID(m.Route))
+	}
+	for _, m := range g.Malformed {
+		lines = append(lines, m.Error())
+	}
 	return strings.Join(lines, "\n")
 }
 
@@ -169,11 +175,20 @@ func TestTargetGroups(t *testing.T) {
 			"Deployment/web: reading metadata.annotations[alb.ingress.kubernetes.io/load-balancer-attributes] of Ingress/web: idle_timeout.timeout_seconds=1m is no number of seconds"},
 		"a Service wins over its Ingress": {strings.Replace(alb("alb.ingress.kubernetes.io/target-type: ip, alb.ingress.kubernetes.io/healthcheck-interval-seconds: '7'"), "{name: web}, spec: {selector", "{name: web, annotations: {alb.ingress.kubernetes.io/target-type: instance, alb.ingress.kubernetes.io/healthcheck-interval-seconds: '9'}}, spec: {selector", 1),
 			"Deployment/web: Ingress/web -> Service/web instance instance(Service/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=9s/5s 2/2 I=0s"},
-		"a binding with nothing else":  {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ""), "Deployment/web: TargetGroupBinding/b -> Service/web alb (TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
-		"a binding of TLS":             {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: ip, targetGroupProtocol: TLS"), "Deployment/web: TargetGroupBinding/b -> Service/web nlb ip(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
-		"a binding of HTTPS":           {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: ip, targetGroupProtocol: HTTPS"), "Deployment/web: TargetGroupBinding/b -> Service/web alb ip(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
-		"a binding of nodes":           {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: instance, targetGroupProtocol: UDP"), "Deployment/web: TargetGroupBinding/b -> Service/web instance instance(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
-		"a binding to another Service": {fmt.Sprintf(web, "", "") + strings.Replace(fmt.Sprintf(binding, ""), "name: web", "name: api", 1), ""},
+		"a binding with nothing else":                   {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ""), "Deployment/web: TargetGroupBinding/b -> Service/web alb (TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
+		"a binding of TLS":                              {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: ip, targetGroupProtocol: TLS"), "Deployment/web: TargetGroupBinding/b -> Service/web nlb ip(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
+		"a binding of HTTPS":                            {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: ip, targetGroupProtocol: HTTPS"), "Deployment/web: TargetGroupBinding/b -> Service/web alb ip(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
+		"a binding of nodes":                            {fmt.Sprintf(web, "", "") + fmt.Sprintf(binding, ", targetType: instance, targetGroupProtocol: UDP"), "Deployment/web: TargetGroupBinding/b -> Service/web instance instance(TargetGroupBinding/b spec.targetType) D=- h=30s/5s 5/2 I=0s"},
+		"a binding to another Service":                  {fmt.Sprintf(web, "", "") + strings.Replace(fmt.Sprintf(binding, ""), "name: web", "name: api", 1), "missing default/api of TargetGroupBinding/b"},
+		"one names the Namespace default, another none": {strings.NewReplacer("kind: Service, metadata: {name: web", "kind: Service, metadata: {namespace: default, name: web").Replace(alb("alb.ingress.kubernetes.io/target-type: ip")), "Deployment/web: Ingress/web -> Service/default/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s"},
+		"a health check that is no number":              {alb("alb.ingress.kubernetes.io/target-type: ip, alb.ingress.kubernetes.io/healthcheck-interval-seconds: 10s"), "Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s\nreading metadata.annotations[alb.ingress.kubernetes.io/healthcheck-interval-seconds] of Ingress/web: \"10s\" is no whole number"},
+		"nginx's, with a leftover of ours":              {strings.Replace(alb("alb.ingress.kubernetes.io/target-type: ip"), "ingressClassName: alb", "ingressClassName: nginx", 1), "unknown Ingress/web spec.ingressClassName"},
+		"a class of its own, and annotations of ours":   {strings.Replace(alb("alb.ingress.kubernetes.io/target-type: ip"), "ingressClassName: alb", "ingressClassName: internal", 1), "Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s"},
+		"an action that is no JSON":                     {strings.Replace(alb("alb.ingress.kubernetes.io/actions.web: '{'"), "number: 80", "name: use-annotation", 1), "reading metadata.annotations[alb.ingress.kubernetes.io/actions.web] of Ingress/web: unexpected end of JSON input"},
+		"an action that is not there":                   {strings.Replace(alb("a: b"), "number: 80", "name: use-annotation", 1), "reading metadata.annotations[alb.ingress.kubernetes.io/actions.web] of Ingress/web: a backend with the port use-annotation names this action, which is not there"},
+		"what the author says settles the type":         {strings.Replace(alb("a: b"), "metadata: {name: web}", "metadata: {name: web, annotations: {outlast/balancer: alb}}", 1), "Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s"},
+		"also that nodes are the targets":               {strings.Replace(alb("a: b"), "metadata: {name: web}", "metadata: {name: web, annotations: {outlast/balancer: instance}}", 1), "Deployment/web: Ingress/web -> Service/web instance instance(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s"},
+		"but not against what is written":               {strings.Replace(alb("alb.ingress.kubernetes.io/target-type: ip"), "metadata: {name: web}", "metadata: {name: web, annotations: {outlast/balancer: instance}}", 1), "Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s"},
 		"an NLB of one port": {"{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {template: {metadata: {labels: {app: web}}}}}\n---\n{apiVersion: v1, kind: Service, metadata: {name: web, annotations: {" + NLBPrefix + "type: nlb-ip}}, spec: {selector: {app: web}, ports: [{port: 80, protocol: TCP}, {port: 80, protocol: UDP}]}}",
 			"Deployment/web: Service/web nlb ip(Service/web metadata.annotations[service.beta.kubernetes.io/aws-load-balancer-nlb-target-type]) D=- h=10s/10s 3/3 I=0s"},
 		"an NLB of two ports with attributes, one of its own": {strings.TrimSuffix(fmt.Sprintf(web, ", annotations: {"+NLBPrefix+"target-group-attributes: deregistration_delay.timeout_seconds=5, "+NLBPrefix+"target-group-attributes.443: deregistration_delay.timeout_seconds=6, "+NLBPrefix+"healthcheck-interval: '20'}", ", type: LoadBalancer, loadBalancerClass: service.k8s.aws/nlb"), "---\n"),

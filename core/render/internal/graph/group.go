@@ -5,15 +5,17 @@ package graph
 import (
 	"fmt"
 	"strconv"
+	"time"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
-// DelayAnnotation on a TargetGroupBinding states the deregistration delay of a
-// target group that is made elsewhere, in seconds.
+// DelayAnnotation on a TargetGroupBinding, or on a workload with outlast/balancer, states
+// the deregistration delay of a target group that is made elsewhere, in seconds.
 const DelayAnnotation = OwnPrefix + "delay-seconds"
 
 // Maker is what makes a target group, and so where its attributes are written
@@ -38,7 +40,7 @@ type TargetGroup struct {
 	Auto     bool     // EKS Auto Mode makes it, which wants a label of its own for readiness gates
 	Type     TargetType
 
-	Attributes Attributes
+	Attributes attribute.Set
 	Health     Health
 	idle       written // the balancer's idle timeout
 }
@@ -74,34 +76,60 @@ type Health struct {
 	Path                                  string
 }
 
+// Settle takes over a target type that no manifest says: the author's word, or what
+// runs.
+func (t *TargetGroup) Settle(target string) {
+	if t.Type.Value == "" && target != "" {
+		t.Type.Value = target
+		t.Balancer = balancerOf(t.Balancer, target)
+	}
+}
+
 // Drain gives the group as the arithmetic takes it. Errors are malformed
 // values, on the object and field that hold them.
 func (t *TargetGroup) Drain() (drain.Group, error) {
 	g := drain.Group{Name: t.Name(), Balancer: t.Balancer}
 	h := t.Health.orDefaults(t.Maker)
 	g.HealthInterval, g.HealthTimeout, g.HealthyCount, g.UnhealthyCount = seconds(h.Interval), seconds(h.Timeout), h.Healthy, h.Unhealthy
-	delay, ok, err := t.Attributes.Number(DelayAttribute)
-	if stated, is := node.Annotation(t.Route, DelayAnnotation); is && t.Maker == ByHand {
-		if delay, err = strconv.Atoi(stated); err != nil || delay < 0 {
-			err = &PlaceError{t.Route, node.Path([]string{"metadata", "annotations", DelayAnnotation}), fmt.Errorf("%q is no number of seconds", stated)}
-		}
-		ok = true
+	delay, ok, err := t.Attributes.Number(attribute.Delay)
+	if err == nil && ok {
+		d := drain.Seconds(delay)
+		g.Delay = &d
+	}
+	if err == nil && t.Maker == ByHand {
+		g.Delay, err = StatedDelay(t.Route)
 	}
 	if err != nil {
 		return g, err
-	}
-	if ok {
-		d := drain.Seconds(delay)
-		g.Delay = &d
 	}
 	slow, _, err := t.Attributes.Number("slow_start.duration_seconds")
 	if err != nil {
 		return g, err
 	}
 	g.SlowStart = seconds(slow)
-	idle, err := t.idleTimeout()
+	idle, _, _, err := t.IdleTimeout()
 	g.IdleTimeout = seconds(idle)
 	return g, err
+}
+
+// StatedDelay is the deregistration delay of a target group that is made elsewhere, as
+// an annotation says; nil: it says nothing.
+func StatedDelay(n *yaml.RNode) (*drain.Seconds, error) {
+	text, ok := node.Annotation(n, DelayAnnotation)
+	if !ok {
+		return nil, nil
+	}
+	v, err := strconv.Atoi(text)
+	if err != nil || v < 0 {
+		return nil, &attribute.Malformed{Object: n, Field: annotationPath(DelayAnnotation), Err: fmt.Errorf("%q is no number of seconds", text)}
+	}
+	d := drain.Seconds(v)
+	return &d, nil
+}
+
+// seconds of a number that is written; what no timing can be reads as none.
+func seconds(n int) time.Duration {
+	return time.Duration(min(max(n, 0), 1_000_000)) * time.Second
 }
 
 // orDefaults: what the controller, or AWS for a group made by hand, takes when

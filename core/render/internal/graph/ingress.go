@@ -5,6 +5,7 @@ package graph
 import (
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
@@ -34,21 +36,26 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 			continue
 		}
 		g.Ingresses = append(g.Ingresses, ing)
-		names := Backends(n)
+		names := g.backends(n)
 		for _, name := range g.shifted(n) {
-			if !slices.Contains(names, name) {
+			if name != "" && !slices.Contains(names, name) {
 				names = append(names, name)
 			}
 		}
 		for _, name := range names {
-			if svc := g.service(n.GetNamespace(), name); svc != nil {
-				add(ing.targetGroup(svc))
+			if svc := g.service(Namespace(n), name); svc != nil {
+				add(g.targetGroup(ing, svc))
+			} else {
+				g.Missing = append(g.Missing, Missing{n, Namespace(n) + "/" + name})
 			}
 		}
 	}
 	for _, n := range g.byKind["TargetGroupBinding"] {
-		if svc := g.service(n.GetNamespace(), node.Str(n, "spec", "serviceRef", "name")); svc != nil {
+		name := node.Str(n, "spec", "serviceRef", "name")
+		if svc := g.service(Namespace(n), name); svc != nil {
 			add(byHand(n, svc))
+		} else {
+			g.Missing = append(g.Missing, Missing{n, Namespace(n) + "/" + name})
 		}
 	}
 	for _, svc := range g.byKind["Service"] {
@@ -82,7 +89,7 @@ func (g *Graph) ingress(n *yaml.RNode) (*Ingress, bool) {
 		name = firstOf(node.Str(n, "spec", "ingressClassName"), g.defaultClass())
 	}
 	class := g.global("IngressClass", name)
-	ours := name == "alb" || hasALBAnnotation(n)
+	ours := name == "alb" || hasALBAnnotation(n) && !others.MatchString(name)
 	if class != nil {
 		controller := node.Str(class, "spec", "controller")
 		ours, ing.Auto = strings.HasSuffix(controller, "/alb"), strings.HasPrefix(controller, autoGroup+"/")
@@ -103,6 +110,10 @@ func (g *Graph) ingress(n *yaml.RNode) (*Ingress, bool) {
 	ing.Group = firstOf(node.Str(ing.Params, "spec", "group", "name"), annotation(n, ALBPrefix+"group.name"))
 	return ing, true
 }
+
+// others are the classes of other controllers, as their charts call them: an annotation
+// of ours beside one is a leftover.
+var others = regexp.MustCompile(`(?i)nginx|traefik|haproxy|kong|istio|contour|gce|azure|openshift|cilium|apisix|ambassador|emissary|caddy|higress|tailscale|cloudflare`)
 
 // defaultClass names the class of Ingresses that name none, or is "".
 func (g *Graph) defaultClass() string {
@@ -126,7 +137,7 @@ func hasALBAnnotation(n *yaml.RNode) bool {
 // targetGroup is the group that the controller makes for one Service. Its
 // annotations are the Service's, and the Ingress's where the Service has none
 // of that key.
-func (ing *Ingress) targetGroup(svc *yaml.RNode) *TargetGroup {
+func (g *Graph) targetGroup(ing *Ingress, svc *yaml.RNode) *TargetGroup {
 	t := &TargetGroup{Maker: ByIngress, Route: ing.RNode, Service: svc, Ingress: ing, Auto: ing.Auto}
 	t.Type = TargetType{Object: ing.RNode, Field: node.Path([]string{"metadata", "annotations", ALBPrefix + "target-type"})}
 	if v := annotation(svc, ALBPrefix+"target-type"); v != "" {
@@ -138,23 +149,28 @@ func (ing *Ingress) targetGroup(svc *yaml.RNode) *TargetGroup {
 		t.Type = TargetType{v, ing.Params, "spec.targetType"}
 	}
 	t.Balancer = balancerOf(drain.ALB, t.Type.Value)
-	read := func(name string) string {
+	read := func(name string) (string, *yaml.RNode) {
 		if v, ok := node.Annotation(svc, ALBPrefix+name); ok {
-			return v
+			return v, svc
 		}
-		return annotation(ing.RNode, ALBPrefix+name)
+		return annotation(ing.RNode, ALBPrefix+name), ing.RNode
 	}
-	t.Health = Health{number(read("healthcheck-interval-seconds")), number(read("healthcheck-timeout-seconds")),
-		number(read("healthy-threshold-count")), number(read("unhealthy-threshold-count")), read("healthcheck-path")}
+	number := func(name string) int {
+		text, object := read(name)
+		return g.number(text, object, annotationPath(ALBPrefix+name))
+	}
+	t.Health = Health{Interval: number("healthcheck-interval-seconds"), Timeout: number("healthcheck-timeout-seconds"),
+		Healthy: number("healthy-threshold-count"), Unhealthy: number("unhealthy-threshold-count")}
+	t.Health.Path, _ = read("healthcheck-path")
 	key := ALBPrefix + "target-group-attributes"
-	own, hidden := annotationPlace(svc, key), annotationPlace(ing.RNode, key)
+	own, hidden := attribute.Annotation(svc, key), attribute.Annotation(ing.RNode, key)
 	if _, ok := node.Annotation(svc, key); ok {
-		t.Attributes.Places = []Place{own}
+		t.Attributes.Places = []attribute.Place{own}
 		if _, ok := node.Annotation(ing.RNode, key); ok {
 			t.Attributes.Hidden = &hidden
 		}
 	} else {
-		t.Attributes.Places = []Place{hidden}
+		t.Attributes.Places = []attribute.Place{hidden}
 	}
 	return t
 }
@@ -165,7 +181,7 @@ func (ing *Ingress) LoadBalancerAttributes() (map[string]string, error) {
 	key := ALBPrefix + "load-balancer-attributes"
 	attrs, err := stringmap.Parse(annotation(ing.RNode, key))
 	if err != nil {
-		return nil, &PlaceError{ing.RNode, node.Path([]string{"metadata", "annotations", key}), err}
+		return nil, &attribute.Malformed{Object: ing.RNode, Field: annotationPath(key), Err: err}
 	}
 	out := map[string]string{}
 	for _, a := range attrs {
@@ -177,35 +193,35 @@ func (ing *Ingress) LoadBalancerAttributes() (map[string]string, error) {
 	return out, nil
 }
 
-// idleTimeout is the balancer's, in seconds; 0: not written.
-func (t *TargetGroup) idleTimeout() (int, error) {
+// IdleTimeout is the balancer's, in seconds, and where it is written; 0: it is not.
+func (t *TargetGroup) IdleTimeout() (seconds int, on *yaml.RNode, field string, err error) {
 	idle := t.idle
 	if t.Ingress != nil {
 		attrs, err := t.Ingress.LoadBalancerAttributes()
 		if err != nil {
-			return 0, err
+			return 0, nil, "", err
 		}
-		idle = written{attrs[idleAttribute], t.Route, node.Path([]string{"metadata", "annotations", ALBPrefix + "load-balancer-attributes"})}
+		idle = written{attrs[attribute.IdleTimeout], t.Route, annotationPath(ALBPrefix + "load-balancer-attributes")}
 	}
 	if idle.value == "" {
-		return 0, nil
+		return 0, nil, "", nil
 	}
 	n, err := strconv.Atoi(idle.value)
 	if err != nil || n < 0 {
-		return 0, &PlaceError{idle.object, idle.field, fmt.Errorf("%s=%s is no number of seconds", idleAttribute, idle.value)}
+		return 0, nil, "", &attribute.Malformed{Object: idle.object, Field: idle.field, Err: fmt.Errorf("%s=%s is no number of seconds", attribute.IdleTimeout, idle.value)}
 	}
-	return n, nil
+	return n, idle.object, idle.field, nil
 }
 
-// Backends lists the Services that an Ingress routes to, each once. A backend
+// backends lists the Services that an Ingress routes to, each once. A backend
 // whose port is use-annotation is no Service: it names an action of an
 // annotation, which may forward to several.
-func Backends(ingress *yaml.RNode) (names []string) {
+func (g *Graph) backends(ingress *yaml.RNode) (names []string) {
 	add := func(backend *yaml.RNode) {
 		name := node.Str(backend, "service", "name")
 		all := []string{name}
 		if node.Str(backend, "service", "port", "name") == useAnnotation {
-			all = actionServices(annotation(ingress, ALBPrefix+"actions."+name))
+			all = g.actionServices(ingress, ALBPrefix+"actions."+name)
 		}
 		for _, name := range all {
 			if name != "" && !slices.Contains(names, name) {
@@ -234,7 +250,7 @@ func (g *Graph) shifted(ingress *yaml.RNode) (names []string) {
 		for _, e := range node.Elements(alb, "ingresses") {
 			served = served || e.YNode().Value == ingress.GetName()
 		}
-		if alb == nil || !served || n.GetNamespace() != ingress.GetNamespace() {
+		if alb == nil || !served || Namespace(n) != Namespace(ingress) {
 			continue
 		}
 		names = append(names, node.Str(canary, "stableService"), node.Str(canary, "canaryService"),
@@ -243,14 +259,22 @@ func (g *Graph) shifted(ingress *yaml.RNode) (names []string) {
 	return names
 }
 
-func actionServices(text string) (names []string) {
+// actionServices lists the Services that an action forwards to. It may redirect, or
+// answer by itself, instead.
+func (g *Graph) actionServices(ingress *yaml.RNode, key string) (names []string) {
 	type group struct{ ServiceName string }
 	var action struct {
 		group
 		ForwardConfig struct{ TargetGroups []group }
 	}
-	if json.Unmarshal([]byte(text), &action) != nil {
-		return nil // the controller refuses it, loudly
+	text, ok := node.Annotation(ingress, key)
+	err := fmt.Errorf("a backend with the port %s names this action, which is not there", useAnnotation)
+	if ok {
+		err = json.Unmarshal([]byte(text), &action)
+	}
+	if err != nil {
+		g.Malformed = append(g.Malformed, &attribute.Malformed{Object: ingress, Field: annotationPath(key), Err: err})
+		return nil
 	}
 	for _, g := range append(action.ForwardConfig.TargetGroups, action.group) {
 		names = append(names, g.ServiceName)
@@ -266,13 +290,8 @@ func annotation(n *yaml.RNode, key string) string {
 	return v
 }
 
-func number(text string) int {
-	n, err := strconv.Atoi(text)
-	if err != nil || n < 0 {
-		return 0 // the controller refuses it, loudly
-	}
-	return n
-}
+// annotationPath is how messages name an annotation.
+func annotationPath(key string) string { return node.Path([]string{"metadata", "annotations", key}) }
 
 func firstOf(values ...string) string {
 	for _, v := range values {

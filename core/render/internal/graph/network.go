@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
@@ -34,24 +35,27 @@ func (g *Graph) network(svc *yaml.RNode) (groups []*TargetGroup) {
 	if kind == "nlb-ip" {
 		target = "ip"
 	}
-	read := func(name string) int { return number(annotation(svc, NLBPrefix+"healthcheck-"+name)) }
+	read := func(name string) int {
+		name = NLBPrefix + "healthcheck-" + name
+		return g.number(annotation(svc, name), svc, annotationPath(name))
+	}
 	key := NLBPrefix + "target-group-attributes"
-	add := func(port string, places ...Place) {
+	add := func(port string, places ...attribute.Place) {
 		groups = append(groups, &TargetGroup{Maker: ByService, Balancer: balancerOf(drain.NLB, target), Route: svc, Service: svc, Port: port,
 			Auto:   strings.HasPrefix(class, autoGroup+"/"),
 			Type:   TargetType{target, svc, node.Path([]string{"metadata", "annotations", NLBPrefix + "nlb-target-type"})},
 			Health: Health{read("interval"), read("timeout"), read("healthy-threshold"), read("unhealthy-threshold"), annotation(svc, NLBPrefix+"healthcheck-path")},
 
-			Attributes: Attributes{Places: append(places, annotationPlace(svc, key))}})
+			Attributes: attribute.Set{Places: append(places, attribute.Annotation(svc, key))}})
 	}
 	ports := map[string]bool{}
 	for _, p := range node.Elements(svc, "spec", "ports") {
 		ports[node.Str(p, "port")] = true
 	}
 	for _, port := range slices.Sorted(maps.Keys(ports)) {
-		var own []Place
+		var own []attribute.Place
 		if _, ok := node.Annotation(svc, key+"."+port); ok {
-			own = []Place{annotationPlace(svc, key+"."+port)}
+			own = []attribute.Place{attribute.Annotation(svc, key+"."+port)}
 		}
 		if len(ports) == 1 {
 			port = ""

@@ -105,6 +105,26 @@ func TestWorkload(t *testing.T) {
 	}
 }
 
+// TestStrays: what helm test runs is no deploy's.
+func TestStrays(t *testing.T) {
+	for annotations, want := range map[string]string{"": "error", "helm.sh/hook: test": "info", "helm.sh/hook: test-success": "info", "helm.sh/hook: pre-install": "error"} {
+		var objects []*yaml.RNode
+		for doc := range strings.SplitSeq("{apiVersion: v1, kind: Pod, metadata: {name: p, labels: {app: web}, annotations: {"+annotations+`}}}
+---
+{apiVersion: v1, kind: Service, metadata: {name: web}, spec: {selector: {app: web}}}
+---
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web}, spec: {ingressClassName: alb, defaultBackend: {service: {name: web}}, rules: [{http: {paths: [{backend: {service: {name: gone}}}]}}]}}
+`, "---\n") {
+			objects = append(objects, yaml.MustParse(doc))
+		}
+		c := &Checker{List: &problem.List{}, Graph: graph.New(objects)}
+		c.Objects()
+		if len(c.All) != 2 || c.All[0].Rule != "OL052" || c.All[1].Rule != "OL038" || string(c.All[1].Severity) != want {
+			t.Errorf("%q: %+v", annotations, c.All)
+		}
+	}
+}
+
 // TestConflicts: Ingresses of one group have one load balancer.
 func TestConflicts(t *testing.T) {
 	ingress := func(name, group, attributes string) string {

@@ -37,9 +37,18 @@ func (a *Checker) Objects() {
 	for _, u := range a.Graph.Unknown {
 		a.Find("OL044", u.Object, u.Field, u.Why+": what is behind it is left alone", "if it is, name the class, or put it among the manifests; else ignore this")
 	}
+	for _, m := range a.Graph.Malformed {
+		a.Find("OL046", m.Object, m.Field, m.Err.Error()+": the controller refuses it and updates nothing of this load balancer", "correct it")
+	}
+	for _, m := range a.Graph.Missing {
+		a.Find("OL052", m.Route, "spec", "it sends to Service "+m.Service+", which is not among the manifests: the pods behind it are not seen here, and if it is nowhere, the controller updates nothing of this load balancer", "put the Service among the manifests, or correct its name")
+	}
 	for _, stray := range a.Graph.Strays {
-		a.Find("OL038", stray.Object, "metadata.labels", fmt.Sprintf("%s, behind a balancer, selects the pods of this %s: nothing replaces them one by one, so requests are lost when they end", node.ID(stray.Service), stray.Object.GetKind()),
+		p := a.Find("OL038", stray.Object, "metadata.labels", fmt.Sprintf("%s, behind a balancer, selects the pods of this %s: nothing replaces them one by one, so requests are lost when they end", node.ID(stray.Service), stray.Object.GetKind()),
 			"run them by a Deployment, or give them labels that the Service does not select")
+		if hook, _ := node.Annotation(stray.Object, "helm.sh/hook"); strings.HasPrefix(hook, "test") { // helm test runs it, no deploy
+			p.Severity = drain.Info
+		}
 	}
 	behind := map[*yaml.RNode][]string{}
 	for _, w := range a.Graph.Workloads {
@@ -105,7 +114,9 @@ func (a *Checker) targetType(t *graph.TargetGroup) {
 	switch {
 	case t.Type.Value == "instance":
 		a.Find("OL022", t.Type.Object, t.Type.Field, "instance targets: nodes are registered, not pods; there are no readiness gates, and the balancer never learns that a pod ends: timings are best effort", "use target type ip")
-	case t.Type.Value == "" && t.Maker != graph.ByHand:
-		a.Find("OL023", t.Type.Object, t.Type.Field, "the target type is not written: the controller's default counts, which is instance unless it was set up otherwise", "write ip")
+	case t.Type.Value == "" && t.Maker == graph.ByHand:
+		a.Find("OL023", t.Type.Object, t.Type.Field, "the target type is not written: the target group's own counts, which nobody can see here: timings are for either, and prove nothing", "write targetType: ip, if that is what it has")
+	case t.Type.Value == "":
+		a.Find("OL023", t.Type.Object, t.Type.Field, "the target type is not written: the controller's default counts, which is instance unless it was set up otherwise: timings are for either, and prove nothing", "write ip; or, where the controller's default is ip, say so on the workload with the annotation outlast/balancer: alb (or nlb)")
 	}
 }

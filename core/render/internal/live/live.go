@@ -11,13 +11,11 @@ import (
 	"strconv"
 	"time"
 
-	"sigs.k8s.io/kustomize/kyaml/yaml"
-
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
-	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
 // Facts are what only the cluster and the balancer know. What could not be read
@@ -35,8 +33,10 @@ type Member struct {
 	Namespace string `json:"namespace"`
 	Name      string `json:"name"`
 	Group     string `json:"group"`
-	// LoadBalancerAttributes as its annotation has them.
-	Attributes string `json:"attributes,omitempty"`
+	// Attributes of the load balancer as its annotation has them, and as its class's
+	// parameters do, which win.
+	Attributes string            `json:"attributes,omitempty"`
+	Class      map[string]string `json:"class,omitempty"`
 }
 
 // Group is one target group as ELBv2 and its TargetGroupBinding tell it.
@@ -98,19 +98,32 @@ func (f *Facts) IdleTimeout(w *graph.Workload) (idle time.Duration) {
 	return idle
 }
 
+// TargetType is that of the target groups which run for a Service; "" when there is
+// none, or they differ.
+func (f *Facts) TargetType(t *graph.TargetGroup) (found string) {
+	for _, g := range f.Groups {
+		if g.Namespace != graph.Namespace(t.Service) || g.Service != t.Service.GetName() {
+			continue
+		}
+		if found != "" && found != g.TargetType {
+			return ""
+		}
+		found = g.TargetType
+	}
+	return found
+}
+
 // groups are the target groups in front of a workload's Services.
 func (f *Facts) groups(w *graph.Workload) (groups []Group) {
 	for _, svc := range w.Services {
 		for _, g := range f.Groups {
-			if g.Namespace == namespace(svc) && g.Service == svc.GetName() {
+			if g.Namespace == graph.Namespace(svc) && g.Service == svc.GetName() {
 				groups = append(groups, g)
 			}
 		}
 	}
 	return groups
 }
-
-func namespace(n *yaml.RNode) string { return node.FirstOf(n.GetNamespace(), "default") }
 
 // Checker adds to a list of problems.
 type Checker struct {
@@ -140,27 +153,33 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 		selector = node.At(w.Pods, "spec", "selector")
 	}
 	told := map[string]bool{}
+	var pods []Pod
 	for _, p := range a.Facts.Pods {
-		if p.Namespace == namespace(w.RNode) && graph.Matches(selector, p.Labels) {
+		if p.Namespace == graph.Namespace(w.RNode) && graph.Matches(selector, p.Labels) {
 			a.pod(w, p, groups, written, told)
+			pods = append(pods, p)
 		}
+	}
+	if w.Behind() {
+		a.unprotected(w, pods)
 	}
 }
 
 // group compares one target group with the routes that may have made it: which of
 // several to a Service it was, nobody can tell, so it may be as any of them says.
 func (a *Checker) group(w *graph.Workload, g Group, need time.Duration) {
-	have, err := strconv.Atoi(g.Attributes[graph.DelayAttribute])
+	a.settings(w, g)
+	have, err := strconv.Atoi(g.Attributes[attribute.Delay])
 	if err != nil {
 		return
 	}
 	var differs, silent *graph.TargetGroup
 	want := 0
 	for _, t := range w.Groups {
-		if g.Service != t.Service.GetName() || t.Maker == graph.ByHand && t.Route.GetName() != g.Binding {
+		if !g.of(t) {
 			continue
 		}
-		n, written, err := t.Attributes.Number(graph.DelayAttribute)
+		n, written, err := t.Attributes.Number(attribute.Delay)
 		switch {
 		case err != nil || written && n == have:
 			return
@@ -206,15 +225,12 @@ func (a *Checker) Members() {
 			continue
 		}
 		for _, m := range a.Facts.Members {
-			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == namespace(ing.RNode) {
+			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == graph.Namespace(ing.RNode) {
 				continue
 			}
-			theirs, err := stringmap.Parse(m.Attributes)
-			if err != nil {
-				continue
-			}
+			theirs := m.loadBalancer()
 			for _, key := range slices.Sorted(maps.Keys(mine)) {
-				if other, ok := theirs.Get(key); ok && other != mine[key] {
+				if other, ok := theirs[key]; ok && other != mine[key] {
 					a.Find("OL020", ing.RNode, node.Path([]string{"metadata", "annotations", graph.ALBPrefix + "load-balancer-attributes"}),
 						fmt.Sprintf("%s=%s, but Ingress/%s/%s of the same group %q, in the cluster, wants %s: the controller would update no member of the group until they agree, targets and rules included", key, mine[key], m.Namespace, m.Name, ing.Group, other),
 						"write the attribute in one member only, or the same value in all")

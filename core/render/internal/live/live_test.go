@@ -10,6 +10,7 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
@@ -42,7 +43,7 @@ func parse(t *testing.T, text string) *graph.Graph {
 func target(binding, service, delay string) Group {
 	g := Group{ARN: "tg-" + binding, Namespace: "default", Binding: binding, Service: service, TargetType: "ip", Attributes: map[string]string{}}
 	if delay != "" {
-		g.Attributes[graph.DelayAttribute] = delay
+		g.Attributes[attribute.Delay] = delay
 	}
 	return g
 }
@@ -65,7 +66,7 @@ func TestWorkload(t *testing.T) {
 		"a delay that was not read":                      {ingress(delay65), Facts{Groups: []Group{target("b", "web", "")}}, ""},
 		"a delay that is no number":                      {ingress(delay65), Facts{Groups: []Group{target("b", "web", "long")}}, ""},
 		"the group of another Service":                   {ingress(delay65), Facts{Groups: []Group{target("b", "api", "300")}}, ""},
-		"that of another Namespace":                      {ingress(delay65), Facts{Groups: []Group{{Namespace: "other", Service: "web", Attributes: map[string]string{graph.DelayAttribute: "300"}}}}, ""},
+		"that of another Namespace":                      {ingress(delay65), Facts{Groups: []Group{{Namespace: "other", Service: "web", Attributes: map[string]string{attribute.Delay: "300"}}}}, ""},
 		"a short delay that nobody set":                  {ingress(""), Facts{Groups: []Group{target("b", "web", "64")}}, "error OL002 Ingress/web spec: the deregistration delay of target group tg-b is 64s, and nothing here sets it"},
 		"one that is just long enough":                   {ingress(""), Facts{Groups: []Group{target("b", "web", "65")}}, ""},
 		"a malformed annotation, which was told already": {ingress("alb.ingress.kubernetes.io/target-group-attributes: nonsense"), Facts{Groups: []Group{target("b", "web", "1")}}, ""},
@@ -76,6 +77,22 @@ func TestWorkload(t *testing.T) {
 		"a binding of the manifests": {alone + "---\n{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: b}, spec: {serviceRef: {name: web}}}",
 			Facts{Groups: []Group{target("b", "web", "10"), target("other", "web", "9")}}, "error OL002 TargetGroupBinding/b spec: the deregistration delay of target group tg-b is 10s"},
 		"a balancer that the manifests know nothing of": {alone, Facts{Groups: []Group{target("b", "web", "300")}}, "error OL040 Deployment/web : the cluster has TargetGroupBinding/default/b for Service web"},
+		"targets of another type than written": {ingress(delay65 + ", alb.ingress.kubernetes.io/target-type: ip"), Facts{Groups: []Group{{ARN: "tg-b", Namespace: "default", Service: "web", TargetType: "instance"}}},
+			"warning OL048 Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]: the targets of target group tg-b are of type instance, the manifests say ip"},
+		"targets of the type that is written": {ingress(delay65 + ", alb.ingress.kubernetes.io/target-type: ip"), Facts{Groups: []Group{target("b", "web", "65")}}, ""},
+		"another idle timeout": {ingress(group), Facts{Groups: []Group{{ARN: "tg-b", Namespace: "default", Service: "web", TargetType: "ip", LoadBalancer: map[string]string{"idle_timeout.timeout_seconds": "30"}}}},
+			"warning OL048 Ingress/web metadata.annotations[alb.ingress.kubernetes.io/load-balancer-attributes]: the idle timeout of the load balancer of tg-b is 30s, the manifests say 60s"},
+		"the idle timeout that is written":  {ingress(group), Facts{Groups: []Group{{Namespace: "default", Service: "web", LoadBalancer: map[string]string{"idle_timeout.timeout_seconds": "60"}}}}, ""},
+		"an idle timeout that nobody wrote": {ingress(delay65), Facts{Groups: []Group{{Namespace: "default", Service: "web", LoadBalancer: map[string]string{"idle_timeout.timeout_seconds": "30"}}}}, ""},
+		"pods from before there was a hook": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 5}}}}, {name: other}]", 1),
+			Facts{Pods: []Pod{pod, with(func(p *Pod) {
+				p.Name = "web-2"
+				p.Containers = []Container{{Name: "web", PreStop: true}, {Name: "other"}}
+			})}},
+			"warning OL053 Deployment/web spec.template: 1 of the 2 running pods (web-1) have no preStop"},
+		"four of them": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 5}}}}]", 1), Facts{Pods: []Pod{pod, pod, pod, pod}},
+			"warning OL053 Deployment/web spec.template: 4 of the 4 running pods (web-1, web-1, web-1, ...)"},
+		"pods that no balancer sends to": {strings.Replace(alone, "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 5}}}}]", 1), Facts{Pods: []Pod{pod}}, ""},
 		"a pod without a gate": {ingress(delay65), Facts{Groups: []Group{target("b", "web", "65"), target("c", "web", "65")}, Pods: []Pod{pod}},
 			"warning OL049 Deployment/web spec.template: pod web-1 has no readiness gate of target group c"},
 		"a pod behind nodes needs none": {ingress(delay65), Facts{Groups: []Group{{Namespace: "default", Binding: "c", Service: "web", TargetType: "instance"}}, Pods: []Pod{pod}}, ""},
@@ -127,15 +144,17 @@ func TestMembers(t *testing.T) {
 		member      Member
 		want        string
 	}{
-		"another value":               {group, Member{"shop", "theirs", "g", "idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/theirs of the same group \"g\", in the cluster, wants 30"},
-		"two other values":            {group, Member{"shop", "theirs", "g", "routing.http2.enabled=false,idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60\n" + at + "routing.http2.enabled=true"},
-		"the same value":              {group, Member{"shop", "theirs", "g", "idle_timeout.timeout_seconds=60"}, ""},
-		"another attribute":           {group, Member{"shop", "theirs", "g", "client_keep_alive.seconds=60"}, ""},
-		"another group":               {group, Member{"shop", "theirs", "h", "idle_timeout.timeout_seconds=30"}, ""},
-		"no group":                    {"alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=60", Member{"shop", "theirs", "", "idle_timeout.timeout_seconds=30"}, ""},
-		"itself, as it was":           {group, Member{"default", "web", "g", "idle_timeout.timeout_seconds=30"}, ""},
-		"one of that name elsewhere":  {group, Member{"shop", "web", "g", "idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/web"},
-		"what the controller refuses": {group, Member{"shop", "theirs", "g", "nonsense"}, ""},
+		"another value":                   {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/theirs of the same group \"g\", in the cluster, wants 30"},
+		"two other values":                {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "routing.http2.enabled=false,idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60\n" + at + "routing.http2.enabled=true"},
+		"the same value":                  {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=60"}, ""},
+		"another attribute":               {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "client_keep_alive.seconds=60"}, ""},
+		"another group":                   {group, Member{Namespace: "shop", Name: "theirs", Group: "h", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
+		"no group":                        {"alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=60", Member{Namespace: "shop", Name: "theirs", Group: "", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
+		"itself, as it was":               {group, Member{Namespace: "default", Name: "web", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
+		"one of that name elsewhere":      {group, Member{Namespace: "shop", Name: "web", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/web"},
+		"what a class's parameters say":   {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Class: map[string]string{"idle_timeout.timeout_seconds": "30"}}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/theirs"},
+		"a class wins over an annotation": {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=30", Class: map[string]string{"idle_timeout.timeout_seconds": "60"}}, ""},
+		"what the controller refuses":     {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "nonsense"}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			list := &problem.List{}

@@ -31,6 +31,8 @@ type Problem struct {
 	drain.Finding
 	On   *yaml.RNode // the object; its annotations may suppress the problem
 	Edit *Edit       // the cure; nil: none that can be written
+
+	Unproven bool // the timings rest on what nobody has told: they are not called safe
 }
 
 // Edit is one field to set. Edits of one place are merged: the longest

@@ -29,7 +29,7 @@ var Table = []Rule{
 	{"OL020", "ingress-group-conflict", "Ingresses of one group want different load balancer attributes: the controller updates none of them", drain.Error, false},
 	{"OL021", "publish-not-ready-addresses", "a terminating pod stays registered until it is gone", drain.Error, false},
 	{"OL022", "instance-targets", "nodes are the targets: the balancer never learns that a pod ends", drain.Warning, false},
-	{"OL023", "target-type-not-written", "the controller's default decides whether pods or nodes are the targets", drain.Info, false},
+	{"OL023", "target-type-not-written", "the controller's default decides whether pods or nodes are the targets", drain.Warning, false},
 	{"OL024", "shadowed-attributes", "the Service's annotation hides the Ingress's as a whole", drain.Warning, false},
 	{"OL025", "hook-of-unknown-length", "nobody can tell how long the author's hook takes", drain.Warning, false},
 	{"OL026", "exec-hook-needs-program", "the hook runs a program that the image may not have: then it protects nothing, silently", drain.Warning, false},
@@ -58,4 +58,6 @@ var Table = []Rule{
 	{"OL049", "gate-missing-on-pod", "a running pod has no readiness gate", drain.Warning, false},
 	{"OL050", "several-balancers", "the pods are in several target groups: the slowest of them counts", drain.Info, false},
 	{"OL051", "injected-container-without-hook", "a container that a webhook put in ends as soon as the pod is deleted", drain.Warning, false},
+	{"OL052", "backend-not-in-manifests", "a route sends to a Service that is not here: its pods are not seen", drain.Warning, false},
+	{"OL053", "running-pods-without-hook", "the pods that the next rollout replaces have no preStop: it loses requests whatever is deployed", drain.Warning, false},
 }

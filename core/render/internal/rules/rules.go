@@ -78,9 +78,12 @@ func (opt *Options) learn(g *graph.Graph) {
 	if version := opt.Live.Oldest(); version != "" {
 		opt.Kubelet = version
 	}
-	opt.Gated = opt.Live.Gated()
+	opt.Gated, opt.Nodes = opt.Live.Gated(), len(opt.Live.Kubelets)
 	opt.IdleTimeouts = map[string]time.Duration{}
 	for _, w := range g.Workloads {
+		for _, t := range w.Groups {
+			t.Settle(opt.Live.TargetType(t))
+		}
 		if idle := opt.Live.IdleTimeout(w); idle > 0 {
 			opt.IdleTimeouts[w.ID()] = idle
 		}

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"slices"
 
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
@@ -28,9 +31,8 @@ func (a *Analysis) balancers(s *Subject) {
 	if pods || s.Stated == drain.ALB || s.Stated == drain.NLB {
 		a.gate(s)
 	}
-	if len(s.Groups) == 0 {
-		a.Find("OL037", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "balancer"}), "the balancer in front of these pods is not among the manifests, so nothing here sets its deregistration delay",
-			"set "+graph.DelayAttribute+"="+num(s.Plan.Groups[0].DeregistrationDelay)+" where it is made")
+	if len(s.Groups) == 0 && s.Stated != drain.Instance {
+		a.elsewhere(s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "balancer"}), s.groups[0].Delay, s.Plan.Groups[0].DeregistrationDelay)
 	}
 }
 
@@ -38,21 +40,14 @@ func (a *Analysis) balancers(s *Subject) {
 // of the author's stays.
 func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, need drain.Seconds) {
 	if t.Maker == graph.ByHand {
-		switch {
-		case have.Delay != nil && *have.Delay >= need:
-			return
-		case have.Delay != nil:
-			a.Find("OL002", t.Route, node.Path([]string{"metadata", "annotations", graph.DelayAnnotation}), "the deregistration delay of this target group is "+have.Delay.String()+", as the annotation says: the balancer aborts requests in flight when it ends (502); it needs "+need.String(), "set it where the target group is made, and here")
-			return
-		}
-		a.Find("OL037", t.Route, "spec", "this target group is not made by the controller, so nothing here sets its deregistration delay", "set "+graph.DelayAttribute+"="+num(need)+" where it is made, and state it here with the annotation "+graph.DelayAnnotation)
+		a.elsewhere(t.Route, "spec", have.Delay, need)
 		return
 	}
 	if have.Delay != nil && *have.Delay >= need {
 		return
 	}
 	place := t.Attributes.Places[0]
-	setting := place.With(graph.DelayAttribute, num(need))
+	setting := place.With(attribute.Delay, num(need))
 	seen := "is not written, and AWS takes 300s"
 	rule := "OL000" // strict's preStop is reckoned from the delay: it has to be known and short
 	if have.Delay != nil {
@@ -74,9 +69,32 @@ func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, nee
 		Why: "requests in flight have to end before the balancer gives the target up"})
 }
 
+// elsewhere judges the delay of a target group that is not made here.
+func (a *Analysis) elsewhere(on *yaml.RNode, field string, have *drain.Seconds, need drain.Seconds) {
+	switch {
+	case have == nil:
+		a.Find("OL037", on, field, "the target group is made elsewhere, so nothing here sets its deregistration delay, nor tells it: requests in flight may be cut, and the drain cannot be proven",
+			"set "+attribute.Delay+"="+num(need)+" where it is made, and state it here with the annotation "+graph.DelayAnnotation).Unproven = true
+	case *have < need:
+		a.Find("OL002", on, node.Path([]string{"metadata", "annotations", graph.DelayAnnotation}), "the deregistration delay of this target group is "+have.String()+", as the annotation says: the balancer aborts requests in flight when it ends (502); it needs "+need.String(), "set it where the target group is made, and here")
+	}
+}
+
+// ungated tells whether new pods are known to get no readiness gate, and no edit changes that.
+func (a *Analysis) ungated(s *Subject) bool {
+	name := graph.Namespace(s.RNode)
+	ns := a.Graph.Namespaces[name]
+	if ns == nil {
+		gated, known := a.Gated[name]
+		return known && !gated
+	}
+	labels := node.Strings(ns, "metadata", "labels")
+	return labels[graph.GateLabel] != "enabled" && labels[graph.AutoGateLabel] != "enabled" && problem.Reason(ns, "OL011") != ""
+}
+
 // gate asks for the label that makes the controller put readiness gates on new pods.
 func (a *Analysis) gate(s *Subject) {
-	name := node.FirstOf(s.GetNamespace(), "default")
+	name := graph.Namespace(s.RNode)
 	ns, ok := a.Graph.Namespaces[name]
 	if gated, known := a.Gated[name]; !ok && known {
 		if !gated {

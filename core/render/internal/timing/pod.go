@@ -44,13 +44,17 @@ func (a *Analysis) pod(s *Subject, least drain.Plan) {
 func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 	field := node.Path(h.Path)
 	old := node.Older(a.Kubelet, "1.30")
+	if h.More && !h.Stated {
+		a.Find("OL025", s.Pods, field, fmt.Sprintf("more follows the sleep of %s in the hook of container %s, and nobody can tell how long that takes; the grace leaves %s for it and for the shutdown", h.Seconds, h.Name, max(0, max(s.graceSeconds(), s.Plan.GracePeriod)-max(h.Seconds, least.PreStop))),
+			fmt.Sprintf("state how long the whole takes with the annotation outlast/hook-seconds.%s on the %s", h.Name, s.GetKind())).Unproven = true
+	}
 	switch {
 	case h.Native && old:
 		a.oldKubelet(s, h, max(h.Seconds, least.PreStop))
 		return
-	case !h.Known && h.Written:
+	case !h.Known && h.Written && !h.Stated:
 		a.Find("OL025", s.Pods, field, fmt.Sprintf("the hook (%s) of container %s is the author's own, and nobody can tell how long it takes; it has to last %s", h.What, h.Name, least.PreStop),
-			fmt.Sprintf("state its length with the annotation outlast/hook-seconds.%s on the %s, or write sleep: {seconds: %s}", h.Name, s.GetKind(), num(least.PreStop)))
+			fmt.Sprintf("state its length with the annotation outlast/hook-seconds.%s on the %s, or write sleep: {seconds: %s}", h.Name, s.GetKind(), num(least.PreStop))).Unproven = true
 		return
 	case h.Seconds >= least.PreStop:
 		if h.Program != "" && !h.Stated && a.Shell == "" {
@@ -100,7 +104,7 @@ func (a *Analysis) tooShort(s *Subject, h hook.Hook, least drain.Plan, old bool)
 	case h.More, h.Time != nil && old: // what follows the sleep stays, and so does what an old kubelet knows
 		e.Path = append(append([]string{}, h.Path...), h.Time...)
 		from := node.Str(s.Pods, e.Path...)
-		to := hook.Resleep(from, least.PreStop)
+		to := hook.Resleep(from, least.PreStop-h.Rest)
 		e.Value, e.From, e.To = node.Text(to), from, to
 	case h.Native:
 		e.Path = append(append([]string{}, h.Path...), "sleep", "seconds")

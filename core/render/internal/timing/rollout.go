@@ -40,7 +40,7 @@ func (a *Analysis) rollout(s *Subject) {
 		rule, why := "OL012", "healthy is reported before every node of the balancer routes to the pod"
 		switch {
 		case s.Plan.Inputs.NoGate:
-			rule = "OL011"
+			rule, why = "OL011", "no readiness gate waits for the balancer, so that only time can"
 		case s.inputs.Tight && s.slowStart() >= s.Plan.MinReady.Duration():
 			rule, why = "OL018", "a target in slow start is healthy, but takes a reduced share while old pods leave"
 		}

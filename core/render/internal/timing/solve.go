@@ -20,7 +20,7 @@ func (a *Analysis) Needs(s *Subject) error {
 		return nil
 	}
 	in := s.inputs
-	in.Groups = s.groups
+	in.Groups = s.either(s.groups)
 	plan, err := drain.Solve(in)
 	if err := a.refused(s, err); err != nil || s.refused {
 		return err
@@ -51,13 +51,14 @@ func (a *Analysis) Judge(s *Subject) error {
 		return a.adopt(s)
 	}
 	in := s.inputs
-	in.Groups = append([]drain.Group{}, s.groups...)
+	in.Groups = slices.Clone(s.groups)
 	for i, t := range s.Groups {
 		if key, ok := placeKey(t); ok && s.groups[i].Balancer != drain.Instance {
 			d := a.delays[key]
 			in.Groups[i].Delay = &d
 		}
 	}
+	in.Groups = s.either(in.Groups)
 	in.Mode = s.mode(in)
 	least, err := drain.Solve(in)
 	if err := a.refused(s, err); err != nil {
@@ -83,7 +84,7 @@ func (a *Analysis) Judge(s *Subject) error {
 		return fmt.Errorf("%s: %w", s.ID(), err)
 	}
 	now := in
-	now.Mode, now.Groups = a.Drain.Mode, s.known(a.Drain.Mode)
+	now.Mode, now.Groups = a.Drain.Mode, s.either(s.known(a.Drain.Mode))
 	if s.AsIs, err = drain.Adopt(s.effective(), now); err != nil {
 		return fmt.Errorf("%s: %w", s.ID(), err)
 	}
@@ -128,7 +129,7 @@ func (a *Analysis) refused(s *Subject, err error) error {
 // adopt plans with what is written, where nothing better can be found.
 func (a *Analysis) adopt(s *Subject) (err error) {
 	in := s.inputs
-	in.Groups = s.groups
+	in.Groups = s.either(s.groups)
 	if in.Mode == drain.Strict {
 		in.Mode = drain.Auto
 	}
@@ -144,6 +145,9 @@ func (a *Analysis) adopt(s *Subject) (err error) {
 func (s *Subject) mode(in drain.Inputs) drain.Mode {
 	if in.Mode != drain.Auto {
 		return in.Mode
+	}
+	if s.untold() { // strict's preStop is reckoned from the delay
+		return drain.Fast
 	}
 	auto, err := drain.Solve(in)
 	if err != nil || auto.Mode == drain.Fast {

@@ -49,21 +49,16 @@ func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
 	s.minReady = secondsAt(w.RNode, "spec", "minReadySeconds")
 	s.deadline = secondsAt(w.RNode, "spec", "progressDeadlineSeconds")
 	a.replicas(s)
+	s.rebase()
 	a.stated(s)
 	if !w.Behind() {
 		return s, nil
 	}
 	s.hooks = a.readHooks(s)
-	for _, t := range w.Groups {
-		group, err := t.Drain()
-		if err := a.malformed(err); err != nil {
-			return nil, err
-		}
-		s.groups = append(s.groups, group)
+	if err := a.groups(s); err != nil {
+		return nil, err
 	}
-	if len(w.Groups) == 0 { // the author says what stands in front
-		s.groups = []drain.Group{{Name: "stated balancer", Balancer: w.Stated}}
-	}
+	s.inputs.NoGate = a.ungated(s)
 	s.inputs.Replicas, s.inputs.Surge = s.Replicas, surge(w.RNode, s.Replicas)
 	if idle := a.IdleTimeouts[w.ID()]; idle > 0 {
 		s.inputs.IdleTimeout = idle
@@ -72,11 +67,62 @@ func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
 	return s, nil
 }
 
+// groups reads the target groups; an author may say what stands in front instead.
+func (a *Analysis) groups(s *Subject) error {
+	for _, t := range s.Groups {
+		group, err := t.Drain()
+		if err := a.malformed(err); err != nil {
+			return err
+		}
+		s.groups = append(s.groups, group)
+	}
+	if len(s.Groups) > 0 {
+		return nil
+	}
+	delay, err := graph.StatedDelay(s.RNode)
+	s.groups = []drain.Group{{Name: "stated balancer", Balancer: s.Stated, Delay: delay}}
+	return a.malformed(err)
+}
+
+// rebase takes the planning values of a Network Load Balancer, where the author says
+// that there is one: a time that is set beside it is then the author's own.
+func (s *Subject) rebase() {
+	if in := &s.inputs; s.Stated == drain.NLB && in.Balancer != drain.NLB {
+		of := drain.DefaultsFor(drain.NLB)
+		in.Balancer, in.Propagation, in.Registration, in.IdleTimeout = of.Balancer, of.Propagation, of.Registration, of.IdleTimeout
+		in.HealthInterval, in.HealthTimeout, in.HealthyCount, in.UnhealthyCount = of.HealthInterval, of.HealthTimeout, of.HealthyCount, of.UnhealthyCount
+	}
+}
+
+// either adds to target groups, in the order of the workload's own, those that nodes may
+// be the targets of: where no target type is written, the timings have to be right for both.
+func (s *Subject) either(groups []drain.Group) []drain.Group {
+	out := slices.Clone(groups)
+	for i, t := range s.Groups {
+		if t.Type.Value == "" {
+			twin := groups[i]
+			twin.Name, twin.Balancer = twin.Name+" (if nodes are the targets)", drain.Instance
+			out = append(out, twin)
+		}
+	}
+	return out
+}
+
+// untold tells whether a deregistration delay is set where nobody here can see it.
+func (s *Subject) untold() bool {
+	for i, g := range s.groups {
+		if g.Delay == nil && g.Balancer != drain.Instance && (len(s.Groups) == 0 || s.Groups[i].Maker == graph.ByHand) {
+			return true
+		}
+	}
+	return false
+}
+
 // replicas reads how many pods there are: at least, and to plan for.
 func (a *Analysis) replicas(s *Subject) {
 	s.Replicas = 1
 	if s.GetKind() == "DaemonSet" { // as many as nodes, which the user may tell
-		s.Replicas = max(1, a.Drain.Replicas)
+		s.Replicas = max(1, a.Drain.Replicas, a.Nodes)
 	}
 	if n, ok := node.Int(s.RNode, "spec", "replicas"); ok {
 		s.Replicas = max(0, n)
@@ -87,6 +133,9 @@ func (a *Analysis) replicas(s *Subject) {
 		return
 	}
 	s.Least = 1
+	if scaler.GetKind() == "ScaledObject" { // KEDA's defaults
+		s.Least, s.Replicas = 0, 100
+	}
 	for _, field := range []string{"minReplicas", "minReplicaCount"} { // the second is KEDA's
 		if n, ok := node.Int(scaler, "spec", field); ok {
 			s.Least = n
@@ -225,6 +274,9 @@ func (s *Subject) Strategy() drain.Strategy {
 	switch {
 	case s.GetKind() == "StatefulSet":
 		out.Kind, out.Unavailable = timeline.StatefulSet, 1
+		if n, err := node.Resolve(node.Str(s.RNode, append(strategyPath(s.RNode), "maxUnavailable")...), s.Replicas, false); err == nil {
+			out.Unavailable = max(1, n)
+		}
 	case s.GetKind() == "DaemonSet":
 		out.Kind = timeline.DaemonSet
 	case node.Str(s.RNode, "spec", "strategy", "type") == "Recreate":

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
@@ -19,6 +20,7 @@ type Options struct {
 	Drain     drain.Inputs
 	Kubelet   string // oldest kubelet's version; "": 1.30 or newer
 	Shell     string // shell that every image has; "": none
+	Nodes     int    // of the cluster, for DaemonSets; 0: not counted
 	AsWritten bool   // judge what is written, not what the edits make of it
 
 	IdleTimeouts map[string]time.Duration // of the load balancers as they are, by workload
@@ -44,7 +46,7 @@ func New(list *problem.List, g *graph.Graph, opt Options) *Analysis {
 // malformed turns a value that the controller refuses into a problem; other
 // errors stay errors.
 func (a *Analysis) malformed(err error) error {
-	var place *graph.PlaceError
+	var place *attribute.Malformed
 	if !errors.As(err, &place) {
 		return err
 	}

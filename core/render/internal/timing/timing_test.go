@@ -89,6 +89,7 @@ func TestReplicas(t *testing.T) {
 		"an autoscaler without a least":        {with("SPEC", "replicas: 5") + fmt.Sprintf(hpa, ", maxReplicas: 20"), 1, 1, 20},
 		"an autoscaler of more than are there": {manifests + fmt.Sprintf(hpa, ", maxReplicas: 1000000"), 1, 1, 10_000},
 		"one that says nothing":                {with("SPEC", "replicas: 5") + fmt.Sprintf(hpa, ""), 1, 1, 5},
+		"KEDA's own least and most":            {manifests + strings.NewReplacer("HorizontalPodAutoscaler", "ScaledObject").Replace(fmt.Sprintf(hpa, "")), 1, 0, 100},
 		"KEDA":                                 {manifests + strings.NewReplacer("HorizontalPodAutoscaler", "ScaledObject").Replace(fmt.Sprintf(hpa, ", minReplicaCount: 0, maxReplicaCount: 9")), 1, 0, 9},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -151,6 +152,15 @@ func TestModes(t *testing.T) {
 		"a grace that the author keeps leaves no room for a hook": {safe("META", "annotations: {outlast/ignore.OL004: old nodes}", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "fast 65s 0s 30s", "OL001 error|OL004 error 100"},
 		"unless another rule is meant":                            {safe("META", "annotations: {outlast/ignore.OL005: old nodes}", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "fast 65s 0s 30s", "OL001 error sleep 90|OL004 error 100"},
 		"one that is long enough does":                            {safe("META", "annotations: {outlast/ignore.OL004: old nodes}", "POD", "terminationGracePeriodSeconds: 95", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "fast 65s 0s 95s", "OL001 error sleep 90|OL004 error 100"},
+		"a target type that nobody wrote may be either":           {strings.Replace(safe("INGRESS", fmt.Sprintf(delay, 65)), "alb.ingress.kubernetes.io/target-type: ip", "a: b", 1), "", "", "fast 65s 70s 110s", "fast 65s 0s 30s", "OL001 error sleep 70|OL004 error 110"},
+		"and is never proven":                                     {strings.Replace(safe("INGRESS", fmt.Sprintf(delay, 65)), "alb.ingress.kubernetes.io/target-type: ip", "a: b", 1), drain.Strict, "", "fast 65s 0s 30s", "fast 65s 0s 30s", "OL000 error"},
+		"unless the author says so":                               {strings.Replace(safe("META", "annotations: {outlast/balancer: alb}", "MAIN", sleep(90), "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "alb.ingress.kubernetes.io/target-type: ip", "a: b", 1), "", "", "strict 65s 90s 100s", "strict 65s 90s 100s", ""},
+		"a delay that nobody tells":                               {strings.NewReplacer("apiVersion: networking.k8s.io/v1, kind: Ingress", "apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding", "ingressClassName: alb, defaultBackend: {service: {name: web}}", "targetType: ip, serviceRef: {name: web}").Replace(safe()), "", "", "fast 65s 70s 80s", "fast 300s 0s 30s", "OL001 error sleep 70|OL004 error 80|OL037 warning|OL012 warning 30|OL016 info"},
+		"one that is told":                                        {strings.NewReplacer("apiVersion: networking.k8s.io/v1, kind: Ingress", "apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding", "ingressClassName: alb, defaultBackend: {service: {name: web}}", "targetType: ip, serviceRef: {name: web}").Replace(safe("INGRESS", "outlast/delay-seconds: '65'")), "", "", "strict 65s 90s 100s", "fast 65s 0s 30s", "OL001 error sleep 90|OL004 error 100|OL012 warning 30|OL016 info"},
+		"two sleeps are one":                                      {safe("MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 30; sleep 60]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "strict 65s 90s 100s", "OL026 warning"},
+		"the first of them is raised":                             {safe("MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 3; sleep 60; drain]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "fast 65s 63s 100s", "OL025 warning|OL003 error sleep 30; sleep 60; drain"},
+		"what follows a sleep has to be told":                     {safe("MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 90; drain]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "strict 65s 90s 100s", "OL025 warning|OL026 warning"},
+		"and counts for the grace":                                {safe("META", "annotations: {outlast/hook-seconds.main: '105'}", "MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 90; drain]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 105s 115s", "strict 65s 105s 100s", "OL005 error 115"},
 		"what is wrong beyond any timing":                         {safe(), drain.Strict, "R=4000", "fast 300s 0s 30s", "fast 300s 0s 30s", "OL002 error"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,13 +191,13 @@ func TestModes(t *testing.T) {
 // TestStated: the author says that a balancer is there which no manifest shows.
 func TestStated(t *testing.T) {
 	alone := strings.Join(strings.SplitAfter(manifests, "---\n")[:2], "") + "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n"
-	for balancer, want := range map[string]string{"alb": "strict 65s 90s 100s true", "nlb": "fast 185s 190s 200s true", "instance": "fast 300s 70s 110s false", "none": "", "odd": ""} {
+	for balancer, want := range map[string]string{"alb": "fast 65s 70s 80s true", "nlb": "fast 185s 190s 200s true", "instance": "fast 300s 70s 110s false", "none": "", "odd": ""} {
 		s, found := judged(t, strings.Replace(alone, " META", ", annotations: {outlast/balancer: "+balancer+"}", 1), Options{Drain: drain.Defaults()})
 		got := ""
 		if s.Behind() {
 			gate := slices.ContainsFunc(found, func(f string) bool { return strings.HasPrefix(f, "OL011") })
 			got = fmt.Sprintf("%s %s %s %s %v", s.Plan.Mode, s.Plan.DeregistrationDelay, s.Plan.PreStop, s.Plan.GracePeriod, gate)
-			if !slices.Contains(found, "OL037 warning") {
+			if told := slices.Contains(found, "OL037 warning"); told == (balancer == "instance") { // whose delay no pod's end depends on
 				t.Errorf("%s: nobody says that the delay is set elsewhere: %q", balancer, found)
 			}
 		}
@@ -270,5 +280,52 @@ func TestHookSeconds(t *testing.T) {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
+	}
+}
+
+// TestGates: where no readiness gate waits, and none will, time has to.
+func TestGates(t *testing.T) {
+	label := "labels: {elbv2.k8s.aws/pod-readiness-gate-inject: enabled}"
+	for name, tc := range map[string]struct {
+		text  string
+		gated map[string]bool
+		want  string
+	}{
+		"a label":                   {manifests, nil, "OL012 warning 15"},
+		"a label that will be set":  {strings.Replace(manifests, label, "labels: {}", 1), nil, "OL011 error enabled|OL012 warning 15"},
+		"one that its author keeps": {strings.Replace(manifests, label, "annotations: {outlast/ignore.OL011: no webhook here}", 1), nil, "OL011 error enabled|OL011 error 40"},
+		"the cluster's has none":    {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": false}, "OL011 error|OL011 error 40"},
+		"the cluster's has one":     {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": true}, "OL012 warning 15"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, found := judged(t, strings.TrimSuffix(tc.text, "---\n"), Options{Drain: drain.Defaults(), Gated: tc.gated})
+			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "OL011") && !strings.HasPrefix(f, "OL012") })
+			if got := strings.Join(found, "|"); got != tc.want {
+				t.Errorf("found %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
+
+// TestStrategy: how pods are replaced.
+func TestStrategy(t *testing.T) {
+	for rolling, want := range map[string]int{"": 1, "maxUnavailable: 3": 3, "maxUnavailable: 50%": 5, "maxUnavailable: 1%": 1, "maxUnavailable: odd": 1} {
+		s, _ := judged(t, with("KIND", "StatefulSet", "SPEC", "replicas: 10, updateStrategy: {rollingUpdate: {"+rolling+"}}"), Options{Drain: drain.Defaults()})
+		if got := s.Strategy(); got.Unavailable != want || got.Surge != 0 {
+			t.Errorf("%q: %+v", rolling, got)
+		}
+	}
+	in := drain.Defaults()
+	s, _ := judged(t, with("KIND", "DaemonSet"), Options{Drain: in, Nodes: 12})
+	if s.Replicas != 12 {
+		t.Errorf("a DaemonSet of 12 nodes has %d pods", s.Replicas)
+	}
+}
+
+// TestNLBTimes: an author who says that there is an NLB sets its own times.
+func TestNLBTimes(t *testing.T) {
+	s, _ := judged(t, with("META", "annotations: {outlast/balancer: nlb, outlast/set: P=20}"), Options{Drain: drain.Defaults()})
+	if s.inputs.Balancer != drain.NLB || s.inputs.Propagation != 20*time.Second || s.inputs.Registration != 180*time.Second {
+		t.Errorf("got %+v", s.inputs)
 	}
 }

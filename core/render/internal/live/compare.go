@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package live
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
+)
+
+// of tells whether a target group may be the one that the manifests make.
+func (g Group) of(t *graph.TargetGroup) bool {
+	return g.Service == t.Service.GetName() && (t.Maker != graph.ByHand || t.Route.GetName() == g.Binding)
+}
+
+// settings compares what else is written with what runs: the kind of targets, and the
+// load balancer's idle timeout.
+func (a *Checker) settings(w *graph.Workload, g Group) {
+	for _, t := range w.Groups {
+		if !g.of(t) {
+			continue
+		}
+		if t.Type.Value != "" && g.TargetType != "" && t.Type.Value != g.TargetType {
+			p := a.Find("OL048", t.Type.Object, t.Type.Field, fmt.Sprintf("the targets of target group %s are of type %s, the manifests say %s: they were not applied, or somebody else's value wins", g.ARN, g.TargetType, t.Type.Value),
+				"apply the manifests: the controller makes a new target group of the other type")
+			if g.TargetType == string(drain.Instance) {
+				p.Message += "; nodes are registered, not pods, so no pod that ends is ever deregistered"
+			}
+		}
+		want, object, field, err := t.IdleTimeout()
+		have, ok := g.LoadBalancer[attribute.IdleTimeout]
+		if err == nil && ok && want > 0 && have != strconv.Itoa(want) {
+			a.Find("OL048", object, field, fmt.Sprintf("the idle timeout of the load balancer of %s is %ss, the manifests say %ds: they were not applied, or another member of its group says otherwise", g.ARN, have, want),
+				"apply the manifests, and look for the attribute in other Ingresses of the group, and in the class")
+		}
+	}
+}
+
+// unprotected tells of running pods that have no preStop where the manifests have one: the
+// rollout that brings it ends them as they are.
+func (a *Checker) unprotected(w *graph.Workload, pods []Pod) {
+	var hooked, bare []string
+	for _, c := range node.Containers(w.Spec) {
+		if node.At(c, "lifecycle", "preStop") != nil {
+			hooked = append(hooked, node.Str(c, "name"))
+		}
+	}
+	for _, p := range pods {
+		if slices.ContainsFunc(p.Containers, func(c Container) bool { return !c.PreStop && slices.Contains(hooked, c.Name) }) {
+			bare = append(bare, p.Name)
+		}
+	}
+	if len(bare) == 0 {
+		return
+	}
+	names := strings.Join(bare[:min(3, len(bare))], ", ")
+	if len(bare) > 3 {
+		names += ", ..."
+	}
+	a.Find("OL053", w.RNode, "spec.template", fmt.Sprintf("%d of the %d running pods (%s) have no preStop where the manifests have one: they end by what they were started with, so the rollout that replaces them loses requests", len(bare), len(pods), names),
+		"roll out when little is asked for; every later rollout is protected")
+}
+
+// loadBalancer gives the attributes that a member of a group wants, its class's over
+// those of its annotation. What is malformed wants nothing.
+func (m Member) loadBalancer() map[string]string {
+	out := map[string]string{}
+	if attrs, err := stringmap.Parse(m.Attributes); err == nil {
+		for _, a := range attrs {
+			out[a.Key] = a.Value
+		}
+	}
+	maps.Copy(out, m.Class)
+	return out
+}
