@@ -17,11 +17,17 @@ import (
 // send starts the load: a tenth of it slow, a quarter on fresh connections.
 func (w *world) send(t *testing.T) (stop func(), sent <-chan load.Report) {
 	t.Helper()
+	return w.sendTo(t, nil)
+}
+
+// sendTo tells of each finished request, too.
+func (w *world) sendTo(t *testing.T, observe func(load.Sample)) (stop func(), sent <-chan load.Report) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan load.Report, 1)
 	go func() {
 		defer close(done)
-		r, err := load.Run(ctx, load.Options{URL: w.front.URL, Addresses: w.front.Addresses, Rate: rate, SlowShare: 0.1, SlowPath: "/slow?ms=2000"})
+		r, err := load.Run(ctx, load.Options{URL: w.front.URL, Addresses: w.front.Addresses, Rate: rate, SlowShare: 0.1, SlowPath: "/slow?ms=2000", Observe: observe})
 		if err != nil {
 			t.Error(err)
 		}

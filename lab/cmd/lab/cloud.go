@@ -18,6 +18,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cloud"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/auth"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/region"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/trouble"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/node"
@@ -51,6 +52,9 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 			return err
 		}
 	}
+	if err := c.CreateBucket(s.Region, s.LogBucket()); err != nil {
+		return err
+	}
 	for name, text := range map[string]string{"vpc-id": c.VPCID(), "provider-id": c.ProviderID()} {
 		if err := os.WriteFile(s.Path("cloud", name), []byte(text+"\n"), 0o644); err != nil {
 			return err
@@ -73,6 +77,7 @@ func private(c *cloud.Cloud, engine *alb.Engine, hub *watch.Hub) http.Handler {
 	mux.HandleFunc("GET /nodes", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(engine.Addresses(r.URL.Query().Get("arn"))) //nolint:errcheck // the asker went away
 	})
+	mux.HandleFunc("POST /_lab/access-logs", func(http.ResponseWriter, *http.Request) { c.DeliverLogs() })
 	watched := watch.Handler(engine, hub)
 	mux.Handle("/_lab/targets", watched)
 	mux.Handle("/_lab/propagation", watched)
@@ -104,8 +109,9 @@ func newCloud(s labstate.State, engine *alb.Engine) (*cloud.Cloud, error) {
 		Dir:    s.Path("cloud"), Account: s.Account, Region: s.Region, Users: users, Engine: engine,
 		Cluster:     cloud.Cluster{Name: s.Cluster, Endpoint: s.Kube(), CAData: string(ca), Version: "1.37"},
 		RegistryURL: "http://" + s.Registry(), PublicURL: s.API(),
-		VPC: cloud.VPC{CIDR: node.VPCCIDR, PodCIDR: node.PodCIDR, NodeIP: s.NodeIP, NodeName: cluster.NodeName},
-		Log: func(text string) { fmt.Println(time.Now().UTC().Format(time.RFC3339), text) },
+		Limits: trouble.AWSLimits(),
+		VPC:    cloud.VPC{CIDR: node.VPCCIDR, PodCIDR: node.PodCIDR, NodeIP: s.NodeIP, NodeName: cluster.NodeName},
+		Log:    func(text string) { fmt.Println(time.Now().UTC().Format(time.RFC3339), text) },
 	})
 }
 

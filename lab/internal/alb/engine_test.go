@@ -10,6 +10,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"io"
 	"math/big"
 	"net/http"
@@ -48,8 +49,13 @@ func TestRestoreGoesOnWhereTheSnapshotWas(t *testing.T) {
 		time.Sleep(2 * time.Second)
 
 		o.Dialer, o.Listen = w.dial, w.listen
+		o.Seed = 6 // a new process draws another one
+		lagging := w.visibleTo(going)
 		w.Engine = New(o)
 		w.must(w.Restore(snapshot))
+		if again := w.visibleTo(going); again != lagging {
+			t.Errorf("nodes drop the draining target after %s, before the restart it was %s", again, lagging)
+		}
 		after, err := w.Health(groupARN, nil)
 		w.must(err)
 		if d := cmp.Diff(before, after); d != "" || len(after) != 3 {
@@ -81,6 +87,15 @@ func TestRestoreGoesOnWhereTheSnapshotWas(t *testing.T) {
 			t.Error("a used engine was restored into")
 		}
 	})
+}
+
+// visibleTo are the nodes' delays for the deregistration of a target, as text.
+func (w *world) visibleTo(t Target) string {
+	e := w.Engine
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	g := e.groups[groupARN]
+	return fmt.Sprint(e.eachLag(g, g.find(t)))
 }
 
 func TestGroupComesIntoUseAndGoesOut(t *testing.T) {

@@ -15,6 +15,7 @@ import (
 type saved struct {
 	Time      time.Time
 	Draws     int
+	Seed      uint64 // of the delays, which would be others by another one
 	Addresses map[string]netip.Addr
 	Groups    []savedGroup
 	Balancers []LoadBalancer
@@ -31,7 +32,7 @@ type savedGroup struct {
 func (e *Engine) Snapshot() ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := saved{Time: time.Now(), Draws: e.draws, Addresses: e.addresses}
+	s := saved{Time: time.Now(), Draws: e.draws, Seed: e.opt.Seed, Addresses: e.addresses}
 	for _, arn := range sortedKeys(e.groups) {
 		g := savedGroup{TargetGroup: e.groups[arn].TargetGroup}
 		for _, r := range e.groups[arn].records {
@@ -62,7 +63,7 @@ func (e *Engine) Restore(snapshot []byte) error {
 		return fmt.Errorf("restoring load balancers: the engine already has %d target groups and %d load balancers; restore first, then put",
 			len(e.groups), len(e.balancers))
 	}
-	e.draws = s.Draws
+	e.draws, e.opt.Seed = s.Draws, s.Seed
 	for k, a := range s.Addresses {
 		e.addresses[k] = a
 	}

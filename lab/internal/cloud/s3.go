@@ -31,6 +31,10 @@ func (c *Cloud) collectLogs() error {
 	return nil
 }
 
+// DeliverLogs writes the access log objects of what was logged so far, also of
+// the interval that has not ended: a reader in the lab need not wait for it.
+func (c *Cloud) DeliverLogs() { c.logs.Flush() }
+
 // CreateBucket makes a bucket; one that is there already is left as it is.
 func (c *Cloud) CreateBucket(regionName, name string) error {
 	if _, err := c.s3.CreateBucket(name, regionName); err != nil {

@@ -19,6 +19,7 @@ import (
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	elbtypes "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 )
@@ -131,7 +132,9 @@ func TestS3Refusals(t *testing.T) {
 	}
 	token := "no token!"
 	_, badToken := l.s3().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("logs"), ContinuationToken: &token})
-	_, again := l.s3().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("logs")})
+	_, again := l.s3().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("logs"), CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: types.BucketLocationConstraint(l.region)}})
+	_, elsewhere := l.s3().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("other"), CreateBucketConfiguration: &types.CreateBucketConfiguration{LocationConstraint: "eu-west-1"}})
+	_, nowhere := l.s3().CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("other")})
 	_, acl := l.s3().GetBucketAcl(t.Context(), &s3.GetBucketAclInput{Bucket: aws.String("logs")})
 	_, absent := l.s3().HeadBucket(t.Context(), &s3.HeadBucketInput{Bucket: aws.String("absent")})
 	for name, tt := range map[string]struct {
@@ -147,6 +150,8 @@ func TestS3Refusals(t *testing.T) {
 		"a token of somebody's own":     {badToken, "InvalidArgument"},
 		"a bucket that is there":        {again, "BucketAlreadyOwnedByYou"},
 		"what the lab does not have":    {acl, "NotImplemented"},
+		"a bucket for another region":   {elsewhere, "IllegalLocationConstraintException"},
+		"a bucket for no region":        {nowhere, "IllegalLocationConstraintException"},
 	} {
 		t.Run(name, func(t *testing.T) { wantCode(t, tt.err, tt.code) })
 	}

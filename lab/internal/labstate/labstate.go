@@ -98,6 +98,10 @@ func (s State) Kubeconfig() string { return s.Path("pki", "admin.kubeconfig") }
 // IssuerKey is the file with the key that signs ID tokens of CI jobs.
 func (s State) IssuerKey() string { return s.Path("pki", "issuer.pem") }
 
+// LogBucket is where load balancers of the lab may write their access logs; it
+// is there from the start.
+func (s State) LogBucket() string { return "outlast-lab-logs" }
+
 // Env lists the variables under which outlast works in the lab as a user,
 // each NAME=value: the SDK's own variables, BuildKit's and the tools' PATH.
 func (s State) Env(user string) []string {
@@ -111,6 +115,7 @@ func (s State) Env(user string) []string {
 		"AWS_ENDPOINT_URL_EKS=" + s.API(),
 		"AWS_ENDPOINT_URL_STS=" + s.API(),
 		"AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2=" + s.API(),
+		"AWS_ENDPOINT_URL_S3=" + s.API(),
 		"BUILDKIT_HOST=unix://" + s.Path("buildkit", "buildkitd.sock"),
 		"DOCKER_CONFIG=" + s.Path("docker"),
 		"OUTLAST_CLUSTER_NAME=" + s.Cluster,

@@ -118,10 +118,16 @@ func TestOneObjectForEachNodeAndInterval(t *testing.T) {
 		if len(got) != 2 || strings.Count(got[dir+"10.0.0.1_R.log.gz"], "\n") != 2 || strings.Count(got[dir+"10.0.0.2_R.log.gz"], "\n") != 1 {
 			t.Errorf("got %v", got)
 		}
+		add("10.0.0.1")
+		c.Flush()
+		if len(got) != 3 {
+			t.Errorf("after Flush: got %v", got)
+		}
 		add("10.0.0.2")
 		c.Close()
-		if len(got) != 3 {
+		if len(got) != 4 {
 			t.Errorf("after Close: got %v", got)
 		}
+		c.Flush() // nobody is there, and nobody waits
 	})
 }

@@ -30,7 +30,7 @@ type Collector struct {
 	Log func(string)
 
 	items chan item
-	flush chan chan struct{}
+	flush chan order
 	done  chan struct{}
 	once  sync.Once
 }
@@ -39,6 +39,12 @@ type Collector struct {
 type item struct {
 	from  Source
 	entry Entry
+}
+
+// order asks for all objects now.
+type order struct {
+	last bool // and for the end
+	ack  chan struct{}
 }
 
 // part is an object in the making.
@@ -57,7 +63,7 @@ func (c *Collector) Start() {
 	if c.Interval <= 0 {
 		c.Interval = 5 * time.Minute
 	}
-	c.items, c.flush, c.done = make(chan item, 4096), make(chan chan struct{}), make(chan struct{})
+	c.items, c.flush, c.done = make(chan item, 4096), make(chan order), make(chan struct{})
 	go c.run()
 }
 
@@ -70,12 +76,23 @@ func (c *Collector) Add(from Source, e Entry) {
 	}
 }
 
-// Close delivers what is there, also of intervals that have not ended.
+// Flush delivers what is there, also of intervals that have not ended; more of
+// such an interval comes in another object.
+func (c *Collector) Flush() {
+	o := order{ack: make(chan struct{})}
+	select {
+	case c.flush <- o:
+		<-o.ack
+	case <-c.done:
+	}
+}
+
+// Close is the last Flush.
 func (c *Collector) Close() {
 	c.once.Do(func() {
-		ack := make(chan struct{})
-		c.flush <- ack
-		<-ack
+		o := order{last: true, ack: make(chan struct{})}
+		c.flush <- o
+		<-o.ack
 	})
 }
 
@@ -106,14 +123,18 @@ func (c *Collector) run() {
 			}
 			c.deliver(open, func(p part) bool { return !p.end.After(now) })
 			timer.Reset(c.untilNext(now))
-		case ack := <-c.flush:
-			close(c.done)
+		case o := <-c.flush:
+			if o.last {
+				close(c.done)
+			}
 			for len(c.items) > 0 {
 				take(<-c.items)
 			}
 			c.deliver(open, func(part) bool { return true })
-			close(ack)
-			return
+			close(o.ack)
+			if o.last {
+				return
+			}
 		}
 	}
 }

@@ -104,7 +104,19 @@ func (s *Store) regional(q Request) error {
 	return err
 }
 
+// create makes a bucket. Outside of us-east-1, the service wants to be told the
+// region in the body, too.
 func (s *Store) create(w http.ResponseWriter, q Request) error {
+	var in struct{ LocationConstraint string }
+	if err := xml.Unmarshal(q.Body, &in); err != nil && len(q.Body) > 0 {
+		return fail("MalformedXML", "The XML you provided was not well-formed or did not validate against our published schema")
+	}
+	switch {
+	case in.LocationConstraint == "" && q.Region != "us-east-1":
+		return fail("IllegalLocationConstraintException", "The unspecified location constraint is incompatible for the region specific endpoint this request was sent to.")
+	case in.LocationConstraint != "" && (in.LocationConstraint != q.Region || q.Region == "us-east-1"):
+		return fail("IllegalLocationConstraintException", "The %s location constraint is incompatible for the region specific endpoint this request was sent to.", in.LocationConstraint)
+	}
 	fresh, err := s.CreateBucket(q.Bucket, q.Region)
 	if err != nil {
 		return err

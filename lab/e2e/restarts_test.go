@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+//go:build e2e
+
+package e2e
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"github.com/outlast-ci/outlast/lab/internal/load"
+	"github.com/outlast-ci/outlast/lab/internal/proc"
+	"github.com/outlast-ci/outlast/lab/internal/trial"
+)
+
+// restart is something that ends in the middle of a rollout and comes back.
+type restart struct {
+	program string // of the lab
+	end     func(dir, program string) error
+	// front: the balancers' nodes are in that program, so that clients cannot
+	// connect while it is away. AWS's are not; this is the lab's own limit.
+	front bool
+}
+
+// TestRestarts ends a part of the world in the middle of a rollout: when the
+// first old target drains and the second old pod still waits for its turn.
+func TestRestarts(t *testing.T) {
+	w := begin(t)
+	firstDeploy(t, w)
+	terminate := func(dir, program string) error { return proc.Stop(dir, program, 20*time.Second) }
+	version := 1
+	for _, part := range []struct {
+		name string
+		what []restart
+	}{
+		{"the AWS Load Balancer Controller is killed", []restart{{program: "controller", end: kill}}},
+		{"the API server and its controllers restart", []restart{{program: "kube", end: terminate}}},
+		{"AWS restarts from its saved state", []restart{{program: "cloud", end: terminate, front: true}}},
+		{"all three at once", []restart{{program: "controller", end: kill}, {program: "kube", end: terminate}, {program: "cloud", end: terminate, front: true}}},
+	} {
+		version++
+		next := fmt.Sprintf("v%d", version)
+		if !t.Run(part.name, func(t *testing.T) { w.restartDuring(t, next, part.what) }) {
+			t.Fatal("the parts after this one start with what it should have left")
+		}
+	}
+}
+
+// kill is what an OOM kill or a lost machine is to a program.
+func kill(dir, program string) error {
+	p, running := proc.Find(dir, program)
+	if !running {
+		return fmt.Errorf("killing %s: it does not run", program)
+	}
+	return syscall.Kill(p.PID, syscall.SIGKILL)
+}
+
+// restartDuring deploys under load, and restarts when the first old target drains.
+func (w *world) restartDuring(t *testing.T, next string, what []restart) {
+	before := w.targets(t)
+	if len(before) != 2 {
+		t.Fatalf("targets before the rollout: %v, want 2", before)
+	}
+	failed := &failures{}
+	stop, sent := w.sendTo(t, failed.note)
+	w.commit(t, "Make "+next)
+	type ended struct {
+		run trial.Run
+		err error
+	}
+	done := make(chan ended, 1)
+	go func() {
+		run, err := w.Run(t.Context(), deploy(next))
+		done <- ended{run, err}
+	}()
+	w.waitForDraining(t)
+	from, to := w.endAndBringUp(t, what)
+	e := <-done
+	time.Sleep(5 * time.Second)
+	stop()
+	r := <-sent
+	t.Logf("%s: outlast exit %d in %.0f s; away for %.1f s; %d requests, %d failed %v %v", next, e.run.Exit, e.run.Took.Seconds(), to.Sub(from).Seconds(), r.Sent, r.Failed, r.Status, r.Errors)
+	if e.err != nil || e.run.Exit != 0 {
+		t.Fatalf("outlast deploy: exit %d (%v)\n%s", e.run.Exit, e.err, e.run.Stderr)
+	}
+	complete(t, w, e.run, 2)
+	front := slices.ContainsFunc(what, func(x restart) bool { return x.front })
+	for _, s := range failed.all {
+		if !front || !underWay(s, from, to) {
+			t.Errorf("request due %s, after %s: status %d, %s %s", s.Due.Format(clock), s.Latency, s.Status, s.Error, s.Detail)
+		}
+	}
+	if r.Missed > 0 || r.Versions[next] == 0 {
+		t.Errorf("%d requests missed, versions %v", r.Missed, r.Versions)
+	}
+	after := w.targets(t)
+	for id, state := range after {
+		if state != "healthy" || before[id] != "" {
+			t.Errorf("after the rollout target %s is %s; before it: %v", id, state, before)
+		}
+	}
+	if len(after) != 2 {
+		t.Errorf("targets after the rollout: %v, want the 2 new pods'", after)
+	}
+}
+
+const clock = "15:04:05.000"
+
+// underWay tells whether a request failed without any answer while it was on
+// its way at a moment of a time: that is what nodes which are away explain. A
+// 502, a 503 or a 504 is nothing that they explain.
+func underWay(s load.Sample, from, to time.Time) bool {
+	return s.Status == 0 && !s.Due.After(to) && !s.Due.Add(s.Latency).Before(from)
+}
+
+func TestOnlyRequestsWithoutAnAnswerAreExplained(t *testing.T) {
+	from := time.Unix(1e9, 0)
+	to := from.Add(2 * time.Second)
+	for name, tc := range map[string]struct {
+		status      int
+		due, latest time.Duration // since from
+		want        bool
+	}{
+		"refused in the middle":                   {0, time.Second, time.Second, true},
+		"cut after a while":                       {0, -time.Second, 0, true},
+		"over before it began":                    {0, -3 * time.Second, -time.Second, false},
+		"due when all is well again":              {0, 3 * time.Second, 4 * time.Second, false},
+		"answered by a node with a 502 meanwhile": {502, time.Second, time.Second, false},
+	} {
+		s := load.Sample{Status: tc.status, Due: from.Add(tc.due), Latency: tc.latest - tc.due}
+		if got := underWay(s, from, to); got != tc.want {
+			t.Errorf("%s: got %t, want %t", name, got, tc.want)
+		}
+	}
+}
+
+// endAndBringUp ends the programs, brings the lab up, and wants the targets to
+// be those from before. It gives the time from the first end to the last answer.
+func (w *world) endAndBringUp(t *testing.T, what []restart) (from, to time.Time) {
+	t.Helper()
+	before := w.targets(t)
+	from = time.Now()
+	for _, x := range what {
+		if err := x.end(w.Lab.Dir, x.program); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("ended %s after %.1f s", x.program, time.Since(from).Seconds())
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, w.Lab.Tools["lab"], "up").CombinedOutput()
+	if err != nil {
+		t.Fatalf("lab up: %v\n%s", err, out)
+	}
+	// `lab up` waits for more than for the nodes; they answer long before it ends.
+	for _, x := range what {
+		if p, running := proc.Find(w.Lab.Dir, x.program); !running {
+			t.Fatalf("%s does not run after lab up:\n%s", x.program, out)
+		} else if x.front {
+			to = w.answersAgain(t, p.Since)
+		}
+	}
+	if to.IsZero() {
+		to = time.Now()
+	}
+	after := w.targets(t)
+	for id, state := range before {
+		if after[id] == "" && state != "draining" {
+			t.Errorf("target %s, which was %s, is lost: %v", id, state, after)
+		}
+	}
+	for id, state := range after {
+		if before[id] == "draining" && state != "draining" {
+			t.Errorf("target %s was draining and is %s after the restart", id, state)
+		}
+	}
+	return from, to
+}
+
+// answersAgain is when the nodes of the balancer surely listened: since is when
+// their program was started, which takes it less than a second.
+func (w *world) answersAgain(t *testing.T, since time.Time) time.Time {
+	t.Helper()
+	if v := w.version(t); v == "" {
+		t.Error("the balancer answers with nothing")
+	}
+	return since.Add(time.Second)
+}
+
+// targets are the states of the example's targets by address.
+func (w *world) targets(t *testing.T) map[string]string {
+	t.Helper()
+	arn := strings.TrimSpace(w.kubectl(t, "get", "targetgroupbinding", "-n", namespace, "-o", "jsonpath={.items[*].spec.targetGroupARN}"))
+	out, err := w.elb().DescribeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: &arn})
+	if err != nil {
+		t.Fatal(err)
+	}
+	states := map[string]string{}
+	for _, h := range out.TargetHealthDescriptions {
+		states[aws.ToString(h.Target.Id)] = string(h.TargetHealth.State)
+	}
+	return states
+}
+
+func (w *world) elb() *elbv2.Client {
+	u := w.Lab.Users["deployer"]
+	return elbv2.NewFromConfig(aws.Config{Region: w.Lab.Region, BaseEndpoint: aws.String(w.Lab.API()),
+		Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")})
+}
+
+// waitForDraining waits until a target drains while another old one is healthy.
+func (w *world) waitForDraining(t *testing.T) {
+	t.Helper()
+	deadline := time.Now().Add(3 * time.Minute)
+	for time.Now().Before(deadline) {
+		states := slices.Collect(maps.Values(w.targets(t)))
+		if slices.Contains(states, "draining") && slices.Contains(states, "healthy") {
+			return
+		}
+		time.Sleep(time.Second)
+	}
+	t.Fatal("no target began to drain within 3 minutes")
+}
+
+// failures keeps every failed request; a report keeps the first 50.
+type failures struct {
+	mu  sync.Mutex
+	all []load.Sample
+}
+
+func (f *failures) note(s load.Sample) {
+	if !s.Failed() {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all = append(f.all, s)
+}
