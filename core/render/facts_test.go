@@ -40,7 +40,7 @@ spec:
 	written := ingress(", alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=65")
 	gated := map[string]map[string]string{"shop": {"elbv2.k8s.aws/pod-readiness-gate-inject": "enabled"}}
 	group := func(delay string) []LiveGroup {
-		return []LiveGroup{{ARN: "tg", Namespace: "shop", Binding: "b", Service: "web", TargetType: "ip", Attributes: map[string]string{"deregistration_delay.timeout_seconds": delay}, LoadBalancer: map[string]string{"idle_timeout.timeout_seconds": "90"}}}
+		return []LiveGroup{{ARN: "tg", Namespace: "shop", Binding: "b", Service: "web", TargetType: "ip", Attributes: map[string]string{"deregistration_delay.timeout_seconds": delay}, LoadBalancer: map[string]string{"idle_timeout.timeout_seconds": "60"}}}
 	}
 	pod := func(gates []string, containers ...LiveContainer) []LivePod {
 		return []LivePod{{Namespace: "shop", Name: "web-1", Labels: map[string]string{"app": "web"}, Gates: gates, Containers: containers}}
@@ -51,7 +51,7 @@ spec:
 		want []string // RULE severity
 	}{
 		"nobody was asked":                {written, nil, []string{"OL011 warning"}},
-		"all is well":                     {written, &Live{Namespaces: gated, Kubelets: map[string]string{"a": "v1.34.0"}, Groups: group("65"), Pods: pod([]string{"target-health.elbv2.k8s.aws/b"}, LiveContainer{Name: "web"})}, nil},
+		"all is well":                     {written, &Live{Namespaces: gated, Kubelets: map[string]string{"a": "v1.34.0"}, Groups: group("65"), Pods: pod([]string{"target-health.elbv2.k8s.aws/b"}, LiveContainer{Name: "web", PreStop: true})}, nil},
 		"a Namespace without the label":   {written, &Live{Namespaces: map[string]map[string]string{"shop": {}}}, []string{"OL011 error", "OL011 error"}}, // the label, or minReadySeconds 40
 		"a Namespace that was not read":   {written, &Live{Namespaces: map[string]map[string]string{"other": {}}}, []string{"OL011 warning"}},
 		"another member of the group":     {written, &Live{Namespaces: gated, Members: []LiveMember{{Namespace: "x", Name: "y", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}}}, []string{"OL020 error"}},

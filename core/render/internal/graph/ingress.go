@@ -268,6 +268,9 @@ func (g *Graph) actionServices(ingress *yaml.RNode, key string) (names []string)
 		ForwardConfig struct{ TargetGroups []group }
 	}
 	text, ok := node.Annotation(ingress, key)
+	if !ok && len(g.shifted(ingress)) > 0 {
+		return nil // Argo Rollouts writes it
+	}
 	err := fmt.Errorf("a backend with the port %s names this action, which is not there", useAnnotation)
 	if ok {
 		err = json.Unmarshal([]byte(text), &action)

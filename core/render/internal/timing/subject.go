@@ -3,6 +3,7 @@
 package timing
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -94,6 +95,9 @@ func (s *Subject) rebase() {
 	}
 }
 
+// ifNodes ends the name of a target group that may be one of nodes.
+const ifNodes = " (if nodes are the targets)"
+
 // either adds to target groups, in the order of the workload's own, those that nodes may
 // be the targets of: where no target type is written, the timings have to be right for both.
 func (s *Subject) either(groups []drain.Group) []drain.Group {
@@ -101,7 +105,10 @@ func (s *Subject) either(groups []drain.Group) []drain.Group {
 	for i, t := range s.Groups {
 		if t.Type.Value == "" {
 			twin := groups[i]
-			twin.Name, twin.Balancer = twin.Name+" (if nodes are the targets)", drain.Instance
+			if twin.Balancer == drain.NLB {
+				twin.IdleTimeout = cmp.Or(twin.IdleTimeout, drain.DefaultsFor(drain.NLB).IdleTimeout)
+			}
+			twin.Name, twin.Balancer = twin.Name+ifNodes, drain.Instance
 			out = append(out, twin)
 		}
 	}
@@ -213,7 +220,7 @@ func (a *Analysis) arithmetic(s *Subject) {
 				continue
 			}
 		}
-		if f.Field == "target-type" { // lint has told
+		if f.Field == "target-type" || strings.HasSuffix(f.Object, ifNodes) { // lint has told, and edits are for both
 			continue
 		}
 		on := s.RNode
