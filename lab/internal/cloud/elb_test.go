@@ -200,6 +200,17 @@ func TestELBErrors(t *testing.T) {
 			_, err := c.ModifyTargetGroupAttributes(ctx, &elbv2.ModifyTargetGroupAttributesInput{TargetGroupArn: &w.tg, Attributes: []types.TargetGroupAttribute{{Key: aws.String("deregistration_delay.timeout_seconds"), Value: aws.String("3601")}}})
 			return err
 		}},
+		"21 attributes at once": {"ValidationError", func() error {
+			in := &elbv2.ModifyLoadBalancerAttributesInput{LoadBalancerArn: &w.lb}
+			for i := range 21 {
+				in.Attributes = append(in.Attributes, types.LoadBalancerAttribute{Key: aws.String("idle_timeout.timeout_seconds"), Value: aws.String(fmt.Sprint(i + 1))})
+			}
+			_, err := c.ModifyLoadBalancerAttributes(ctx, in)
+			if err != nil && !strings.Contains(err.Error(), "less than or equal to 20") {
+				return fmt.Errorf("another error: %s", err)
+			}
+			return err
+		}},
 		"page of no size": {"ValidationError", func() error {
 			_, err := c.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{PageSize: aws.Int32(0)})
 			return err

@@ -157,6 +157,9 @@ func change(noun string, have map[string]string, checks map[string]check, pairs 
 	if len(pairs) == 0 {
 		return nil, invalid("At least one attribute must be specified")
 	}
+	if len(pairs) > maxAttributesChanged {
+		return nil, invalid("1 validation error detected: Value at 'attributes' failed to satisfy constraint: Member must have length less than or equal to %d", maxAttributesChanged)
+	}
 	out := maps.Clone(have)
 	seen := map[string]bool{}
 	for _, p := range pairs {

@@ -26,6 +26,7 @@ const (
 	maxTags               = 50
 	maxBalancersDescribed = 20 // ARNs in one DescribeLoadBalancers
 	maxTagsDescribed      = 20 // ARNs in one DescribeTags
+	maxAttributesChanged  = 20 // pairs in one Modify…Attributes (terraform-provider-aws's pull request 46496)
 )
 
 func (a API) describeAccountLimits(_ *Region, _ wire.Call, in *sdk.DescribeAccountLimitsInput) (*sdk.DescribeAccountLimitsOutput, error) {
