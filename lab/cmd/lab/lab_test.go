@@ -34,14 +34,14 @@ func TestARangeOfPropagation(t *testing.T) {
 
 func TestCommandsThatAreNoneChangeNothing(t *testing.T) {
 	t.Setenv("LAB_DIR", t.TempDir())
-	for _, args := range [][]string{{"upp"}, {"status"}, {"env"}, {"deploy"}, {"load"}, {"up", "--propagation", "soon"}, {"up", "--speed", "2"}} {
+	for _, args := range [][]string{{"upp"}, {"status"}, {"env"}, {"deploy"}, {"load"}, {"faults"}, {"faults", "order"}, {"logs"}, {"up", "--propagation", "soon"}, {"up", "--speed", "2"}} {
 		if err := dispatch(t.Context(), args); err == nil {
 			t.Errorf("lab %s: no error", strings.Join(args, " "))
 		} else if strings.Contains(err.Error(), "panic") {
 			t.Error(err)
 		}
 	}
-	for _, args := range [][]string{{}, {"help"}, {"down"}, {"up", "-h"}} {
+	for _, args := range [][]string{{}, {"help"}, {"down"}, {"up", "-h"}, {"faults", "-h"}, {"logs", "-h"}} {
 		if err := dispatch(t.Context(), args); err != nil {
 			t.Errorf("lab %s: %v", strings.Join(args, " "), err)
 		}

@@ -26,7 +26,8 @@ type Fault struct {
 	Kind         string  `json:"kind"`                   // throttle, 5xx, latency or reset
 	Rate         float64 `json:"rate,omitempty"`         // the part of the calls, evenly spread: 0.25 is each fourth; 0: all
 	Count        int     `json:"count,omitempty"`        // how many calls; 0: no end
-	Seconds      float64 `json:"seconds,omitempty"`      // how long; 0: until it is cleared
+	After        float64 `json:"after,omitempty"`        // seconds until it begins; 0: at once
+	Seconds      float64 `json:"seconds,omitempty"`      // how long, once it has begun; 0: until it is cleared
 	Milliseconds int     `json:"milliseconds,omitempty"` // of latency
 	Hits         int     `json:"hits"`                   // calls that it was done to
 }
@@ -38,8 +39,8 @@ func (f Fault) check() error {
 	if f.Rate < 0 || f.Rate > 1 {
 		return fmt.Errorf("rate %g: want more than 0, up to 1", f.Rate)
 	}
-	if f.Count < 0 || f.Seconds < 0 {
-		return fmt.Errorf("count %d, seconds %g: want 0 or more", f.Count, f.Seconds)
+	if f.Count < 0 || f.Seconds < 0 || f.After < 0 {
+		return fmt.Errorf("count %d, after %g, seconds %g: want 0 or more", f.Count, f.After, f.Seconds)
 	}
 	if (f.Kind == KindLatency) != (f.Milliseconds > 0) {
 		return fmt.Errorf("milliseconds %d: want more than 0 with kind latency, and none with the others", f.Milliseconds)
@@ -58,12 +59,13 @@ func (f Fault) matches(service, operation string) bool {
 // planned is a fault with how far it got.
 type planned struct {
 	Fault
+	from time.Time
 	ends time.Time // zero: never
 	due  float64   // grows by Rate with each call that matches; 1 is a hit
 }
 
-func (p *planned) over(now time.Time) bool {
-	return p.Count > 0 && p.Hits >= p.Count || !p.ends.IsZero() && !now.Before(p.ends)
+func (p *planned) idle(now time.Time) bool {
+	return now.Before(p.from) || p.Count > 0 && p.Hits >= p.Count || !p.ends.IsZero() && !now.Before(p.ends)
 }
 
 // faults are those of a lab. It is safe for concurrent use.
@@ -81,9 +83,9 @@ func (s *faults) add(f Fault, now time.Time) (Fault, error) {
 	defer s.mu.Unlock()
 	s.last++
 	f.ID, f.Hits = s.last, 0
-	p := &planned{Fault: f}
+	p := &planned{Fault: f, from: now.Add(time.Duration(f.After * float64(time.Second)))}
 	if f.Seconds > 0 {
-		p.ends = now.Add(time.Duration(f.Seconds * float64(time.Second)))
+		p.ends = p.from.Add(time.Duration(f.Seconds * float64(time.Second)))
 	}
 	s.all = append(s.all, p)
 	return f, nil
@@ -117,7 +119,7 @@ func (s *faults) hit(service, operation string, now time.Time) []Fault {
 	var out []Fault
 	ended := false
 	for _, p := range s.all {
-		if p.over(now) || !p.matches(service, operation) || ended && p.Kind != KindLatency {
+		if p.idle(now) || !p.matches(service, operation) || ended && p.Kind != KindLatency {
 			continue
 		}
 		if p.Rate > 0 {

@@ -54,13 +54,14 @@ func TestFaultsHitWhatTheySay(t *testing.T) {
 			fault Fault
 			want  string // of twelve calls, one a second: x was hit
 		}{
-			"all calls":           {Fault{Kind: KindServer}, "xxxxxxxxxxxx"},
-			"each fourth":         {Fault{Kind: KindServer, Rate: 0.25}, "...x...x...x"},
-			"two calls":           {Fault{Kind: KindServer, Count: 2}, "xx.........."},
-			"three seconds":       {Fault{Kind: KindServer, Seconds: 3}, "xxx........."},
-			"of another service":  {Fault{Kind: KindServer, Service: "ecr"}, "............"},
-			"by a pattern":        {Fault{Kind: KindServer, Operation: "Describe*"}, "xxxxxxxxxxxx"},
-			"of other operations": {Fault{Kind: KindServer, Operation: "Create*"}, "............"},
+			"all calls":            {Fault{Kind: KindServer}, "xxxxxxxxxxxx"},
+			"each fourth":          {Fault{Kind: KindServer, Rate: 0.25}, "...x...x...x"},
+			"two calls":            {Fault{Kind: KindServer, Count: 2}, "xx.........."},
+			"three seconds":        {Fault{Kind: KindServer, Seconds: 3}, "xxx........."},
+			"after two, for three": {Fault{Kind: KindServer, After: 2, Seconds: 3}, "..xxx......."},
+			"of another service":   {Fault{Kind: KindServer, Service: "ecr"}, "............"},
+			"by a pattern":         {Fault{Kind: KindServer, Operation: "Describe*"}, "xxxxxxxxxxxx"},
+			"of other operations":  {Fault{Kind: KindServer, Operation: "Create*"}, "............"},
 		} {
 			m := New(Limits{}, time.Now)
 			if _, err := m.faults.add(x.fault, time.Now()); err != nil {
