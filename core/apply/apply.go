@@ -11,6 +11,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -236,7 +237,7 @@ func (a *applier) object(ctx, waits context.Context, obj *unstructured.Unstructu
 // server's default of 1 would end all pods but one. Writing the live value once more changes
 // nothing, and the autoscaler's next decision takes the field over.
 func keepReplicas(obj, live, next *unstructured.Unstructured) bool {
-	if _, written, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas"); written {
+	if _, written, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas"); written || !slices.Contains([]string{"Deployment", "StatefulSet", "ReplicaSet", "Rollout"}, obj.GetKind()) {
 		return false
 	}
 	now, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")

@@ -443,3 +443,23 @@ func TestReplicasStay(t *testing.T) {
 		t.Errorf("%d replicas, the manifests say 4", count())
 	}
 }
+
+// TestKeepReplicas: of which kinds the number of pods is kept.
+func TestKeepReplicas(t *testing.T) {
+	of := func(kind string, replicas any) *unstructured.Unstructured {
+		spec := map[string]any{}
+		if replicas != nil {
+			spec["replicas"] = replicas
+		}
+		return &unstructured.Unstructured{Object: map[string]any{"kind": kind, "spec": spec}}
+	}
+	for kind, want := range map[string]bool{"Deployment": true, "StatefulSet": true, "Rollout": true, "ReplicaSet": true, "KafkaTopic": false, "ConfigMap": false} {
+		obj := of(kind, nil)
+		if got := keepReplicas(obj, of(kind, int64(3)), of(kind, int64(1))); got != want {
+			t.Errorf("%s: kept %v, want %v", kind, got, want)
+		}
+	}
+	if keepReplicas(of("Deployment", int64(1)), of("Deployment", int64(3)), of("Deployment", int64(1))) || keepReplicas(of("Deployment", nil), of("Deployment", nil), of("Deployment", nil)) {
+		t.Error("kept what is written, or what is not there")
+	}
+}

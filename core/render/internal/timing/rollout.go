@@ -58,6 +58,9 @@ func (a *Analysis) rollout(s *Subject) {
 	case "StatefulSet":
 		a.Find("OL039", s.RNode, "spec.updateStrategy", fmt.Sprintf("a StatefulSet has no surge: each of its %d pods leaves before its replacement starts", s.Replicas), "keep enough replicas that one may be missing; a Deployment, where the state allows it, loses none")
 	case "DaemonSet":
+		if a.Nodes == 0 && s.Replicas <= 1 {
+			a.Find("OL014", s.RNode, "spec", fmt.Sprintf("a DaemonSet has as many pods as there are nodes, and nobody has told how many: the gate's timeout of %s is for one", s.Plan.GateTimeout), "tell how many: --set N=NODES, or the annotation outlast/set: N=NODES on it; or set a timeout").Severity = drain.Info
+		}
 		a.daemon(s)
 	case "Rollout":
 		a.argo(s)

@@ -49,9 +49,9 @@ func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
 	s.grace = secondsAt(w.Spec, "terminationGracePeriodSeconds")
 	s.minReady = secondsAt(w.RNode, "spec", "minReadySeconds")
 	s.deadline = secondsAt(w.RNode, "spec", "progressDeadlineSeconds")
-	a.replicas(s)
 	s.rebase()
 	a.stated(s)
+	a.replicas(s)
 	if !w.Behind() {
 		return s, nil
 	}
@@ -129,7 +129,7 @@ func (s *Subject) untold() bool {
 func (a *Analysis) replicas(s *Subject) {
 	s.Replicas = 1
 	if s.GetKind() == "DaemonSet" { // as many as nodes, which the user may tell
-		s.Replicas = max(1, a.Drain.Replicas, a.Nodes)
+		s.Replicas = max(1, s.inputs.Replicas, a.Nodes)
 	}
 	if n, ok := node.Int(s.RNode, "spec", "replicas"); ok {
 		s.Replicas = max(0, n)

@@ -320,6 +320,13 @@ func TestStrategy(t *testing.T) {
 	if s.Replicas != 12 {
 		t.Errorf("a DaemonSet of 12 nodes has %d pods", s.Replicas)
 	}
+	s, found := judged(t, with("KIND", "DaemonSet", "META", "annotations: {outlast/set: N=9}"), Options{Drain: in})
+	if s.Replicas != 9 || slices.Contains(found, "OL014 info") {
+		t.Errorf("a DaemonSet of 9 nodes, as its author says, has %d pods: %q", s.Replicas, found)
+	}
+	if _, found = judged(t, with("KIND", "DaemonSet"), Options{Drain: in}); !slices.Contains(found, "OL014 info") {
+		t.Errorf("nobody says that the nodes were not counted: %q", found)
+	}
 }
 
 // TestNLBTimes: an author who says that there is an NLB sets its own times.
