@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/experiment"
+	"github.com/outlast-ci/outlast/lab/internal/figure"
+)
+
+// runExperiment rolls the example out in settings with different drain
+// timings, prints what each lost, and keeps it.
+func runExperiment(ctx context.Context, dir string, args []string) error {
+	fs := flag.NewFlagSet("lab experiment", flag.ContinueOnError)
+	out := fs.String("out", "", "folder for results.json and pictures (default: the lab's own)")
+	draw := fs.Bool("draw", false, "only draw and print again what is in that folder")
+	long := fs.Int("rollouts", 20, "rollouts with what outlast computes")
+	short := fs.Int("others", 3, "rollouts of each other setting, and of each point of the curve")
+	curve := fs.Bool("curve", true, "measure the loss curve, too")
+	only := fs.String("only", "", "names of settings, with commas between them (default: all)")
+	parallel := fs.Int("parallel", 6, "applications at once")
+	rate := fs.Float64("rate", demoRate, "requests per second to each")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	if *draw {
+		return redraw(*out)
+	}
+	s, product, err := started(dir)
+	if err != nil {
+		return err
+	}
+	if *out == "" {
+		*out = s.Path("experiment")
+	}
+	settings := experiment.Main(*long, *short)
+	if *curve {
+		settings = append(settings, experiment.Curve(*short)...)
+	}
+	if *only != "" {
+		names := strings.Split(*only, ",")
+		settings = slices.DeleteFunc(settings, func(s experiment.Setting) bool { return !slices.Contains(names, s.Name) })
+	}
+	if len(settings) == 0 {
+		return fmt.Errorf("no setting is called %q", *only)
+	}
+	result, err := experiment.Run(ctx, experiment.Options{
+		State: s, Product: product, Dir: s.Path("experiment", "web"), Settings: settings, Parallel: *parallel, Rate: *rate,
+		Log: func(format string, args ...any) {
+			say("%s "+format, append([]any{time.Now().UTC().Format(time.TimeOnly)}, args...)...)
+		},
+	})
+	if len(result.Results) == 0 {
+		return err
+	}
+	return errors.Join(err, keep(result, *out))
+}
+
+const resultsFile = "results.json"
+
+// keep prints, keeps and draws what came of it.
+func keep(e experiment.Experiment, out string) error {
+	text, err := json.MarshalIndent(e, "", " ")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	path := filepath.Join(out, resultsFile)
+	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
+		return err
+	}
+	say("kept in %s", path)
+	return show(e, out)
+}
+
+func redraw(out string) error {
+	text, err := os.ReadFile(filepath.Join(out, resultsFile))
+	if err != nil {
+		return fmt.Errorf("drawing again: %w; run the experiment first, or say where it is with --out", err)
+	}
+	var e experiment.Experiment
+	if err := json.Unmarshal(text, &e); err != nil {
+		return fmt.Errorf("drawing again: reading %s: %w", resultsFile, err)
+	}
+	return show(e, out)
+}
+
+// show prints the tables and draws the pictures of what was tried.
+func show(e experiment.Experiment, out string) error {
+	e.Table(os.Stdout)
+	var errs []error
+	curve := func(r experiment.Result) bool { return r.Kind == experiment.Shorter }
+	if slices.ContainsFunc(e.Results, curve) {
+		errs = append(errs, figure.Curve(e, filepath.Join(out, "loss-curve")))
+	}
+	if slices.ContainsFunc(e.Results, func(r experiment.Result) bool { return !curve(r) }) {
+		errs = append(errs, figure.Rollouts(e, filepath.Join(out, "rollouts")))
+	}
+	return errors.Join(errs...)
+}

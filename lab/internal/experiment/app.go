@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb"
+	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
+	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/trial"
+)
+
+// app is the application in one setting: a namespace and a balancer of its own.
+type app struct {
+	*bench
+	Setting
+	timings   Timings
+	namespace string
+	logs      string // prefix of its access log
+	group     string // ARN
+	front     trial.Front
+	lag       alb.Delay
+}
+
+// install deploys the application and waits until all of its targets are healthy.
+func (b *bench) install(ctx context.Context, s Setting, namespace string) (*app, error) {
+	a := &app{bench: b, Setting: s, namespace: namespace, logs: "experiment-" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + s.Name}
+	var err error
+	if a.lag, err = watch.ParseRange(s.Propagation); err != nil {
+		return a, err
+	}
+	text, timings, err := b.manifests(ctx, s, namespace, a.logs)
+	if err != nil {
+		return a, err
+	}
+	a.timings = timings
+	if _, err := cluster.Kubectl(ctx, b.State, []byte(text), "apply", "--server-side", "-f", "-"); err != nil {
+		return a, err
+	}
+	err = until(ctx, 2*time.Minute, time.Second, func() error {
+		if a.group == "" {
+			arn, err := a.kubectl(ctx, "get", "targetgroupbinding", "-o", "jsonpath={.items[*].spec.targetGroupARN}")
+			if err != nil || arn == "" {
+				return fmt.Errorf("there is no TargetGroupBinding (%w)", err)
+			}
+			a.group = arn
+		}
+		if a.front.URL == "" {
+			if a.front, err = b.checkout.Front(ctx, a.namespace, "web", port); err != nil {
+				return err
+			}
+		}
+		now := time.Now()
+		if n := fewest(a.targets.of(a.group).counts(now, now)); n != replicas {
+			return fmt.Errorf("%d targets of %d are healthy", n, replicas)
+		}
+		return nil
+	})
+	if err != nil {
+		return a, fmt.Errorf("waiting for the application: %w", err)
+	}
+	return a, a.slow(ctx)
+}
+
+// slow gives the application's balancer its propagation.
+func (a *app) slow(ctx context.Context) error {
+	u := a.State.Users["deployer"]
+	client := elbv2.NewFromConfig(aws.Config{Region: a.State.Region, Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, ""), BaseEndpoint: aws.String(a.State.API())})
+	out, err := client.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{TargetGroupArns: []string{a.group}})
+	if err != nil {
+		return fmt.Errorf("finding the balancer of %s: %w", a.group, err)
+	}
+	if len(out.TargetGroups) != 1 || len(out.TargetGroups[0].LoadBalancerArns) != 1 {
+		return fmt.Errorf("finding the balancer of %s: it has not exactly one", a.group)
+	}
+	return watch.Client{Base: a.control()}.SetPropagation(ctx, out.TargetGroups[0].LoadBalancerArns[0], a.Propagation)
+}
+
+func (a *app) kubectl(ctx context.Context, args ...string) (string, error) {
+	return cluster.Kubectl(ctx, a.State, nil, append(args, "-n", a.namespace)...)
+}
+
+// roll replaces all pods, and waits until nothing more can come of it: no old
+// pod is there, no node of the balancer sends to their targets, and, where this
+// takes seconds and not minutes, the API lists these no more.
+func (a *app) roll(ctx context.Context, n int) (started time.Time, err error) {
+	old := map[string]bool{}
+	for _, p := range a.pods.in(a.namespace) {
+		old[p.uid] = true
+	}
+	started = time.Now()
+	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"experiment/rollout":"%d"}}}}}`, n)
+	if _, err := a.kubectl(ctx, "patch", "deployment", "web", "--type", "merge", "-p", patch); err != nil {
+		return started, err
+	}
+	err = until(ctx, 5*time.Minute, 250*time.Millisecond, func() error { return a.settled(old) })
+	if err != nil {
+		err = fmt.Errorf("waiting for rollout %d: %w", n, err)
+	}
+	return started, err
+}
+
+// settled says what a rollout still waits for.
+func (a *app) settled(old map[string]bool) error {
+	h, fresh := a.targets.of(a.group), 0
+	for _, p := range a.pods.in(a.namespace) {
+		if !old[p.uid] {
+			if !p.Ready.IsZero() && p.Deleted.IsZero() {
+				fresh++
+			}
+			continue
+		}
+		if p.Gone.IsZero() {
+			return fmt.Errorf("pod %s is there", p.Name)
+		}
+		s := tell(p, h)
+		if s.Draining.IsZero() || time.Since(s.Draining) < a.lag.Max+2*time.Second {
+			return fmt.Errorf("nodes may send to pod %s", p.Name)
+		}
+		if a.Kind != Shorter && a.timings.delay() < defaultDelay && s.Unused.IsZero() {
+			return fmt.Errorf("the target of pod %s is draining", p.Name)
+		}
+	}
+	if fresh != replicas {
+		return fmt.Errorf("%d new pods of %d are ready", fresh, replicas)
+	}
+	return nil
+}
+
+// drained waits until no target of a pod that was deleted is listed.
+func (a *app) drained(ctx context.Context) error {
+	limit := time.Duration(a.timings.delay())*time.Second + time.Minute
+	return until(ctx, limit, time.Second, func() error {
+		h := a.targets.of(a.group)
+		for _, p := range a.pods.in(a.namespace) {
+			if !p.Deleted.IsZero() && tell(p, h).Unused.IsZero() {
+				return fmt.Errorf("the target of pod %s is draining", p.Name)
+			}
+		}
+		return nil
+	})
+}
+
+// until asks again and again; the last answer is the error when the time is over.
+func until(ctx context.Context, limit, every time.Duration, done func() error) error {
+	for deadline := time.Now().Add(limit); ; {
+		err := done()
+		if err == nil {
+			return nil
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("after %s still: %w", limit, err)
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(every):
+		}
+	}
+}

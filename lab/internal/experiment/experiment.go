@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package experiment rolls the example out to the lab under load, again and
+// again, in settings that differ in their drain timings only, and tells what
+// each lost. In go settings; out comes an Experiment, which survives JSON. Pods,
+// controller and kubelet are real; of AWS's balancers, the lab's stand in.
+//
+// Everything is seen from outside: what failed by the clients that sent it, why
+// by the balancer's access log, pods by a watch of the API server, targets by
+// the balancer as they change.
+package experiment
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
+	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/labstate"
+	"github.com/outlast-ci/outlast/lab/internal/trial"
+)
+
+// Options of Run. State, Product, Dir and Settings are needed.
+type Options struct {
+	State    labstate.State
+	Product  string // the product's folder
+	Dir      string // for a checkout of the example; it is emptied
+	Settings []Setting
+	Parallel int     // applications at once; 0: 6
+	Rate     float64 // requests per second to each; 0: 60
+	Log      func(format string, args ...any)
+}
+
+const (
+	// Of the requests, so that at least a tenth is slow in any stretch of them.
+	slowShare  = 0.12
+	freshShare = 0.25
+
+	// A setting of so few rollouts is tried a second time when the generator was
+	// late, in a namespace of its own.
+	fewRollouts = 5
+	again       = "-again"
+)
+
+// bench is one run of the experiment.
+type bench struct {
+	Options
+	checkout *trial.Trial
+	image    string // by digest
+	pods     pods
+	targets  targets
+}
+
+func (b *bench) control() string { return fmt.Sprintf("http://127.0.0.1:%d", b.State.Ports["hook"]) }
+
+// Run tries every setting. A setting that cannot be tried is Invalid in the
+// result, and makes an error, too.
+func Run(ctx context.Context, o Options) (Experiment, error) {
+	if o.Parallel == 0 {
+		o.Parallel = 6
+	}
+	if o.Rate == 0 {
+		o.Rate = 60
+	}
+	b := &bench{Options: o}
+	started := time.Now()
+	if err := b.prepare(ctx); err != nil {
+		return Experiment{}, fmt.Errorf("preparing the experiment: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	if err := b.watch(ctx, cancel); err != nil {
+		return Experiment{}, fmt.Errorf("preparing the experiment: %w", err)
+	}
+	busy := sample(ctx)
+	results := make([]Result, len(o.Settings))
+	slots := make(chan struct{}, o.Parallel)
+	var running sync.WaitGroup
+	for i, s := range o.Settings {
+		slots <- struct{}{}
+		running.Go(func() {
+			free := sync.OnceFunc(func() { <-slots })
+			defer free()
+			results[i] = b.try(ctx, s, prefix+s.Name, free)
+			b.Log("%s", results[i].line())
+			if results[i].late && s.Rollouts <= fewRollouts && ctx.Err() == nil {
+				b.Log("%s: once more, since the machine was too busy", s.Name)
+				results[i] = b.try(ctx, s, prefix+s.Name+again, free)
+				b.Log("%s", results[i].line())
+			}
+		})
+	}
+	running.Wait()
+	cause := context.Cause(ctx)
+	cancel(nil)
+	e := Experiment{
+		Started: started.UTC().Truncate(time.Second), Seconds: int(time.Since(started).Seconds()), Rate: o.Rate, SlowShare: slowShare, FreshShare: freshShare,
+		SlowSeconds: slowSeconds, Replicas: replicas, MaxSurge: maxSurge, Machine: <-busy, Results: results,
+	}
+	return e, errors.Join(cause, e.err(), b.leave(context.WithoutCancel(ctx)))
+}
+
+// prepare makes a checkout of the example and its image.
+func (b *bench) prepare(ctx context.Context) error {
+	var err error
+	if b.checkout, err = trial.New(ctx, b.State, b.Product, b.Dir); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(b.checkout.Dir, "experiment.yaml"), []byte(config), 0o644); err != nil {
+		return err
+	}
+	if err := b.checkout.Commit(ctx, "Add the experiment"); err != nil {
+		return err
+	}
+	run, err := b.checkout.Run(ctx, trial.Command{Args: []string{"deploy", "--config", "experiment.yaml", "--to", "push", "--build-arg", "VERSION=v1"}})
+	if err != nil {
+		return err
+	}
+	if run.Exit != 0 || len(run.Report.Refs) != 1 {
+		return fmt.Errorf("building the image: exit %d: %s", run.Exit, run.Stderr)
+	}
+	b.image = run.Report.Refs[0].Repository + "@" + run.Report.Refs[0].Digest
+	return b.leave(ctx) // what an earlier run that was broken off has left
+}
+
+// watch begins to follow pods and targets. What cannot be followed ends the run.
+func (b *bench) watch(ctx context.Context, cancel context.CancelCauseFunc) error {
+	var ready sync.WaitGroup
+	ready.Add(2)
+	both := make(chan struct{})
+	go func() { ready.Wait(); close(both) }()
+	go func() {
+		if err := b.pods.follow(ctx, b.State, ready.Done); err != nil {
+			cancel(err)
+		}
+	}()
+	go func() {
+		if err := (watch.Client{Base: b.control()}).Targets(ctx, ready.Done, b.targets.take); err != nil {
+			cancel(err)
+		}
+	}()
+	select {
+	case <-both:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// leave deletes the namespaces of the settings and waits until they are gone.
+func (b *bench) leave(ctx context.Context) error {
+	var names []string
+	for _, s := range b.Settings {
+		names = append(names, prefix+s.Name, prefix+s.Name+again)
+	}
+	_, err := cluster.Kubectl(ctx, b.State, nil, append([]string{"delete", "namespace", "--ignore-not-found", "--timeout=5m"}, names...)...)
+	if err != nil {
+		return fmt.Errorf("deleting the namespaces of the experiment: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package experiment
+
+import (
+	"bufio"
+	"compress/gzip"
+	"context"
+	"fmt"
+	"net/http"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+)
+
+// entries reads the access log under a prefix, in order of the requests' arrival.
+func (b *bench) entries(ctx context.Context, under string) ([]accesslog.Entry, error) {
+	if err := b.deliver(ctx); err != nil {
+		return nil, err
+	}
+	u := b.State.Users["deployer"]
+	client := s3.New(s3.Options{Region: b.State.Region, BaseEndpoint: aws.String(b.State.API()), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")})
+	bucket := aws.String(b.State.LogBucket())
+	var all []accesslog.Entry
+	for pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: bucket, Prefix: aws.String(under + "/")}); pages.HasMorePages(); {
+		page, err := pages.NextPage(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("listing the access log: %w", err)
+		}
+		for _, o := range page.Contents {
+			got, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: o.Key})
+			if err != nil {
+				return nil, fmt.Errorf("getting %s: %w", aws.ToString(o.Key), err)
+			}
+			if all, err = read(got, all); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", aws.ToString(o.Key), err)
+			}
+		}
+	}
+	slices.SortFunc(all, func(x, y accesslog.Entry) int { return x.Created.Compare(y.Created) })
+	return all, nil
+}
+
+func read(got *s3.GetObjectOutput, all []accesslog.Entry) ([]accesslog.Entry, error) {
+	defer got.Body.Close()
+	plain, err := gzip.NewReader(got.Body)
+	if err != nil {
+		return nil, err
+	}
+	lines := bufio.NewScanner(plain)
+	lines.Buffer(nil, 1<<20)
+	for lines.Scan() {
+		e, err := accesslog.Parse(lines.Text())
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, e)
+	}
+	return all, lines.Err()
+}
+
+// deliver has the lab write what it has logged so far: nobody need wait for the
+// end of the five minutes.
+func (b *bench) deliver(ctx context.Context) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.control()+"/_lab/access-logs", http.NoBody)
+	if err != nil {
+		return err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return fmt.Errorf("having the access log delivered: %w", err)
+	}
+	if res.StatusCode >= 300 {
+		err = fmt.Errorf("having the access log delivered: %s", res.Status)
+	}
+	if e := res.Body.Close(); err == nil {
+		err = e
+	}
+	return err
+}
+
+// Failure is a request that its client did not get answered, by the access log.
+type Failure struct {
+	At    time.Time `json:"at"` // of its arrival
+	Cause string    `json:"cause"`
+}
+
+// failures diagnoses what failed. ends says when the deregistration delay of a
+// target was over.
+func failures(entries []accesslog.Entry, ends func(target string, at time.Time) time.Time) []Failure {
+	var list []Failure
+	for _, e := range entries {
+		if class := e.Diagnose(accesslog.Known{DelayEnds: ends(e.Target, e.Created)}); class != accesslog.OK {
+			list = append(list, Failure{e.Created, fmt.Sprintf("%d %s", e.Status, class)})
+		}
+	}
+	return list
+}
