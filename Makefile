@@ -9,7 +9,7 @@ export CGO_ENABLED := 0
 export GOWORK := off
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: image release release-check help demo test e2e lint build bench lab down clean tools runners
+.PHONY: image release release-check help demo test e2e experiment lint build bench lab down clean tools runners
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -26,6 +26,10 @@ test: tools runners lab ## unit tests of the product, the lab and the example
 e2e: tools runners lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
 	$(LAB) up
 	@TEST_VERBOSE=1 .ci/test e2e -C lab -tags e2e -timeout 40m ./e2e
+
+experiment: lab ## half an hour: 20 rollouts under load, others with worse drain timings; results in docs/experiment
+	$(LAB) up
+	$(LAB) experiment --out docs/experiment
 
 lint: tools ## gofmt, go vet, staticcheck, go mod tidy and verify, govulncheck
 	@.ci/lint

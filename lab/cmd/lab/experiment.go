@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -54,12 +55,14 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if len(settings) == 0 {
 		return fmt.Errorf("no setting is called %q", *only)
 	}
+	diary, err := newDiary(*out)
+	if err != nil {
+		return err
+	}
 	result, err := experiment.Run(ctx, experiment.Options{
-		State: s, Product: product, Dir: s.Path("experiment", "web"), Settings: settings, Parallel: *parallel, Rate: *rate,
-		Log: func(format string, args ...any) {
-			say("%s "+format, append([]any{time.Now().UTC().Format(time.TimeOnly)}, args...)...)
-		},
+		State: s, Product: product, Dir: s.Path("experiment", "web"), Settings: settings, Parallel: *parallel, Rate: *rate, Log: diary.say,
 	})
+	err = errors.Join(err, diary.file.Close())
 	if len(result.Results) == 0 {
 		return err
 	}
@@ -68,13 +71,27 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 
 const resultsFile = "results.json"
 
+// diary says what happens, and keeps it.
+type diary struct{ file *os.File }
+
+func newDiary(out string) (diary, error) {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return diary{}, err
+	}
+	f, err := os.Create(filepath.Join(out, "log.txt"))
+	return diary{f}, err
+}
+
+func (d diary) say(format string, args ...any) {
+	line := time.Now().UTC().Format(time.TimeOnly) + " " + fmt.Sprintf(format, args...)
+	say("%s", line)
+	fmt.Fprintln(d.file, line)
+}
+
 // keep prints, keeps and draws what came of it.
 func keep(e experiment.Experiment, out string) error {
 	text, err := json.MarshalIndent(e, "", " ")
 	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
 	path := filepath.Join(out, resultsFile)
@@ -99,8 +116,10 @@ func redraw(out string) error {
 
 // show prints the tables and draws the pictures of what was tried.
 func show(e experiment.Experiment, out string) error {
-	e.Table(os.Stdout)
-	var errs []error
+	var table bytes.Buffer
+	e.Table(&table)
+	os.Stdout.Write(table.Bytes()) //nolint:errcheck // nobody is there to be told
+	errs := []error{os.WriteFile(filepath.Join(out, "table.md"), table.Bytes(), 0o644)}
 	curve := func(r experiment.Result) bool { return r.Kind == experiment.Shorter }
 	if slices.ContainsFunc(e.Results, curve) {
 		errs = append(errs, figure.Curve(e, filepath.Join(out, "loss-curve")))

@@ -15,6 +15,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/alb"
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
 
@@ -59,7 +60,7 @@ func (b *bench) install(ctx context.Context, s Setting, namespace string) (*app,
 			}
 		}
 		now := time.Now()
-		if n := fewest(a.targets.of(a.group).counts(now, now)); n != replicas {
+		if n := observe.Fewest(a.targets.Of(a.group).Counts(now, now)); n != replicas {
 			return fmt.Errorf("%d targets of %d are healthy", n, replicas)
 		}
 		return nil
@@ -81,7 +82,7 @@ func (a *app) slow(ctx context.Context) error {
 	if len(out.TargetGroups) != 1 || len(out.TargetGroups[0].LoadBalancerArns) != 1 {
 		return fmt.Errorf("finding the balancer of %s: it has not exactly one", a.group)
 	}
-	return watch.Client{Base: a.control()}.SetPropagation(ctx, out.TargetGroups[0].LoadBalancerArns[0], a.Propagation)
+	return watch.Client{Base: observe.Control(a.State)}.SetPropagation(ctx, out.TargetGroups[0].LoadBalancerArns[0], a.Propagation)
 }
 
 func (a *app) kubectl(ctx context.Context, args ...string) (string, error) {
@@ -93,8 +94,8 @@ func (a *app) kubectl(ctx context.Context, args ...string) (string, error) {
 // takes seconds and not minutes, the API lists these no more.
 func (a *app) roll(ctx context.Context, n int) (started time.Time, err error) {
 	old := map[string]bool{}
-	for _, p := range a.pods.in(a.namespace) {
-		old[p.uid] = true
+	for _, p := range a.pods.In(a.namespace) {
+		old[p.UID] = true
 	}
 	started = time.Now()
 	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"experiment/rollout":"%d"}}}}}`, n)
@@ -110,9 +111,9 @@ func (a *app) roll(ctx context.Context, n int) (started time.Time, err error) {
 
 // settled says what a rollout still waits for.
 func (a *app) settled(old map[string]bool) error {
-	h, fresh := a.targets.of(a.group), 0
-	for _, p := range a.pods.in(a.namespace) {
-		if !old[p.uid] {
+	h, fresh := a.targets.Of(a.group), 0
+	for _, p := range a.pods.In(a.namespace) {
+		if !old[p.UID] {
 			if !p.Ready.IsZero() && p.Deleted.IsZero() {
 				fresh++
 			}
@@ -139,8 +140,8 @@ func (a *app) settled(old map[string]bool) error {
 func (a *app) drained(ctx context.Context) error {
 	limit := time.Duration(a.timings.delay())*time.Second + time.Minute
 	return until(ctx, limit, time.Second, func() error {
-		h := a.targets.of(a.group)
-		for _, p := range a.pods.in(a.namespace) {
+		h := a.targets.Of(a.group)
+		for _, p := range a.pods.In(a.namespace) {
 			if !p.Deleted.IsZero() && tell(p, h).Unused.IsZero() {
 				return fmt.Errorf("the target of pod %s is draining", p.Name)
 			}

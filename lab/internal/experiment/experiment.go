@@ -21,6 +21,7 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
@@ -33,7 +34,10 @@ type Options struct {
 	Settings []Setting
 	Parallel int     // applications at once; 0: 6
 	Rate     float64 // requests per second to each; 0: 60
-	Log      func(format string, args ...any)
+	// Hurry does not wait for targets that the API lists for minutes; when they
+	// became unused is not known then.
+	Hurry bool
+	Log   func(format string, args ...any)
 }
 
 const (
@@ -52,11 +56,9 @@ type bench struct {
 	Options
 	checkout *trial.Trial
 	image    string // by digest
-	pods     pods
-	targets  targets
+	pods     observe.Pods
+	targets  observe.Targets
 }
-
-func (b *bench) control() string { return fmt.Sprintf("http://127.0.0.1:%d", b.State.Ports["hook"]) }
 
 // Run tries every setting. A setting that cannot be tried is Invalid in the
 // result, and makes an error, too.
@@ -135,12 +137,12 @@ func (b *bench) watch(ctx context.Context, cancel context.CancelCauseFunc) error
 	both := make(chan struct{})
 	go func() { ready.Wait(); close(both) }()
 	go func() {
-		if err := b.pods.follow(ctx, b.State, ready.Done); err != nil {
+		if err := b.pods.Follow(ctx, b.State, ready.Done); err != nil {
 			cancel(err)
 		}
 	}()
 	go func() {
-		if err := (watch.Client{Base: b.control()}).Targets(ctx, ready.Done, b.targets.take); err != nil {
+		if err := (watch.Client{Base: observe.Control(b.State)}).Targets(ctx, ready.Done, b.targets.Take); err != nil {
 			cancel(err)
 		}
 	}()

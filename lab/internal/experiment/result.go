@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 	"github.com/outlast-ci/outlast/lab/internal/load"
 )
 
@@ -66,16 +67,16 @@ type Load struct {
 
 // Rollout is one update of all pods.
 type Rollout struct {
-	Number     int            `json:"number"`
-	Started    time.Time      `json:"started"`
-	Ended      time.Time      `json:"ended"`
-	Requests   int            `json:"requests"`
-	Failed     int            `json:"failed"` // by the access log
-	Causes     map[string]int `json:"causes"`
-	MinHealthy int            `json:"minHealthy"`
-	Pods       []Story        `json:"pods,omitempty"`
-	Targets    []Count        `json:"targets,omitempty"` // of the first rollout, for the picture
-	Seconds    []Second       `json:"seconds,omitempty"`
+	Number     int             `json:"number"`
+	Started    time.Time       `json:"started"`
+	Ended      time.Time       `json:"ended"`
+	Requests   int             `json:"requests"`
+	Failed     int             `json:"failed"` // by the access log
+	Causes     map[string]int  `json:"causes"`
+	MinHealthy int             `json:"minHealthy"`
+	Pods       []Story         `json:"pods,omitempty"`
+	Targets    []observe.Count `json:"targets,omitempty"` // of the first rollout, for the picture
+	Seconds    []Second        `json:"seconds,omitempty"`
 }
 
 func (t Timings) String() string {

@@ -8,11 +8,12 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 )
 
 // Story is a pod and its target, with what the balancer sent there.
 type Story struct {
-	Pod
+	observe.Pod
 	Healthy     time.Time `json:"healthy"`     // its target, for the first time
 	Draining    time.Time `json:"draining"`    // so said the API
 	LastRequest time.Time `json:"lastRequest"` // when the last one came that the balancer sent, or tried to send, to it
@@ -23,12 +24,12 @@ type Story struct {
 func address(ip string) string { return net.JoinHostPort(ip, strconv.Itoa(port)) }
 
 // tell finds what became of a pod's target.
-func tell(p Pod, h history) Story {
-	s := Story{Pod: p, Healthy: h.first(p.IP, "healthy", p.Created)}
+func tell(p observe.Pod, h observe.History) Story {
+	s := Story{Pod: p, Healthy: h.First(p.IP, "healthy", p.Created)}
 	if !p.Deleted.IsZero() {
 		// The watch may be slower than the controller.
-		s.Draining = h.first(p.IP, "draining", p.Deleted.Add(-time.Second))
-		s.Unused = h.first(p.IP, "unused", p.Deleted.Add(-time.Second))
+		s.Draining = h.First(p.IP, "draining", p.Deleted.Add(-time.Second))
+		s.Unused = h.First(p.IP, "unused", p.Deleted.Add(-time.Second))
 	}
 	return s
 }
@@ -47,7 +48,7 @@ func owner(stories []Story, target string, at time.Time) *Story {
 
 // stories are those of pods in order of creation, with a history of their
 // targets and the balancer's log in order of arrival.
-func stories(pods []Pod, h history, entries []accesslog.Entry) []Story {
+func stories(pods []observe.Pod, h observe.History, entries []accesslog.Entry) []Story {
 	var list []Story
 	for _, p := range pods {
 		list = append(list, tell(p, h))
@@ -92,7 +93,7 @@ type Second struct {
 const kept = 120 // seconds of a rollout that are kept
 
 // seconds counts from a bit before a rollout on.
-func seconds(from time.Time, entries []accesslog.Entry, failed []Failure) []Second {
+func seconds(from time.Time, entries []accesslog.Entry, failed []observe.Failure) []Second {
 	const before = 3
 	list := make([]Second, before+kept)
 	for i := range list {

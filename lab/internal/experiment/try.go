@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 	"github.com/outlast-ci/outlast/lab/internal/load"
 )
 
@@ -67,12 +68,12 @@ func (a *app) measure(ctx context.Context, free func()) (Result, error) {
 	if err = errors.Join(err, out.err); err != nil {
 		return r, err
 	}
-	if a.Kind != Shorter {
+	if a.Kind != Shorter && !a.Hurry {
 		if err := a.drained(ctx); err != nil {
 			return r, err
 		}
 	}
-	entries, err := a.entries(ctx, a.logs)
+	entries, err := observe.Entries(ctx, a.State, a.logs)
 	if err != nil {
 		return r, err
 	}
@@ -90,9 +91,9 @@ func wait(ctx context.Context, d time.Duration) {
 
 // account splits what happened by rollout: each lasts until the next begins.
 func (a *app) account(r *Result, starts []time.Time, ended time.Time, entries []accesslog.Entry) {
-	h := a.targets.of(a.group)
-	pods := stories(a.pods.in(a.namespace), h, entries)
-	failed := failures(entries, func(target string, at time.Time) time.Time {
+	h := a.targets.Of(a.group)
+	pods := stories(a.pods.In(a.namespace), h, entries)
+	failed := observe.Failures(entries, func(target string, at time.Time) time.Time {
 		if s := owner(pods, target, at); s != nil && !s.Draining.IsZero() {
 			return s.Draining.Add(time.Duration(a.timings.delay()) * time.Second)
 		}
@@ -107,8 +108,8 @@ func (a *app) account(r *Result, starts []time.Time, ended time.Time, entries []
 		first, last := i == 0, i == len(starts)-1
 		in := func(at time.Time) bool { return (first || !at.Before(from)) && (last || at.Before(to)) }
 		o := Rollout{Number: i + 1, Started: from, Ended: to, Causes: map[string]int{}}
-		counts := h.counts(from, to)
-		o.MinHealthy = fewest(counts)
+		counts := h.Counts(from, to)
+		o.MinHealthy = observe.Fewest(counts)
 		for _, e := range entries {
 			if in(e.Created) {
 				o.Requests++

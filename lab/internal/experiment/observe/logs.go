@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package experiment
+package observe
 
 import (
 	"bufio"
@@ -16,16 +16,17 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
 
-// entries reads the access log under a prefix, in order of the requests' arrival.
-func (b *bench) entries(ctx context.Context, under string) ([]accesslog.Entry, error) {
-	if err := b.deliver(ctx); err != nil {
+// Entries reads the access log under a prefix, in order of the requests' arrival.
+func Entries(ctx context.Context, lab labstate.State, under string) ([]accesslog.Entry, error) {
+	if err := deliver(ctx, lab); err != nil {
 		return nil, err
 	}
-	u := b.State.Users["deployer"]
-	client := s3.New(s3.Options{Region: b.State.Region, BaseEndpoint: aws.String(b.State.API()), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")})
-	bucket := aws.String(b.State.LogBucket())
+	u := lab.Users["deployer"]
+	client := s3.New(s3.Options{Region: lab.Region, BaseEndpoint: aws.String(lab.API()), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")})
+	bucket := aws.String(lab.LogBucket())
 	var all []accesslog.Entry
 	for pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: bucket, Prefix: aws.String(under + "/")}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
@@ -64,10 +65,13 @@ func read(got *s3.GetObjectOutput, all []accesslog.Entry) ([]accesslog.Entry, er
 	return all, lines.Err()
 }
 
+// Control is where the lab takes orders.
+func Control(lab labstate.State) string { return fmt.Sprintf("http://127.0.0.1:%d", lab.Ports["hook"]) }
+
 // deliver has the lab write what it has logged so far: nobody need wait for the
 // end of the five minutes.
-func (b *bench) deliver(ctx context.Context) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, b.control()+"/_lab/access-logs", http.NoBody)
+func deliver(ctx context.Context, lab labstate.State) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, Control(lab)+"/_lab/access-logs", http.NoBody)
 	if err != nil {
 		return err
 	}
@@ -90,9 +94,9 @@ type Failure struct {
 	Cause string    `json:"cause"`
 }
 
-// failures diagnoses what failed. ends says when the deregistration delay of a
+// Failures diagnoses what failed. ends says when the deregistration delay of a
 // target was over.
-func failures(entries []accesslog.Entry, ends func(target string, at time.Time) time.Time) []Failure {
+func Failures(entries []accesslog.Entry, ends func(target string, at time.Time) time.Time) []Failure {
 	var list []Failure
 	for _, e := range entries {
 		if class := e.Diagnose(accesslog.Known{DelayEnds: ends(e.Target, e.Created)}); class != accesslog.OK {

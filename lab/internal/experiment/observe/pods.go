@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package experiment
+// Package observe looks at the lab from outside while applications are rolled
+// out: at pods by a watch of the API server, at targets by the balancers as they
+// change, and at requests by the access log.
+package observe
 
 import (
 	"context"
@@ -29,22 +32,23 @@ type Pod struct {
 	Exited  time.Time `json:"exited"` // its process was seen to have ended
 	Gone    time.Time `json:"gone"`
 
-	uid, namespace string
+	UID       string `json:"-"`
+	Namespace string `json:"-"`
 }
 
-// pods are those of the experiment, as a watch tells of them.
-type pods struct {
+// Pods are those of the experiment, as a watch tells of them.
+type Pods struct {
 	mu  sync.Mutex
 	all []*Pod
 }
 
-// in lists a namespace's pods in order of creation.
-func (p *pods) in(namespace string) []Pod {
+// In lists a namespace's pods in order of creation.
+func (p *Pods) In(namespace string) []Pod {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var list []Pod
 	for _, pod := range p.all {
-		if pod.namespace == namespace {
+		if pod.Namespace == namespace {
 			list = append(list, *pod)
 		}
 	}
@@ -72,17 +76,17 @@ type shown struct {
 }
 
 // take notes an event.
-func (p *pods) take(e shown, now time.Time) error {
+func (p *Pods) take(e shown, now time.Time) error {
 	if e.Type == "ERROR" {
 		return fmt.Errorf("following the pods: the API server says: %s", e.Object.Message)
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	meta, status := e.Object.Metadata, e.Object.Status
-	i := slices.IndexFunc(p.all, func(pod *Pod) bool { return pod.uid == meta.UID })
+	i := slices.IndexFunc(p.all, func(pod *Pod) bool { return pod.UID == meta.UID })
 	if i < 0 {
 		i = len(p.all)
-		p.all = append(p.all, &Pod{Name: meta.Name, uid: meta.UID, namespace: meta.Namespace, Created: now})
+		p.all = append(p.all, &Pod{Name: meta.Name, UID: meta.UID, Namespace: meta.Namespace, Created: now})
 	}
 	pod := p.all[i]
 	if status.PodIP != "" {
@@ -105,9 +109,9 @@ func (p *pods) take(e shown, now time.Time) error {
 	return nil
 }
 
-// follow watches the pods of the example in all namespaces until ctx ends.
+// Follow watches the pods of the example in all namespaces until ctx ends.
 // ready is called when nothing can be missed any more.
-func (p *pods) follow(ctx context.Context, s labstate.State, ready func()) error {
+func (p *Pods) Follow(ctx context.Context, s labstate.State, ready func()) error {
 	client, err := administrator(s)
 	if err != nil {
 		return err

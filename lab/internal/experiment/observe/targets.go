@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package experiment
+package observe
 
 import (
 	"slices"
@@ -10,40 +10,42 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/alb"
 )
 
-// change is a target's new state; unused: it left the list.
-type change struct {
+// Change is a target's new state; unused: it left the list.
+type Change struct {
 	At    time.Time
 	IP    string
 	State string
 }
 
-// targets are all changes since the experiment began, by target group.
-type targets struct {
+// Targets are all changes since the experiment began, by target group.
+type Targets struct {
 	mu      sync.Mutex
-	byGroup map[string][]change
+	byGroup map[string][]Change
 }
 
-func (t *targets) take(e alb.Event) {
+// Take notes an event of the balancers.
+func (t *Targets) Take(e alb.Event) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.byGroup == nil {
-		t.byGroup = map[string][]change{}
+		t.byGroup = map[string][]Change{}
 	}
 	c := e.Change
-	t.byGroup[c.TargetGroup] = append(t.byGroup[c.TargetGroup], change{e.Time, c.Health.Target.ID, c.Health.State})
+	t.byGroup[c.TargetGroup] = append(t.byGroup[c.TargetGroup], Change{e.Time, c.Health.Target.ID, c.Health.State})
 }
 
-func (t *targets) of(group string) history {
+// Of gives the changes of a group so far.
+func (t *Targets) Of(group string) History {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.byGroup[group])
 }
 
-// history is one group's changes in order of time.
-type history []change
+// History is one group's changes in order of time.
+type History []Change
 
-// first is when a target came into a state for the first time after since; zero: never.
-func (h history) first(ip, state string, since time.Time) time.Time {
+// First is when a target came into a state for the first time after since; zero: never.
+func (h History) First(ip, state string, since time.Time) time.Time {
 	for _, c := range h {
 		if c.IP == ip && c.State == state && !c.At.Before(since) {
 			return c.At
@@ -60,8 +62,8 @@ type Count struct {
 	Draining int       `json:"draining"`
 }
 
-// counts are the numbers at from, and at each change up to to.
-func (h history) counts(from, to time.Time) []Count {
+// Counts are the numbers at from, and at each change up to to.
+func (h History) Counts(from, to time.Time) []Count {
 	state := map[string]string{}
 	count := func(at time.Time) Count {
 		c := Count{At: at}
@@ -96,8 +98,8 @@ func (h history) counts(from, to time.Time) []Count {
 	return list
 }
 
-// fewest healthy targets at any moment.
-func fewest(counts []Count) int {
+// Fewest healthy targets at any moment.
+func Fewest(counts []Count) int {
 	n := counts[0].Healthy
 	for _, c := range counts {
 		n = min(n, c.Healthy)
