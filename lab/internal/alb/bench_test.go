@@ -14,25 +14,25 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+	"github.com/outlast-ci/outlast/lab/internal/load"
 )
 
-// BenchmarkProxy asks a target directly and through the balancer, with two
-// checked targets, ten rules, an observer and the access log. The difference of the medians is
-// what the balancer adds.
-func BenchmarkProxy(b *testing.B) {
+// benched is a balancer with all that costs time: two checked targets, ten
+// rules, an observer and the access log. It gives a target's address and its own.
+func benched(b *testing.B) (direct, balanced string) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, "v1 hello") })
 	var targets []Target
 	for range 2 {
 		srv := httptest.NewServer(h)
-		defer srv.Close()
+		b.Cleanup(srv.Close)
 		at := netip.MustParseAddrPort(srv.Listener.Addr().String())
 		targets = append(targets, Target{ID: at.Addr().String(), Port: int(at.Port())})
 	}
 	e := New(Options{Registration: Delay{0, time.Millisecond}, Observe: func(Event) {}})
-	defer func() { _ = e.Close() }()
+	b.Cleanup(func() { _ = e.Close() })
 	logs := &accesslog.Collector{Put: func(string, string, []byte) error { return nil }}
 	logs.Start()
-	defer logs.Close()
+	b.Cleanup(logs.Close)
 	e.LogTo(logs.Add)
 	lb := balancerOf("a")
 	lb.Attributes["access_logs.s3.enabled"] = "true"
@@ -47,7 +47,34 @@ func BenchmarkProxy(b *testing.B) {
 		}
 	}
 	time.Sleep(200 * time.Millisecond)
-	for name, addr := range map[string]string{"direct": targets[0].addr(), "balanced": net.JoinHostPort(e.Addresses(lbARN)[0].String(), "18081")} {
+	return targets[0].addr(), net.JoinHostPort(e.Addresses(lbARN)[0].String(), "18081")
+}
+
+// BenchmarkSustained sends 3,000 requests/s at a constant rate for 10 s, with the generator
+// and the targets on the same CPUs: 2 % of them on connections of their own, the others on
+// at most 128. With 10 % a few runs in a minute leave so many ports in TIME_WAIT
+// that the kernel's search for a free one is what is measured.
+func BenchmarkSustained(b *testing.B) {
+	_, addr := benched(b)
+	for b.Loop() {
+		ctx, cancel := context.WithTimeout(b.Context(), 10*time.Second)
+		r, err := load.Run(ctx, load.Options{URL: "http://" + addr + "/", Rate: 3000, FreshShare: 0.02, MaxConns: 128})
+		cancel()
+		if err != nil || r.Failed > 0 || r.Missed > 0 {
+			b.Fatalf("%v: %d of %d failed, %d were not sent: %v, the first: %+v, lag %s", err, r.Failed, r.Sent, r.Missed, r.Errors, r.Failures[:1], r.MaxLag)
+		}
+		b.ReportMetric(r.Achieved, "requests/s")
+		b.ReportMetric(100*float64(r.Late)/float64(r.Sent), "late-%")
+		b.ReportMetric(float64(r.Fast.P50.Microseconds()), "p50-µs")
+		b.ReportMetric(float64(r.Fast.P99.Microseconds()), "p99-µs")
+	}
+}
+
+// BenchmarkProxy asks a target directly and through the balancer. The
+// difference of the medians is what the balancer adds.
+func BenchmarkProxy(b *testing.B) {
+	direct, balanced := benched(b)
+	for name, addr := range map[string]string{"direct": direct, "balanced": balanced} {
 		b.Run(name, func(b *testing.B) {
 			rt := &http.Transport{}
 			defer rt.CloseIdleConnections()

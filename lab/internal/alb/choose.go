@@ -188,8 +188,6 @@ func (e *Engine) pool(n *node, scheme, target string, idle time.Duration) *http.
 			TLSClientConfig:        &tls.Config{InsecureSkipVerify: true}, // the real one does not verify targets either
 			TLSHandshakeTimeout:    10 * time.Second,
 			MaxResponseHeaderBytes: 32 << 10,
-			WriteBufferSize:        16 << 10,
-			ReadBufferSize:         16 << 10,
 		}}
 		e.pools[key] = p
 	}

@@ -32,8 +32,11 @@ type Options struct {
 	// FreshShare of the requests opens a connection of its own, 0 to 0.5; the others
 	// use kept-alive ones. Zero: 0.25; negative: none.
 	FreshShare float64
-	Timeout    time.Duration // of one request; zero: 90 s
-	Header     http.Header   // sent with each request
+	// MaxConns bounds the kept-alive connections to an address, as a client's pool
+	// does: a request waits for one, and its wait is counted. Zero: no bound.
+	MaxConns int
+	Timeout  time.Duration // of one request; zero: 90 s
+	Header   http.Header   // sent with each request
 	// MaxInFlight bounds memory: a request due beyond it is not sent but counted
 	// in Report.Missed. Zero: 20000.
 	MaxInFlight int
@@ -151,7 +154,12 @@ func withPort(a string, u *url.URL) string {
 }
 
 func (g *generator) transport(addr string, fresh bool) *http.Transport {
+	most := g.MaxConns
+	if fresh {
+		most = 0
+	}
 	return &http.Transport{
+		MaxConnsPerHost: most,
 		DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 			return g.Dialer(ctx, network, addr)
 		},

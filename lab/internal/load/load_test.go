@@ -98,6 +98,24 @@ func TestRateAndShares(t *testing.T) {
 	}
 }
 
+func TestABoundOnConnectionsMakesRequestsWaitAndCountsTheirWait(t *testing.T) {
+	tests := map[string]struct {
+		most int
+		max  time.Duration
+	}{
+		"without one each has a connection":   {0, time.Second},
+		"with two, the last of ten waits 4 s": {2, 5 * time.Second},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			r := drive(t, time.Second, Options{Rate: 10, FreshShare: -1, MaxConns: tt.most}, func(w http.ResponseWriter, _ *http.Request) { time.Sleep(time.Second) })
+			if r.Sent != 10 || r.Failed != 0 || (r.Fast.Max-tt.max).Abs() > time.Second {
+				t.Errorf("%d sent, %d failed, the longest took %s, want about %s", r.Sent, r.Failed, r.Fast.Max, tt.max)
+			}
+		})
+	}
+}
+
 // A closed loop would send nothing while the server stalls, and report a good p99.
 func TestOpenLoopSendsOnWhileTheServerStalls(t *testing.T) {
 	begin := time.Time{}
