@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/proc"
@@ -167,15 +168,6 @@ func kubectl(ctx context.Context, dir string, args []string) error {
 
 // parseRange reads MIN-MAX.
 func parseRange(text string) (least, most time.Duration, err error) {
-	a, b, ok := strings.Cut(text, "-")
-	if !ok {
-		return 0, 0, fmt.Errorf("reading the propagation %q: want MIN-MAX, e.g. 10s-17s", text)
-	}
-	if least, err = time.ParseDuration(a); err == nil {
-		most, err = time.ParseDuration(b)
-	}
-	if err != nil || least < 0 || most < least {
-		return 0, 0, fmt.Errorf("reading the propagation %q: want MIN-MAX, e.g. 10s-17s", text)
-	}
-	return least, most, nil
+	d, err := watch.ParseRange(text)
+	return d.Min, d.Max, err
 }
