@@ -252,6 +252,27 @@ func TestAnInterruptedRunSaysSo(t *testing.T) {
 	}
 }
 
+// What was checked is what is rendered: the manifests are read once in a run.
+func TestManifestsAreReadOnce(t *testing.T) {
+	cfg := project(t)
+	cfg.From, cfg.To = "render", "render"
+	want, err := Deploy(t.Context(), cfg, nobody(new([]string)), Report{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Observe = func(e event.Event) {
+		if e.Kind == event.Start && e.Stage == "render" {
+			if err := os.RemoveAll(cfg.Render.Path); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	got, err := Deploy(t.Context(), cfg, nobody(new([]string)), Report{})
+	if err != nil || string(got.YAML()) != string(want.YAML()) || len(want.YAML()) == 0 || strings.Contains(string(got.YAML()), "preflight") {
+		t.Errorf("%v\n%s", err, got.YAML())
+	}
+}
+
 // The gate must know that a workload is behind a balancer, whoever wrote its
 // namespace.
 func TestTheGateGetsThePlanOfEachWorkload(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/render"
 )
 
 // stage is one step of the pipeline: check looks without touching anything,
@@ -41,15 +42,16 @@ func Stages() []string {
 
 // pipeline is one run in progress.
 type pipeline struct {
-	cfg      Config
-	clients  Clients
-	report   *Report
-	selected []string // names of the stages that run
-	ecr      push.ECR // once built, like the next two
-	cluster  *Cluster
-	balancer gate.Balancer
-	behind   bool                // some workload stands behind a load balancer
-	reused   map[string]push.Ref // images whose commit tag is in the registry already
+	cfg       Config
+	clients   Clients
+	report    *Report
+	selected  []string // names of the stages that run
+	ecr       push.ECR // once built, like the next two
+	cluster   *Cluster
+	balancer  gate.Balancer
+	manifests *render.Manifests   // once rendered
+	behind    bool                // some workload stands behind a load balancer
+	reused    map[string]push.Ref // images whose commit tag is in the registry already
 }
 
 // Deploy runs the stages from cfg.From to cfg.To. The earlier ones' results

@@ -154,18 +154,21 @@ func contentTag(commit, digest string) string {
 
 // --- render ------------------------------------------------------------
 
-// checkRender renders with stand-in digests, so that a broken kustomization or
-// an unsafe manifest ends the run before anything is built.
+// checkRender renders all but the digests of what is not pushed yet, so that a broken
+// kustomization or an unsafe manifest ends the run before anything is built. A server
+// that is asked later sees stand-ins.
 func (p *pipeline) checkRender(ctx context.Context) error {
-	opt := p.cfg.Render
-	opt.Images = slices.Clone(opt.Images)
+	if err := p.prepare(ctx); err != nil {
+		return err
+	}
+	images := slices.Clone(p.cfg.Render.Images)
 	for _, img := range p.cfg.Images {
-		if !p.selects("push") && p.selects("apply") && !slices.ContainsFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name }) {
+		if p.selects("apply") && !p.selects("push") && !slices.ContainsFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name }) {
 			return fmt.Errorf("image %q has no digest: this run starts after the push, and the report given with --report has none; start at --from build, or give the report of the push", img.Push.Name)
 		}
-		opt.Images = append(opt.Images, render.Image{Name: img.Push.Name, Ref: "preflight.invalid/" + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
+		images = append(images, render.Image{Name: img.Push.Name, Ref: "preflight.invalid/" + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
 	}
-	result, err := render.Render(ctx, opt)
+	result, err := p.manifests.Pin(ctx, images)
 	if err != nil {
 		return err
 	}
@@ -174,9 +177,26 @@ func (p *pipeline) checkRender(ctx context.Context) error {
 	return nil
 }
 
-func (p *pipeline) render(ctx context.Context) (string, error) {
+// prepare renders, once in a run.
+func (p *pipeline) prepare(ctx context.Context) (err error) {
+	if p.manifests != nil {
+		return nil
+	}
 	opt := p.cfg.Render
-	opt.Images = slices.Clone(opt.Images)
+	opt.TextOnly = !p.selects("apply") && !p.selects("gate")
+	opt.Built = slices.Clone(opt.Built)
+	for _, img := range p.cfg.Images {
+		opt.Built = append(opt.Built, img.Push.Name)
+	}
+	p.manifests, err = render.Prepare(ctx, opt)
+	return err
+}
+
+func (p *pipeline) render(ctx context.Context) (string, error) {
+	if err := p.prepare(ctx); err != nil {
+		return "", err
+	}
+	images := slices.Clone(p.cfg.Render.Images)
 	for _, img := range p.cfg.Images {
 		i := slices.IndexFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name })
 		if i < 0 && p.selects("apply") {
@@ -187,9 +207,9 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 				Message: "not pinned by digest: nothing was pushed in this run and no --report of a push was given"})
 			continue
 		}
-		opt.Images = append(opt.Images, render.Image{Name: img.Push.Name, Ref: p.report.Refs[i].String()})
+		images = append(images, render.Image{Name: img.Push.Name, Ref: p.report.Refs[i].String()})
 	}
-	result, err := render.Render(ctx, opt)
+	result, err := p.manifests.Pin(ctx, images)
 	if err != nil {
 		return "", err
 	}

@@ -14,7 +14,6 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/live"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
-	"github.com/outlast-ci/outlast/core/render/internal/rules"
 	"github.com/outlast-ci/outlast/core/render/internal/source"
 	"github.com/outlast-ci/outlast/core/render/internal/tree"
 )
@@ -58,9 +57,9 @@ func Check(ctx context.Context, opt Options, live *Live) (Report, error) {
 	}
 	ruleOptions := opt.rules(true)
 	ruleOptions.Live = live
-	workloads, problems, err := rules.Analyse(graph.New(nodes(read)), ruleOptions)
+	workloads, problems, err := analyse(graph.New(nodes(read)), ruleOptions)
 	if err != nil {
-		return Report{}, fmt.Errorf("checking %s: %w", opt.Path, err)
+		return Report{}, fmt.Errorf("checking %s: %w", opt.subject(), err)
 	}
 	out := Report{Objects: len(read.Objects), Root: read.Root}
 	for _, w := range workloads {

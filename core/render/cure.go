@@ -19,7 +19,6 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/overlay"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
-	"github.com/outlast-ci/outlast/core/render/internal/rules"
 	"github.com/outlast-ci/outlast/core/render/internal/source"
 	"github.com/outlast-ci/outlast/core/render/internal/tree"
 	"github.com/outlast-ci/outlast/core/render/internal/tree/limit"
@@ -38,6 +37,8 @@ type Cures struct {
 	Files   []File
 	Changes []Change
 	Left    []string // edits that have to be made by hand, each with its reason
+
+	meant []string // what the objects say with the changes
 }
 
 // Cure gives the files to write so that the manifests at Options.Path need no
@@ -45,16 +46,20 @@ type Cures struct {
 // byte of it stays; a kustomization gets patches, since its bases may serve
 // other overlays. It writes nothing.
 func Cure(ctx context.Context, opt Options) (Cures, error) {
+	if opt.Path == Stdin {
+		return Cures{}, errors.New("curing manifests: standard input cannot be written to; name a file or a folder")
+	}
 	read, err := load(ctx, opt)
 	if err != nil {
 		return Cures{}, err
 	}
-	if opt.Path == Stdin {
-		return Cures{}, errors.New("curing manifests: standard input cannot be written to; name a file or a folder")
-	}
-	_, problems, err := rules.Analyse(graph.New(nodes(read)), opt.rules(true))
+	return cure(ctx, opt, read)
+}
+
+func cure(ctx context.Context, opt Options, read *tree.Tree) (Cures, error) {
+	_, problems, err := analyse(graph.New(nodes(read)), opt.rules(true))
 	if err != nil {
-		return Cures{}, fmt.Errorf("curing %s: %w", opt.Path, err)
+		return Cures{}, fmt.Errorf("curing %s: %w", opt.subject(), err)
 	}
 	out := &curing{Cures: Cures{Root: read.Root}, texts: map[string][]byte{}}
 	for _, f := range read.Files {
@@ -68,18 +73,70 @@ func Cure(ctx context.Context, opt Options) (Cures, error) {
 	}
 	if read.Kustomization == "" {
 		out.inPlace(read, edits)
-		return out.Cures, nil
+	} else if err := out.patches(ctx, opt, read, edits); err != nil {
+		return Cures{}, fmt.Errorf("curing %s: %w", opt.subject(), err)
 	}
-	if err := out.patches(read, edits); err != nil {
-		return Cures{}, fmt.Errorf("curing %s: %w", opt.Path, err)
+	if out.meant, err = meaning(read, out.made); err != nil {
+		return Cures{}, fmt.Errorf("curing %s: %w", opt.subject(), err)
 	}
 	return out.Cures, nil
+}
+
+// Verify reads the manifests again, when the files are written: they say what they
+// were meant to, of every object, and nothing is left to be set but what was left.
+func (c Cures) Verify(ctx context.Context, opt Options) error {
+	read, err := load(ctx, opt)
+	if err != nil {
+		return err
+	}
+	now, err := meaning(read, nil)
+	if err != nil {
+		return err
+	}
+	same := 0
+	for same < min(len(now), len(c.meant)) && now[same] == c.meant[same] {
+		same++
+	}
+	if rest := slices.Concat(c.meant[same:], now[same:]); len(rest) > 0 {
+		id, _, _ := strings.Cut(rest[0], "\n")
+		return fmt.Errorf("%s does not say what it was meant to", id)
+	}
+	after, err := cure(ctx, opt, read)
+	if err == nil && len(after.Changes) > 0 {
+		err = fmt.Errorf("%s of %s would have to be set again", after.Changes[0].Field, after.Changes[0].Object)
+	}
+	return err
+}
+
+// meaning is what objects say with edits, in no style: a line that names one, and then
+// its JSON. The edits are made in the objects.
+func meaning(read *tree.Tree, edits []problem.Problem) ([]string, error) {
+	objects := nodes(read)
+	for _, p := range edits {
+		if err := p.Edit.Apply(); err != nil {
+			return nil, err
+		}
+		if p.Edit.Add && !slices.Contains(objects, p.Edit.Object) {
+			objects = append(objects, p.Edit.Object)
+		}
+	}
+	var all []string
+	for _, n := range objects {
+		text, err := n.MarshalJSON()
+		if err != nil {
+			return nil, fmt.Errorf("reading %s: %w", node.ID(n), err)
+		}
+		all = append(all, node.ID(n)+"\n"+string(text))
+	}
+	slices.Sort(all)
+	return all, nil
 }
 
 // curing collects the files.
 type curing struct {
 	Cures
 	texts map[string][]byte // of every file, as it will be
+	made  []problem.Problem // whose edits the files make
 }
 
 func (c *curing) write(path string, text []byte) {
@@ -94,7 +151,9 @@ func (c *curing) write(path string, text []byte) {
 	c.Files = append(c.Files, File{Path: path, Text: text, Old: old})
 }
 
-func (c *curing) done(p problem.Problem) { c.Changes = append(c.Changes, change(p)) }
+func (c *curing) done(p problem.Problem) {
+	c.Changes, c.made = append(c.Changes, change(p)), append(c.made, p)
+}
 
 func (c *curing) left(p problem.Problem, why error) {
 	c.Left = append(c.Left, fmt.Sprintf("%s: %s of %s: %v", p.Rule, node.Path(p.Edit.Path), node.ID(p.Edit.Object), why))
@@ -226,20 +285,17 @@ func (p pieces) add(e *problem.Edit) error {
 }
 
 // patches writes a patch an object beside the kustomization, and names them in it.
-func (c *curing) patches(read *tree.Tree, edits []problem.Problem) error {
-	dir := path.Dir(read.Kustomization)
+func (c *curing) patches(ctx context.Context, opt Options, read *tree.Tree, edits []problem.Problem) error {
 	into, err := overlay.New(c.texts[read.Kustomization], nodes(read))
 	if err != nil {
 		return err
 	}
+	if edits, err = c.unscale(ctx, opt, read, into, edits); err != nil {
+		return err
+	}
 	for _, group := range byObject(edits) {
-		name := path.Join(dir, into.File(group[0].Edit.Object))
-		var body []byte
-		if _, err = os.Lstat(filepath.Join(read.Root, filepath.FromSlash(name))); err == nil && c.texts[name] == nil {
-			err = fmt.Errorf("the kustomization does not name %s, which is there already: name it among its patches, or remove it", path.Base(name))
-		} else {
-			body, err = into.Cure(group, c.texts[name], path.Base(name))
-		}
+		name := path.Join(path.Dir(read.Kustomization), into.File(group[0].Edit.Object))
+		body, err := c.patch(read, into, group, name)
 		for _, p := range group {
 			if err != nil {
 				c.left(p, err)
@@ -251,17 +307,33 @@ func (c *curing) patches(read *tree.Tree, edits []problem.Problem) error {
 			c.write(name, body)
 		}
 	}
-	if len(c.Files) > 0 {
+	if !bytes.Equal(into.Text, c.texts[read.Kustomization]) {
 		c.write(read.Kustomization, into.Text)
 	}
 	return nil
+}
+
+// patch gives the file that makes the edits of one object. A file that no earlier run
+// has written stays its owner's.
+func (c *curing) patch(read *tree.Tree, into *overlay.Overlay, group []problem.Problem, name string) ([]byte, error) {
+	file := path.Base(name)
+	earlier, named := c.texts[name]
+	switch _, err := os.Lstat(filepath.Join(read.Root, filepath.FromSlash(name))); {
+	case slices.ContainsFunc(c.Files, func(f File) bool { return f.Path == name }):
+		return nil, fmt.Errorf("its patch would be called %s, as another object's is", file)
+	case err == nil && !named:
+		return nil, fmt.Errorf("the kustomization does not name %s, which is there already: name it among its patches, or remove it", file)
+	case named && !overlay.Ours(earlier):
+		return nil, fmt.Errorf("its patch would be called %s, which is there already and was not written by outlast check --fix: give that another name", file)
+	}
+	return into.Cure(group, earlier, file)
 }
 
 // byObject groups edits by their object, in the order of the first edit of each.
 func byObject(edits []problem.Problem) (groups [][]problem.Problem) {
 	at := map[string]int{}
 	for _, p := range edits {
-		id := node.ID(p.Edit.Object)
+		id := node.Group(p.Edit.Object) + "/" + node.ID(p.Edit.Object)
 		i, ok := at[id]
 		if !ok {
 			i = len(groups)

@@ -51,8 +51,8 @@ func take(t *testing.T, root string) map[string]string {
 	return files
 }
 
-// meaning is what manifests say, by object.
-func meaning(t *testing.T, opt Options) map[string]string {
+// sayings is what manifests say, by object.
+func sayings(t *testing.T, opt Options) map[string]string {
 	t.Helper()
 	r, err := Render(context.Background(), opt)
 	if err != nil {
@@ -75,7 +75,7 @@ func cured(t *testing.T, opt Options, more ...string) Cures {
 	t.Helper()
 	ctx := context.Background()
 	opt.Policy = Fix
-	want := meaning(t, opt)
+	want := sayings(t, opt)
 	before := take(t, opt.Root)
 	cures, err := Cure(ctx, opt)
 	if err != nil {
@@ -90,6 +90,9 @@ func cured(t *testing.T, opt Options, more ...string) Cures {
 	if len(more) == 0 && len(cures.Left) > 0 {
 		t.Errorf("left: %q", cures.Left)
 	}
+	if err := cures.Verify(ctx, opt); err != nil {
+		t.Errorf("verifying: %v", err)
+	}
 	again, err := Cure(ctx, opt)
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +101,7 @@ func cured(t *testing.T, opt Options, more ...string) Cures {
 		t.Errorf("a second run would change %+v, and write %d files", again.Changes, len(again.Files))
 	}
 	opt.Policy = Off
-	if diff := cmp.Diff(want, meaning(t, opt)); diff != "" && len(more) == 0 {
+	if diff := cmp.Diff(want, sayings(t, opt)); diff != "" && len(more) == 0 {
 		t.Errorf("the files do not say what rendering makes of them (- rendered, + cured):\n%s", diff)
 	}
 	if t.Failed() {
@@ -385,6 +388,153 @@ spec: {parentRefs: [{name: alb}], rules: [{backendRefs: [{name: web, port: 80}]}
 	}
 }
 
+// TestCureTargets: a patch means its own object, whatever is called like it.
+func TestCureTargets(t *testing.T) {
+	const knative = "apiVersion: serving.knative.dev/v1\nkind: Service\nmetadata: {name: web}\nspec: {template: {spec: {containers: [{image: fn}]}}}\n"
+	shadow := strings.Replace(cureService, "name: web", "name: web, annotations: {alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=1}", 1)
+	inNamespace := func(ns, text string) string {
+		return strings.NewReplacer("metadata:\n  name: web\n", "metadata:\n  name: web\n  namespace: "+ns+"\n", "{name: web}\nspec: {sel", "{name: web, namespace: "+ns+"}\nspec: {sel").Replace(text)
+	}
+	all := curePod + "---\n" + cureService + "---\n" + cureIngress
+	scaled := func(name string, count string) string {
+		return strings.NewReplacer("name: web\n", "name: "+name+"\n", "app: web", "app: "+name, "replicas: 2 ", "replicas: "+count+" ").Replace(curePod)
+	}
+	for name, tc := range map[string]struct {
+		top, all string
+		files    []string // that are written
+		kept     []string // stands in the kustomization afterwards
+		gone     []string
+		left     string // part of what is left, when something is
+	}{
+		"a Service of another API group": {all: curePod + "---\n" + shadow + "---\n" + cureIngress + "---\n" + knative,
+			files: []string{"outlast-deployment-web.yaml", "outlast-service-web.yaml"}, kept: []string{"group: ()\n    kind: Service\n    name: web\n"}},
+		"a Service of another API group, and a namespace for both": {top: "namespace: shop\n", all: curePod + "---\n" + shadow + "---\n" + cureIngress + "---\n" + knative,
+			files: []string{"outlast-deployment-web.yaml", "outlast-service-web.yaml"}, kept: []string{"group: ()\n    kind: Service\n    name: web\n"}},
+		"a Deployment of another API group": {all: all + "---\napiVersion: example.com/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {size: 3}\n",
+			files: []string{"outlast-deployment.apps-web.yaml", "outlast-ingress-web.yaml"}, kept: []string{"group: apps\n    kind: Deployment\n"}},
+		"an Ingress of another API group": {all: all + "---\napiVersion: config.openshift.io/v1\nkind: Ingress\nmetadata: {name: web}\nspec: {domain: example.com}\n",
+			files: []string{"outlast-deployment-web.yaml", "outlast-ingress.networking.k8s.io-web.yaml"}, kept: []string{`group: networking\.k8s\.io`}},
+		"no namespace beside one": {all: all + "---\n" + inNamespace("other", strings.Replace(all, "containers:", "terminationGracePeriodSeconds: 200\n      containers:", 1)),
+			files: []string{"outlast-deployment-default_web.yaml", "outlast-deployment-other_web.yaml", "outlast-ingress-default_web.yaml", "outlast-ingress-other_web.yaml"}, kept: []string{"namespace: default\n", "namespace: other\n"}},
+		"a namespace and a name that read like another's name": {all: all + "---\n" + inNamespace("a", all) + "---\n" + strings.ReplaceAll(all, "web", "a-web"),
+			files: []string{"outlast-deployment-a-web.yaml", "outlast-deployment-a_web.yaml", "outlast-deployment-default_web.yaml", "outlast-ingress-a-web.yaml", "outlast-ingress-a_web.yaml", "outlast-ingress-default_web.yaml"}},
+		"replicas by a name that is part of the autoscaled one's": {top: "replicas: [{name: web, count: 5}]\n", all: scaled("web", "2") + "---\n" + scaled("web-api", "5") + "---\n" + strings.Replace(cureService, "app: web", "app: web-api", 1) + "---\n" + cureIngress + "---\n" + strings.ReplaceAll(hpa, "name: web", "name: web-api"),
+			files: []string{"outlast-deployment-web-api.yaml", "outlast-ingress-web.yaml"}, kept: []string{"{name: web, count: 5}"}},
+		"replicas by the name before the prefix, and behind it": {top: "namePrefix: dev-\nreplicas:\n- {name: web, count: 5}\n- {name: dev-web, count: 6}\n- {name: api, count: 7}\n", all: all + "---\n" + hpa + "---\n" + scaled("api", "1"),
+			files: []string{"outlast-deployment-web.yaml", "outlast-ingress-web.yaml"}, kept: []string{"replicas:\n- {name: api, count: 7}\n"}},
+		"replicas of a kind that no autoscaler owns": {top: "replicas: [{name: web, count: 5}]\n", all: all + "---\n" + hpa + "---\n" + strings.NewReplacer("Deployment", "StatefulSet", "app: web", "app: other").Replace(curePod),
+			files: []string{"outlast-deployment-web.yaml", "outlast-ingress-web.yaml"}, kept: []string{"replicas: [{name: web, count: 5}]"},
+			left: `OL032: spec.replicas of Deployment/web: the kustomization's replicas entry "web" sets StatefulSet/web, too, which no autoscaler owns`},
+		"replicas that nothing but the kustomization sets": {top: "replicas: [{name: web, count: 5}]\n", all: strings.Replace(all, "  replicas: 2   # two\n", "", 1) + "---\n" + hpa,
+			files: []string{"outlast-deployment-web.yaml", "outlast-ingress-web.yaml"}, gone: []string{"count: 5"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			base := map[string]string{"base/kustomization.yaml": "resources: [all.yaml]\n", "base/all.yaml": tc.all}
+			put(t, root, base)
+			put(t, root, map[string]string{"dev/kustomization.yaml": tc.top + "resources: [../base]\n"})
+			var more []string
+			if tc.left != "" {
+				more = []string{"left"}
+			}
+			cures := cured(t, Options{Path: filepath.Join(root, "dev"), Root: root, Drain: drain.Defaults()}, more...)
+			var files []string
+			for _, f := range cures.Files {
+				if name := strings.TrimPrefix(f.Path, "dev/"); name != "kustomization.yaml" {
+					files = append(files, name)
+				}
+			}
+			slices.Sort(files)
+			if diff := cmp.Diff(tc.files, files); diff != "" {
+				t.Errorf("files (- want, + got):\n%s", diff)
+			}
+			k := take(t, root)["dev/kustomization.yaml"]
+			for _, text := range tc.kept {
+				if !strings.Contains(k, text) {
+					t.Errorf("%q does not stand in\n%s", text, k)
+				}
+			}
+			for _, text := range tc.gone {
+				if strings.Contains(k, text) {
+					t.Errorf("%q still stands in\n%s", text, k)
+				}
+			}
+			if left := strings.Join(cures.Left, "\n"); (left == "") != (tc.left == "") || !strings.Contains(left, tc.left) {
+				t.Errorf("left %q, want %q", left, tc.left)
+			}
+		})
+	}
+}
+
+// TestCureTellsOfReplicas: an entry that is taken out of the kustomization is a change
+// like the others.
+func TestCureTellsOfReplicas(t *testing.T) {
+	root := t.TempDir()
+	put(t, root, map[string]string{"kustomization.yaml": "resources: [all.yaml]\nreplicas: [{name: web, count: 5}]\n", "all.yaml": curePod + "---\n" + cureService + "---\n" + cureIngress + "---\n" + hpa})
+	cures := cured(t, Options{Path: root, Root: root, Drain: drain.Defaults()})
+	const want = "OL032: took replicas[web] of kustomization.yaml away, which was 5"
+	for _, ch := range cures.Changes {
+		if ch.String() == want {
+			return
+		}
+	}
+	t.Errorf("no change is %q: %v", want, cures.Changes)
+}
+
+// TestCureFreezesNothing: what others change later comes through the patches: images,
+// containers, and names that kustomize makes of a content.
+func TestCureFreezesNothing(t *testing.T) {
+	generator := "configMapGenerator: [{name: settings, literals: [level=1]}]\n"
+	pod := strings.Replace(curePod, "        readinessProbe", "        envFrom: [{configMapRef: {name: settings}}]\n        volumeMounts: [{name: s, mountPath: /s}]\n        readinessProbe", 1) +
+		"      - {name: proxy, image: proxy@sha256:1, lifecycle: {preStop: {sleep: {seconds: 3}}}}\n      volumes: [{name: s, configMap: {name: settings}}]\n"
+	rollout := strings.NewReplacer("apps/v1", "argoproj.io/v1alpha1", "Deployment", "Rollout", "spec:\n  #", "spec:\n  strategy: {canary: {maxUnavailable: 1, steps: [{setWeight: 20}]}}\n  #")
+	for name, workload := range map[string]string{
+		"a Deployment":                          pod,
+		"a StatefulSet":                         strings.Replace(pod, "kind: Deployment", "kind: StatefulSet", 1),
+		"a Rollout":                             rollout.Replace(pod),
+		"a Rollout that refers to a Deployment": pod + "---\napiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {name: web}\nspec: {replicas: 2, selector: {matchLabels: {app: web}}, workloadRef: {apiVersion: apps/v1, kind: Deployment, name: web}, strategy: {canary: {}}}\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			base := map[string]string{"base/kustomization.yaml": "resources: [all.yaml]\n" + generator, "base/all.yaml": workload + "---\n" + cureService + "---\n" + cureIngress}
+			if strings.Contains(workload, "argoproj") { // whose fields kustomize has to be told of
+				refs := "nameReference:\n- {kind: ConfigMap, version: v1, fieldSpecs: [{path: spec/template/spec/containers/envFrom/configMapRef/name, kind: Rollout}, {path: spec/template/spec/volumes/configMap/name, kind: Rollout}]}\n"
+				base["base/refs.yaml"] = refs
+				base["base/kustomization.yaml"] += "configurations: [refs.yaml]\n"
+			}
+			put(t, root, base)
+			put(t, root, map[string]string{"dev/kustomization.yaml": "namespace: shop\nnamePrefix: dev-\nresources: [../base]\n"})
+			opt := Options{Path: filepath.Join(root, "dev"), Root: root, Drain: drain.Defaults()}
+			cured(t, opt)
+			for name, text := range take(t, root) {
+				if strings.HasPrefix(name, "dev/outlast-") && (strings.Contains(text, "sha256") || strings.Contains(text, "settings") || strings.Contains(text, "image")) {
+					t.Errorf("%s:\n%s", name, text)
+				}
+			}
+			old := sayings(t, Options{Path: opt.Path, Root: root, Drain: drain.Defaults(), Policy: Off})
+			change := strings.NewReplacer("sha256:1", "sha256:2", "level=1", "level=2", "      - {name: proxy", "      - {name: late, image: late@sha256:3}\n      - {name: proxy")
+			put(t, root, map[string]string{"base/kustomization.yaml": change.Replace(base["base/kustomization.yaml"])})
+			put(t, root, map[string]string{"base/all.yaml": change.Replace(base["base/all.yaml"])})
+			if strings.Contains(workload, "argoproj") && !strings.Contains(workload, "workloadRef") { // its patch finds containers by their places, and says when they move
+				if _, err := Render(context.Background(), opt); err == nil || !strings.Contains(err.Error(), "test") {
+					t.Errorf("a container that has moved: %v", err)
+				}
+				put(t, root, map[string]string{"base/all.yaml": strings.Replace(change.Replace(base["base/all.yaml"]), "      - {name: late, image: late@sha256:3}\n", "", 1)})
+			}
+			now := sayings(t, Options{Path: opt.Path, Root: root, Drain: drain.Defaults(), Policy: Off})
+			all := strings.Join(slices.Sorted(maps.Values(now)), "\n")
+			if strings.Contains(all, "sha256:1") || strings.Count(all, "web@sha256:2") != 1 || strings.Count(all, "proxy@sha256:2") != 1 {
+				t.Errorf("images are as they were:\n%s", all)
+			}
+			for id := range old {
+				if strings.Contains(id, "settings") && (now[id] != "" || strings.Contains(all, id[strings.LastIndex(id, "/")+1:])) {
+					t.Errorf("%s is there still, by its name:\n%s", id, all)
+				}
+			}
+		})
+	}
+}
+
 // TestCureAgain: what a second run finds, since more is known of the application by
 // then, goes into the patches of the first.
 func TestCureAgain(t *testing.T) {
@@ -486,6 +636,29 @@ spec:
 			got := after["dev/outlast-deployment-web.yaml"] + after["dev/outlast-rollout-web.yaml"]
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+// TestCureKeepsTheUsersPatch: a file of the name that a patch would get is not written
+// into, when the kustomization names it, either.
+func TestCureKeepsTheUsersPatch(t *testing.T) {
+	const mine = "apiVersion: apps/v1\nkind: Deployment\nmetadata: {name: web}\nspec: {revisionHistoryLimit: 3} # by hand\n"
+	for name, top := range map[string]string{
+		"a patch":          "patches: [{path: outlast-deployment-web.yaml}]\n",
+		"an older patch":   "patchesStrategicMerge: [outlast-deployment-web.yaml]\n",
+		"a patch of a set": "patches: [{path: outlast-deployment-web.yaml, target: {kind: Deployment}}]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			put(t, root, map[string]string{"kustomization.yaml": "resources: [all.yaml]\n" + top, "all.yaml": curePod + "---\n" + cureService + "---\n" + cureIngress, "outlast-deployment-web.yaml": mine})
+			cures := cured(t, Options{Path: root, Root: root, Drain: drain.Defaults()}, "left")
+			if take(t, root)["outlast-deployment-web.yaml"] != mine {
+				t.Errorf("it was written:\n%s", take(t, root)["outlast-deployment-web.yaml"])
+			}
+			if len(cures.Left) != 4 || !strings.Contains(cures.Left[0], "outlast-deployment-web.yaml, which is there already and was not written by outlast check --fix") {
+				t.Errorf("left %q", cures.Left)
 			}
 		})
 	}

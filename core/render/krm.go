@@ -72,14 +72,16 @@ func (f *Function) Run(ctx context.Context, opt Options) (Result, error) {
 	if err := ctx.Err(); err != nil {
 		return Result{}, context.Cause(ctx)
 	}
-	if opt.Policy == "" {
-		opt.Policy = Fix
-	}
 	opt.Path = "the ResourceList"
-	result, added, err := rewrite(f.objs, opt)
+	m := &Manifests{opt: opt}
+	err := m.prepare(f.objs)
 	var rules *RuleError
 	if err != nil && !errors.As(err, &rules) {
-		return result, err
+		return m.result, err
+	}
+	result, pinErr := m.Pin(ctx, opt.Images) // what is refused, too: images are no matter of the policy
+	if pinErr != nil {
+		return result, pinErr
 	}
 	if rules != nil {
 		result.Findings = rules.Findings
@@ -87,7 +89,7 @@ func (f *Function) Run(ctx context.Context, opt Options) (Result, error) {
 	if len(result.Findings) > 0 {
 		f.list.Results = results(result.Findings)
 	}
-	if writeErr := f.list.Write(slices.Concat(f.objs, added)); writeErr != nil {
+	if writeErr := f.list.Write(slices.Concat(f.objs, m.added)); writeErr != nil {
 		return result, errors.Join(err, fmt.Errorf("writing the ResourceList: %w", writeErr))
 	}
 	result.YAML = f.out.Bytes()

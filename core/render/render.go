@@ -4,12 +4,14 @@
 // plain YAML) and image digests go in; YAML with safe drain timings comes out,
 // with every field that was set, every finding, and the timings of each
 // workload behind a load balancer. Check judges the same manifests and changes
-// nothing. It opens no connection, runs no program and reads nothing outside
-// Options.Root.
+// nothing. Prepare does the work of Render before the digests are known, and
+// Manifests.Pin the rest. It opens no connection, runs no program and reads
+// nothing outside Options.Root.
 package render
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -18,7 +20,6 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
-	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 	"github.com/outlast-ci/outlast/core/render/internal/rules"
@@ -50,7 +51,21 @@ type Options struct {
 	Drain   drain.Inputs // what is known of the application and the balancer; start from drain.Defaults
 	Kubelet string       // oldest kubelet of the nodes, e.g. 1.29; empty: 1.30 or newer
 	Shell   string       // shell that every image has, for the hooks of older kubelets; empty: none
+	// TextOnly: nobody asks for Result.Workloads, so that under the policy Off nothing is
+	// looked at. Other policies do not read it.
+	TextOnly bool
 }
+
+// subject is what messages call the manifests.
+func (opt Options) subject() string {
+	if opt.Path == Stdin {
+		return "standard input"
+	}
+	return opt.Path
+}
+
+// PathError says that Options.Path or Options.Root names nothing to read.
+type PathError = tree.PathError
 
 // Image pins one image: every container whose image is Name, whatever its tag
 // or digest, gets Ref.
@@ -96,6 +111,14 @@ type Change struct {
 	Why    string `json:"why"`
 }
 
+// String is a line for people.
+func (c Change) String() string {
+	if c.To == "" {
+		return fmt.Sprintf("%s: took %s of %s away, which was %s", c.Rule, c.Field, c.Object, cmp.Or(c.From, "empty"))
+	}
+	return fmt.Sprintf("%s: set %s of %s to %s", c.Rule, c.Field, c.Object, c.To)
+}
+
 // RuleError refuses manifests that lose requests: nothing was changed.
 type RuleError struct{ Findings []drain.Finding }
 
@@ -114,29 +137,11 @@ func (e *RuleError) Error() string {
 
 // Render renders Options.Path.
 func Render(ctx context.Context, opt Options) (Result, error) {
-	if opt.Policy == "" {
-		opt.Policy = Fix
-	}
-	read, err := load(ctx, opt)
+	m, err := Prepare(ctx, opt)
 	if err != nil {
 		return Result{}, err
 	}
-	objects := nodes(read)
-	result, added, err := rewrite(objects, opt)
-	if err != nil {
-		return Result{}, err
-	}
-	if result.YAML, err = read.YAML(); err != nil {
-		return Result{}, fmt.Errorf("rendering %s: %w", opt.Path, err)
-	}
-	for _, n := range added {
-		text, err := n.String()
-		if err != nil {
-			return Result{}, fmt.Errorf("rendering %s: writing %s: %w", opt.Path, node.ID(n), err)
-		}
-		result.YAML = another(result.YAML, text)
-	}
-	return result, nil
+	return m.Pin(ctx, opt.Images)
 }
 
 // another appends a document.
@@ -153,10 +158,10 @@ func load(ctx context.Context, opt Options) (*tree.Tree, error) {
 	}
 	read, err := tree.Load(ctx, tree.Options{Path: opt.Path, Root: opt.Root, Stream: opt.Stream})
 	if err != nil {
-		return nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
+		return nil, fmt.Errorf("rendering %s: %w", opt.subject(), err)
 	}
 	if len(read.Objects) == 0 {
-		return nil, fmt.Errorf("rendering %s: it holds no objects", opt.Path)
+		return nil, fmt.Errorf("rendering %s: it holds no objects", opt.subject())
 	}
 	return read, nil
 }
@@ -167,38 +172,6 @@ func nodes(read *tree.Tree) []*yaml.RNode {
 		out[i] = o.RNode
 	}
 	return out
-}
-
-// rewrite pins the images and carries the policy out, in the objects. Objects
-// that are to be applied beside them come back.
-func rewrite(objects []*yaml.RNode, opt Options) (Result, []*yaml.RNode, error) {
-	if err := pin(objects, opt.Images); err != nil {
-		return Result{}, nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
-	}
-	workloads, problems, err := rules.Analyse(graph.New(objects), opt.rules(opt.Policy != Fix))
-	if err != nil {
-		return Result{}, nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
-	}
-	result := Result{}
-	for _, w := range workloads {
-		result.Workloads = append(result.Workloads, workload(w, opt.Policy == Fix))
-	}
-	if opt.Policy == Off {
-		return result, nil, nil
-	}
-	var added []*yaml.RNode
-	result.Findings, result.Changes, added, err = settle(problems, opt.Policy)
-	if err != nil || opt.Policy != Fix || !slices.ContainsFunc(problems, keptTiming) {
-		return result, added, err
-	}
-	// A timing that its author lives with is not as planned: what is there now counts.
-	if workloads, _, err = rules.Analyse(graph.New(slices.Concat(objects, added)), opt.rules(true)); err != nil {
-		return Result{}, nil, fmt.Errorf("rendering %s: %w", opt.Path, err)
-	}
-	for i, w := range workloads {
-		result.Workloads[i] = workload(w, false)
-	}
-	return result, added, nil
 }
 
 // keptTiming tells whether an annotation keeps preStop, grace or delay from being set, or
@@ -254,69 +227,4 @@ func settle(problems []problem.Problem, policy Policy) (findings []drain.Finding
 
 func change(p problem.Problem) Change {
 	return Change{Rule: p.Rule, Object: node.ID(p.Edit.Object), Field: node.Path(p.Edit.Path), From: p.Edit.From, To: p.Edit.To, Why: p.Edit.Why}
-}
-
-// workload is what the report says of one.
-func workload(w rules.Workload, fixed bool) Workload {
-	out := Workload{APIVersion: w.GetApiVersion(), Kind: w.GetKind(), Namespace: w.GetNamespace(), Name: w.GetName(), Replicas: w.Replicas, Behind: w.Behind()}
-	for _, c := range append(node.Containers(w.Spec), node.Sidecars(w.Spec)...) {
-		out.Images = append(out.Images, node.Str(c, "image"))
-	}
-	if !out.Behind {
-		return out
-	}
-	out.Plan = w.AsIs
-	if fixed {
-		out.Plan = w.Plan
-	}
-	out.Strategy = w.Strategy
-	out.NodeTargets = !slices.ContainsFunc(w.Groups, func(t *graph.TargetGroup) bool { return t.Balancer != drain.Instance }) && (len(w.Groups) > 0 || w.Stated == drain.Instance)
-	for _, t := range w.Groups {
-		if name := t.Service.GetNamespace() + "/" + t.Service.GetName(); !slices.Contains(out.Services, name) {
-			out.Services = append(out.Services, name)
-		}
-		if id := node.ID(t.Route); !slices.Contains(out.Balancers, id) {
-			out.Balancers = append(out.Balancers, id)
-		}
-	}
-	if len(w.Groups) == 0 { // the author says that a balancer is there
-		for _, svc := range w.Services {
-			out.Services = append(out.Services, svc.GetNamespace()+"/"+svc.GetName())
-		}
-	}
-	return out
-}
-
-// pin replaces images in one pass over all pods. An image that no container
-// uses is an error: it is nearly always a misspelt name.
-func pin(objects []*yaml.RNode, images []Image) error {
-	if len(images) == 0 {
-		return nil
-	}
-	used := map[string]bool{}
-	var seen []string
-	for _, n := range objects {
-		for _, c := range node.AllContainers(node.At(n, node.TemplatePath(n.GetKind())...)) {
-			image := node.Str(c, "image")
-			if image == "" {
-				continue
-			}
-			seen = append(seen, image)
-			for _, img := range images {
-				if node.ImageName(image) != img.Name {
-					continue
-				}
-				used[img.Name] = true
-				if err := node.Set(c, node.Text(img.Ref), "image"); err != nil {
-					return fmt.Errorf("setting the image of %s: %w", node.ID(n), err)
-				}
-			}
-		}
-	}
-	for _, img := range images {
-		if !used[img.Name] {
-			return fmt.Errorf("no container uses the image %q; the images of the manifests are %s: give the image in outlast.yaml the name that the manifests use", img.Name, strings.Join(seen, ", "))
-		}
-	}
-	return nil
 }

@@ -145,15 +145,16 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 func (c *call) fix(ctx context.Context, opt render.Options) error {
 	cures, err := cure.Write(ctx, opt)
 	var undone *cure.UndoneError
+	var refused *cure.RefusedError
 	switch {
-	case errors.As(err, &undone):
+	case errors.As(err, &undone), errors.As(err, &refused):
 		return err
 	case err != nil:
 		return &core.StageError{Stage: "render", Preflight: true, Err: err}
 	}
 	w := setup.Tame(c.Env.Stderr)
 	for _, ch := range cures.Changes {
-		fmt.Fprintf(w, "outlast: %s: set %s of %s to %s\n", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"))
+		fmt.Fprintf(w, "outlast: %s\n", ch)
 	}
 	for _, f := range cures.Files {
 		fmt.Fprintf(w, "outlast: wrote %s\n", f.Path)
@@ -236,7 +237,7 @@ func (c *call) publishFindings(out lint.Report, failed error) error {
 	if failed != nil {
 		r.Result, status = core.Failed, ci.Failed
 	}
-	_, r.Reason = explain(context.Background(), failed)
+	_, r.Reason = exitOf(context.Background(), failed)
 	result := ci.Result{Facts: c.Facts, App: r.Run.App, Environment: r.Run.Environment, Status: status,
 		Summary: c.Secrets.Mask("## outlast check: " + string(r.Result) + "\n\n```text\n" + strings.ReplaceAll(page.String(), "```", "` ` `") + "```\n")}
 	for _, o := range output.Outputs() {

@@ -34,7 +34,7 @@ func Main(ctx context.Context, env Env) int {
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	err := root.ExecuteContext(ctx)
-	code, _ := explain(ctx, err)
+	code, _ := exitOf(ctx, err)
 	if err != nil && !app.told {
 		fmt.Fprintf(setup.Tame(env.Stderr), "outlast: %s\n", app.secrets.Mask(err.Error()))
 	}
@@ -150,6 +150,9 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		}
 		if from != "" {
 			given["from"], given["to"] = []string{from}, []string{to}
+		}
+		if own.krm && len(args) > 0 {
+			return &usageError{fmt.Errorf("render --krm takes no path, not %q: its manifests come in the ResourceList on standard input", args[0])}
 		}
 		if own.krm {
 			return a.function(cmd.Context(), given)

@@ -9,9 +9,11 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/aws"
+	"github.com/outlast-ci/outlast/core/internal/cli/cure"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
 	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/render"
 )
 
 // Exit codes: the contract that every wrapper shares. 9 and 10 are kept for
@@ -54,11 +56,13 @@ var stageExits = map[string]struct {
 	"timings": {exitRender, "findings"}, // a command, no stage
 }
 
-// explain maps an error to its exit code and to OUTLAST_OUT_REASON, one word
-// of the list in docs/exit-codes.md.
-func explain(ctx context.Context, err error) (code int, reason string) {
+// exitOf maps an error to its exit code and to OUTLAST_OUT_REASON, one word of the
+// list in docs/exit-codes.md.
+func exitOf(ctx context.Context, err error) (code int, reason string) {
 	var (
 		usage    *usageError
+		path     *render.PathError
+		readOnly *cure.RefusedError
 		awsAuth  *aws.AuthError
 		pushAuth *push.AuthError
 		kubeAuth *kube.AuthError
@@ -78,7 +82,7 @@ func explain(ctx context.Context, err error) (code int, reason string) {
 		return exitUsage, "no-environment"
 	case errors.As(err, &found):
 		return exitRender, "findings"
-	case errors.As(err, &usage):
+	case errors.As(err, &usage), errors.As(err, &path), errors.As(err, &readOnly):
 		return exitUsage, "usage"
 	case errors.As(err, &awsAuth), errors.As(err, &pushAuth), errors.As(err, &kubeAuth):
 		return exitAuth, "auth"

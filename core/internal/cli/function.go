@@ -13,7 +13,6 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
-	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -48,7 +47,7 @@ func (a *app) function(ctx context.Context, flags map[string][]string) error {
 	}
 	result, err := fn.Run(ctx, opt)
 	for _, ch := range result.Changes {
-		c.say(event.Note, fmt.Sprintf("%s: set %s of %s to %s: %s", ch.Rule, ch.Field, ch.Object, setup.FirstOf(ch.To, "nothing"), ch.Why))
+		c.say(event.Note, ch.String()+": "+ch.Why)
 	}
 	for _, f := range result.Findings { // kustomize keeps the results of a function that passes to itself
 		if err == nil && f.Severity != drain.Info && f.Suppressed == "" {

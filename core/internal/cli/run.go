@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -91,12 +92,12 @@ func (c *call) settle(ctx context.Context, flags map[string][]string) (err error
 	case !errors.Is(err, ci.ErrNoGit):
 		return err
 	}
-	c.Facts.Commit = setup.FirstOf(s.Text("commit"), c.Facts.Commit, c.Git.Commit)
-	c.Facts.Branch = setup.FirstOf(s.Text("branch"), c.Facts.Branch, c.Git.Branch)
-	c.Facts.RunURL = setup.FirstOf(s.Text("run-url"), c.Facts.RunURL)
+	c.Facts.Commit = cmp.Or(s.Text("commit"), c.Facts.Commit, c.Git.Commit)
+	c.Facts.Branch = cmp.Or(s.Text("branch"), c.Facts.Branch, c.Git.Branch)
+	c.Facts.RunURL = cmp.Or(s.Text("run-url"), c.Facts.RunURL)
 	branch := c.Facts.Branch
 	if c.Facts.PullRequest != "" { // what it would change is where its target goes
-		branch = setup.FirstOf(s.Text("branch"), c.Facts.Target, branch)
+		branch = cmp.Or(s.Text("branch"), c.Facts.Target, branch)
 	}
 	if err := s.Choose(branch); err != nil {
 		if named := s.Text("manifests") != "" && s.Text("environment") == ""; !named || c.Command != "check" && s.Text("manifests") != render.Stdin {
@@ -138,7 +139,7 @@ func (c *call) unmatched() string {
 	if c.Settings == nil {
 		return ""
 	}
-	return setup.FirstOf(c.Settings.Text("unmatched"), c.Settings.File.Values["unmatched"])
+	return cmp.Or(c.Settings.Text("unmatched"), c.Settings.File.Values["unmatched"])
 }
 
 // prior reads the report of the job that ran the stages before from.
@@ -187,7 +188,7 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 	c.greet(cfg)
 	report, runErr := core.Deploy(ctx, cfg, c.Clients(cfg), prior)
 	display.Close()
-	_, report.Reason = explain(ctx, runErr)
+	_, report.Reason = exitOf(ctx, runErr)
 	report.Error = mask(report.Error)
 	err = errors.Join(log.Close(), output.Write(c.outDir, c.report, report, mask), c.publish(ctx, report))
 	c.tell(report, runErr, mask)
@@ -234,10 +235,10 @@ func (c *call) publish(ctx context.Context, r core.Report) error {
 // greet says what is about to happen, and what looks wrong about it.
 func (c *call) greet(cfg core.Config) {
 	note := func(kind event.Kind, format string, args ...any) {
-		cfg.Observe.Emit(event.Event{Stage: setup.FirstOf(cfg.From, "build"), Kind: kind, Message: fmt.Sprintf(format, args...)})
+		cfg.Observe.Emit(event.Event{Stage: cmp.Or(cfg.From, "build"), Kind: kind, Message: fmt.Sprintf(format, args...)})
 	}
 	note(event.Note, "outlast %s: %s, environment %s, commit %s, branch %s", cfg.Run.Version, cfg.Run.App,
-		setup.FirstOf(cfg.Run.Environment, "(none)"), setup.FirstOf(cfg.Run.Commit, "(unknown)"), setup.FirstOf(cfg.Run.Branch, "(unknown)"))
+		cmp.Or(cfg.Run.Environment, "(none)"), cmp.Or(cfg.Run.Commit, "(unknown)"), cmp.Or(cfg.Run.Branch, "(unknown)"))
 	if c.Facts.PullRequest != "" && cfg.To == "render" {
 		note(event.Warn, "this is a pull request (%s): the manifests are rendered, nothing is built, pushed or applied", c.Facts.PullRequest)
 	}
@@ -293,11 +294,15 @@ func (c *call) tell(r core.Report, err error, mask func(string) string) {
 	fmt.Fprintf(w, "outlast: report: %s\n", c.report)
 }
 
-// explain tells on stderr what rendering set and why, and how each rollout will go.
-func (c *call) explain(r core.Report) {
+// tellRendering tells on stderr what rendering set and why, and how each rollout will go.
+func (c *call) tellRendering(r core.Report) {
 	w := setup.Tame(c.Env.Stderr)
+	if c.Settings.Text("drain-policy") == string(render.Off) {
+		fmt.Fprintln(w, "nothing was looked at: the drain policy is off")
+		return
+	}
 	for _, ch := range r.Manifests.Changes {
-		fmt.Fprintf(w, "%s %s\n  %s: %s -> %s\n  %s\n", ch.Rule, ch.Object, ch.Field, setup.FirstOf(ch.From, "(not set)"), setup.FirstOf(ch.To, "(taken away)"), ch.Why)
+		fmt.Fprintf(w, "%s %s\n  %s: %s -> %s\n  %s\n", ch.Rule, ch.Object, ch.Field, cmp.Or(ch.From, "(not set)"), cmp.Or(ch.To, "(taken away)"), ch.Why)
 	}
 	if len(r.Manifests.Changes) == 0 {
 		fmt.Fprintln(w, "nothing was set: what is written is safe")
@@ -307,18 +312,17 @@ func (c *call) explain(r core.Report) {
 			fmt.Fprintf(w, "\n%s: not behind a load balancer, left alone\n", wl.ID())
 			continue
 		}
-		fmt.Fprintf(w, "\n%s, behind %s\n\n%s", wl.ID(), setup.FirstOf(strings.Join(wl.Balancers, ", "), "a load balancer"), timings.Explain(wl.Plan, wl.Strategy))
+		fmt.Fprintf(w, "\n%s, behind %s\n\n%s", wl.ID(), cmp.Or(strings.Join(wl.Balancers, ", "), "a load balancer"), timings.Page(wl.Plan, wl.Strategy))
 	}
 }
 
 // print puts a command's result on stdout, for machines.
-func (c *call) print(r core.Report) error {
+func (c *call) print(r core.Report) (err error) {
 	w := c.Env.Stdout
-	var err error
 	switch c.Command {
 	case "render":
 		if c.app.explain {
-			c.explain(r)
+			c.tellRendering(r)
 		}
 		_, err = w.Write(r.YAML())
 	case "push":
@@ -327,7 +331,7 @@ func (c *call) print(r core.Report) error {
 		}
 	case "build":
 		for _, img := range r.Images {
-			_, err = fmt.Fprintln(w, setup.FirstOf(img.Layout, img.Archive)+" "+img.Digest)
+			_, err = fmt.Fprintln(w, cmp.Or(img.Layout, img.Archive)+" "+img.Digest)
 		}
 	}
 	return err

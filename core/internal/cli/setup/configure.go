@@ -3,6 +3,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -37,8 +38,8 @@ func (c *Call) Config() (core.Config, error) {
 		From: s.Text("from"), To: s.Text("to"), Builder: s.Text("builder"),
 		World: build.World{Environ: env.Environ, UID: env.UID, CacheDir: cacheDir(env.Getenv)},
 		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
-		Run: core.Run{Version: env.Version, App: FirstOf(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
-			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: FirstOf(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
+		Run: core.Run{Version: env.Version, App: cmp.Or(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
+			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
 	}
 	if all := core.Stages(); cfg.From != "" && cfg.To != "" && slices.Index(all, cfg.From) > slices.Index(all, cfg.To) {
 		return cfg, fmt.Errorf("reading %s and %s: %s comes after %s", s.Source("from"), s.Source("to"), cfg.From, cfg.To)
@@ -85,7 +86,7 @@ func (c *Call) Rendering() (opt render.Options, err error) {
 			return opt, err
 		}
 	} else if opt.Root = s.Path("root", env.Dir); opt.Root == "" {
-		opt.Root = FirstOf(inputs.RepositoryTop(s.Dir), s.Dir)
+		opt.Root = cmp.Or(inputs.RepositoryTop(s.Dir), s.Dir)
 		if rel, err := filepath.Rel(opt.Root, opt.Path); err != nil || strings.HasPrefix(rel, "..") {
 			opt.Root = "" // manifests elsewhere, named outright: their own checkout
 		}
@@ -129,10 +130,10 @@ func (c *Call) Images(app string) (made []core.Image, given []render.Image, err 
 		list = []config.Image{{Name: app}}
 	}
 	if len(list) == 1 {
-		list[0].Repository = FirstOf(s.Text("repository"), list[0].Repository)
-		list[0].Dockerfile = FirstOf(s.Text("dockerfile"), list[0].Dockerfile)
-		list[0].Context = FirstOf(s.Path("context", c.Env.Dir), list[0].Context)
-	} else if extra := FirstOf(s.Source("repository"), s.Source("dockerfile"), s.Source("context")); extra != "" && len(list) > 1 {
+		list[0].Repository = cmp.Or(s.Text("repository"), list[0].Repository)
+		list[0].Dockerfile = cmp.Or(s.Text("dockerfile"), list[0].Dockerfile)
+		list[0].Context = cmp.Or(s.Path("context", c.Env.Dir), list[0].Context)
+	} else if extra := cmp.Or(s.Source("repository"), s.Source("dockerfile"), s.Source("context")); extra != "" && len(list) > 1 {
 		return nil, nil, fmt.Errorf("reading %s: outlast.yaml lists %d images; set it for each of them there", extra, len(list))
 	}
 	args, err := c.buildArgs()
@@ -141,7 +142,7 @@ func (c *Call) Images(app string) (made []core.Image, given []render.Image, err 
 	}
 	repositories := map[string]string{}
 	for _, img := range list {
-		repository := FirstOf(img.Repository, img.Name)
+		repository := cmp.Or(img.Repository, img.Name)
 		if other, taken := repositories[repository]; taken {
 			return nil, nil, fmt.Errorf("reading %s: images %s and %s have the same repository %s, and both would get the commit as their tag; give each a repository of its own", s.File.Path, other, img.Name, repository)
 		}
@@ -168,8 +169,8 @@ func (c *Call) image(img config.Image, args map[string]string) core.Image {
 	}
 	maps.Copy(all, args)
 	out := core.Image{
-		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: FirstOf(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
-		Push: push.Options{Name: img.Name, Repository: FirstOf(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.Env.Version,
+		Build: build.Options{Name: img.Name, Context: dir, Dockerfile: img.Dockerfile, Target: img.Target, Platform: cmp.Or(s.Text("platform"), img.Platform), Args: all, NoCache: s.Bool("no-cache")},
+		Push: push.Options{Name: img.Name, Repository: cmp.Or(img.Repository, img.Name), Tag: s.Text("tag"), UserAgent: "outlast/" + c.Env.Version,
 			CA: c.trusted, Learn: c.Secrets.Add},
 	}
 	// The checkout is the commit that is shipped, and nothing in it differs.

@@ -3,6 +3,7 @@
 package setup
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -45,7 +46,7 @@ func (c *Call) becomes() (aws.Role, error) {
 	if r.ARN != "" && identity != "aws" {
 		own := s.Text("profile")
 		for _, name := range ownCredentials {
-			own = FirstOf(own, c.Env.Getenv(name))
+			own = cmp.Or(own, c.Env.Getenv(name))
 		}
 		token, lacks := ci.IDTokens(c.Host(), r.Audience)
 		switch {
@@ -116,7 +117,7 @@ func (c *Call) Trust(cfg *core.Config) error {
 	if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(cfg.World.CA, text, 0o644)); err != nil {
 		return fmt.Errorf("copying %s for the builder: %w", path, err)
 	}
-	folders := FirstOf(c.Env.Getenv("SSL_CERT_DIR"), "/etc/ssl/certs:/etc/pki/tls/certs")
+	folders := cmp.Or(c.Env.Getenv("SSL_CERT_DIR"), "/etc/ssl/certs:/etc/pki/tls/certs")
 	cfg.World.Environ = append(slices.Clone(cfg.World.Environ), "SSL_CERT_DIR="+dir+":"+folders)
 	return nil
 }

@@ -70,13 +70,3 @@ type Call struct {
 	noToken string         // why the CI gives no ID token, when role-arn could have used one
 	trusted *x509.CertPool // nil: the system's authorities
 }
-
-// FirstOf gives the first value that is not empty.
-func FirstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}

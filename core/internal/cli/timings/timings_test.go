@@ -159,7 +159,7 @@ func TestThePageIsNarrow(t *testing.T) {
 }
 
 // TestExplain: a plan of several target groups names each, with its own delay.
-func TestExplain(t *testing.T) {
+func TestPage(t *testing.T) {
 	in := drain.Defaults()
 	in.App, in.Replicas = drain.Graceful, 3
 	in.Groups = []drain.Group{{Name: "Ingress/dev/web -> Service/dev/web"}, {Name: "Service/dev/nlb", Balancer: drain.NLB}, {Name: "Ingress/dev/old", Balancer: drain.Instance}}
@@ -167,7 +167,7 @@ func TestExplain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	page := Explain(p, drain.Strategy{Kind: timeline.Rolling, Surge: 1})
+	page := Page(p, drain.Strategy{Kind: timeline.Rolling, Surge: 1})
 	for line := range strings.Lines(page) {
 		if len(line) > width+1 {
 			t.Errorf("%d columns: %q", len(line)-1, line)

@@ -6,6 +6,7 @@
 package overlay
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -19,25 +20,41 @@ import (
 
 // Overlay is the kustomization that gets patches.
 type Overlay struct {
-	Text    []byte // as it will be
-	prefix  string
-	suffix  string
-	space   string // namespace that it gives to all objects
-	several map[string]bool
+	Text   []byte // as it will be
+	prefix string
+	suffix string
+	space  string // namespace that it gives to all objects
+	groups set    // API groups of a kind
+	spaces set    // namespaces that a name of a kind is in
 }
 
-// New reads a kustomization, and which kinds and names its output has more than once.
+// set holds different values by a key.
+type set map[string]map[string]bool
+
+func (s set) add(key, value string) {
+	if s[key] == nil {
+		s[key] = map[string]bool{}
+	}
+	s[key][value] = true
+}
+
+// New reads a kustomization, and what of its output is to be told apart by more than
+// kind and name.
 func New(text []byte, objects []*yaml.RNode) (*Overlay, error) {
 	k, err := yaml.Parse(string(text))
 	if err != nil {
 		return nil, fmt.Errorf("reading the kustomization: %w", err)
 	}
-	o := &Overlay{Text: text, prefix: node.Str(k, "namePrefix"), suffix: node.Str(k, "nameSuffix"), space: node.Str(k, "namespace"), several: map[string]bool{}}
+	o := &Overlay{Text: text, prefix: node.Str(k, "namePrefix"), suffix: node.Str(k, "nameSuffix"), space: node.Str(k, "namespace"), groups: set{}, spaces: set{}}
 	for _, n := range objects {
-		_, seen := o.several[n.GetKind()+"/"+n.GetName()]
-		o.several[n.GetKind()+"/"+n.GetName()] = seen
+		o.groups.add(n.GetKind(), node.Group(n))
+		o.spaces.add(named(n), n.GetNamespace())
 	}
 	return o, nil
+}
+
+func named(object *yaml.RNode) string {
+	return strings.Join([]string{node.Group(object), object.GetKind(), object.GetName()}, "/")
 }
 
 // own is an object's name without the prefix and suffix that the kustomization
@@ -49,28 +66,45 @@ func (o *Overlay) own(object *yaml.RNode) string {
 	return strings.TrimSuffix(strings.TrimPrefix(object.GetName(), o.prefix), o.suffix)
 }
 
-func (o *Overlay) twice(object *yaml.RNode) bool {
-	return o.several[object.GetKind()+"/"+object.GetName()]
-}
+// grouped: kind and name alone may mean an object of another API group.
+func (o *Overlay) grouped(object *yaml.RNode) bool { return len(o.groups[object.GetKind()]) > 1 }
 
-// File is the name of an object's patch.
+// spaced: they may mean an object of another namespace.
+func (o *Overlay) spaced(object *yaml.RNode) bool { return len(o.spaces[named(object)]) > 1 }
+
+// File is the name of an object's patch. What sets objects of one name apart is in it,
+// by signs that no kind (.) and no namespace (_) has.
 func (o *Overlay) File(object *yaml.RNode) string {
-	name := o.own(object)
-	if o.twice(object) {
-		name = object.GetNamespace() + "-" + name
+	kind, name := object.GetKind(), o.own(object)
+	if group := node.Group(object); o.grouped(object) && group != "" {
+		kind += "." + group
 	}
-	return strings.ToLower("outlast-" + object.GetKind() + "-" + name + ".yaml")
+	if o.spaced(object) {
+		name = cmp.Or(object.GetNamespace(), defaultNamespace) + "_" + name
+	}
+	return strings.ToLower("outlast-" + kind + "-" + name + ".yaml")
 }
 
-// target finds an object while the kustomization is at work. Names are regular
+// coreGroup is a regular expression that only the empty API group fits: kustomize takes
+// a target without a group for one of any.
+const coreGroup = "()"
+
+// defaultNamespace is where kustomize, too, looks for an object that names none.
+const defaultNamespace = "default"
+
+// target finds an object while the kustomization is at work. What it says are regular
 // expressions there; a Namespace may get another name at the end.
 func (o *Overlay) target(object *yaml.RNode) *yaml.RNode {
-	pairs := []any{"kind", node.Text(object.GetKind())}
+	var pairs []any
+	if o.grouped(object) {
+		pairs = append(pairs, "group", node.Text(cmp.Or(regexp.QuoteMeta(node.Group(object)), coreGroup)))
+	}
+	pairs = append(pairs, "kind", node.Text(object.GetKind()))
 	if object.GetKind() != "Namespace" || object.GetName() != o.space {
 		pairs = append(pairs, "name", node.Text(regexp.QuoteMeta(o.own(object))))
 	}
-	if o.twice(object) {
-		pairs = append(pairs, "namespace", node.Text(object.GetNamespace()))
+	if o.spaced(object) {
+		pairs = append(pairs, "namespace", node.Text(cmp.Or(object.GetNamespace(), defaultNamespace)))
 	}
 	return node.Map(pairs...)
 }
@@ -93,13 +127,6 @@ func (o *Overlay) Cure(edits []problem.Problem, earlier []byte, file string) (bo
 	if body, err = patchOf(object, edits, earlier); err != nil {
 		return nil, err
 	}
-	for _, p := range edits {
-		if p.Edit.Value == nil && node.Path(p.Edit.Path) == "spec.replicas" {
-			if err := o.unscale(object); err != nil {
-				return nil, err
-			}
-		}
-	}
 	return body, o.use(file, object, false)
 }
 
@@ -117,7 +144,7 @@ func (o *Overlay) resource(edits []problem.Problem) ([]byte, error) {
 	if err := node.Set(object, node.Text(o.own(object)), "metadata", "name"); err != nil {
 		return nil, err
 	}
-	return explained(object, edits, nil)
+	return commented(object, edits, nil)
 }
 
 // use names a file in the kustomization, once: as a patch of an object, or as a
@@ -151,25 +178,4 @@ func (o *Overlay) edit(change func(source.Document) ([]byte, error)) error {
 		o.Text = text
 	}
 	return err
-}
-
-// unscale takes an object out of the kustomization's own replicas, which come after
-// patches. They name it as it was before any prefix, or after some.
-func (o *Overlay) unscale(object *yaml.RNode) error {
-	k, err := yaml.Parse(string(o.Text))
-	if err != nil {
-		return fmt.Errorf("reading the kustomization: %w", err)
-	}
-	best := ""
-	for _, e := range node.Elements(k, "replicas") {
-		if name := node.Str(e, "name"); len(name) > len(best) && strings.Contains(object.GetName(), name) && node.Str(e, "count") == node.Str(object, "spec", "replicas") {
-			best = name
-		}
-	}
-	if best == "" {
-		return nil
-	}
-	return o.edit(func(doc source.Document) ([]byte, error) {
-		return source.Delete(o.Text, doc, source.Path{{Key: "replicas"}, {Key: best, Bracket: true}})
-	})
 }

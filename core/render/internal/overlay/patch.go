@@ -41,7 +41,7 @@ func patchOf(object *yaml.RNode, edits []problem.Problem, earlier []byte) ([]byt
 	if err != nil {
 		return nil, fmt.Errorf("patching %s: %w", node.ID(object), err)
 	}
-	return explained(patch, edits, earlier)
+	return commented(patch, edits, earlier)
 }
 
 // retypes tells whether a number takes the place of a text: kustomize's merge keeps
@@ -51,13 +51,20 @@ func retypes(object *yaml.RNode, e *problem.Edit) bool {
 	return old != nil && e.Value != nil && old.YNode().Tag == yaml.NodeTagString && e.Value.YNode().Tag == yaml.NodeTagInt
 }
 
-// explained writes a patch below a line for each edit; those of an earlier run stay.
-func explained(patch *yaml.RNode, edits []problem.Problem, earlier []byte) ([]byte, error) {
+// head is the first line of what is written, and who wrote it.
+const head = "# Written by outlast check --fix.\n"
+
+// Ours tells whether an earlier run has written a file.
+func Ours(text []byte) bool {
+	return strings.HasPrefix(strings.ReplaceAll(string(text), "\r\n", "\n"), head)
+}
+
+// commented writes a patch below a line for each edit; those of an earlier run stay.
+func commented(patch *yaml.RNode, edits []problem.Problem, earlier []byte) ([]byte, error) {
 	body, err := patch.String()
 	if err != nil {
 		return nil, fmt.Errorf("writing a patch: %w", err)
 	}
-	const head = "# Written by outlast check --fix.\n"
 	out := ""
 	if earlier == nil {
 		out = head

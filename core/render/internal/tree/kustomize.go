@@ -24,23 +24,27 @@ import (
 var kustomizeMu sync.Mutex
 
 // kustomize renders the kustomization in a folder of the root.
-func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.Sizes, stderr **os.File) (*Tree, error) {
+func kustomize(ctx context.Context, root *source.Root, dir string, sizes parts.Sizes, opt Options) (*Tree, error) {
 	src, err := root.Walk(dir)
 	if err != nil {
 		return nil, err
 	}
 	kustomizeMu.Lock()
 	defer kustomizeMu.Unlock()
-	defer silence(stderr)()
+	defer silence(opt.Stderr)()
 	openapi.ResetOpenAPI()
 	defer openapi.ResetOpenAPI()
 	t := &Tree{Kustomization: src.Top.File.Path, Deprecated: src.Deprecated}
-	objects, runs := inParts(ctx, src, sizes)
+	var objects []printed
+	runs := 0
+	if opt.Instead == nil { // parts are made of what the files say
+		objects, runs = inParts(ctx, src, sizes)
+	}
 	if objects == nil {
 		if ctx.Err() != nil {
 			return nil, context.Cause(ctx)
 		}
-		if objects, err = whole(src); err != nil {
+		if objects, err = whole(src, opt.Instead); err != nil {
 			return nil, err
 		}
 		runs = 1
@@ -77,8 +81,8 @@ func silence(file **os.File) (restore func()) {
 }
 
 // whole renders with one run of kustomize.
-func whole(src *source.Source) ([]printed, error) {
-	objects, err := build(src, nil)
+func whole(src *source.Source, instead map[string][]byte) ([]printed, error) {
+	objects, err := build(src, instead)
 	if src.Refused != nil { // kustomize words it as a missing file or worse
 		return nil, src.Refused
 	}

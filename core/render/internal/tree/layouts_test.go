@@ -138,7 +138,7 @@ func loadInParts(t testing.TB, path, dir string, sizes parts.Sizes) (string, *Tr
 	if err != nil {
 		t.Fatal(err)
 	}
-	read, err := kustomize(context.Background(), root, at, sizes, nil)
+	read, err := kustomize(context.Background(), root, at, sizes, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -230,7 +230,7 @@ func both(t interface {
 		t.Fatal(err)
 	}
 	objects, runs := inParts(context.Background(), src, sizes)
-	all, err := whole(src)
+	all, err := whole(src, nil)
 	switch {
 	case err != nil && objects != nil:
 		t.Fatal("in parts it works, as a whole it fails:", err)

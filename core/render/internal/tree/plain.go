@@ -28,7 +28,13 @@ type place struct {
 	line int
 }
 
-func (p place) String() string { return fmt.Sprintf("%s:%d", p.file, p.line) }
+// String leaves out the name of standard input: the caller says it.
+func (p place) String() string {
+	if p.file == Stdin {
+		return fmt.Sprintf("line %d", p.line)
+	}
+	return fmt.Sprintf("%s:%d", p.file, p.line)
+}
 
 // parse reads plain YAML.
 func (t *Tree) parse(files []File) error {

@@ -35,6 +35,9 @@ type Options struct {
 	// kustomize runs, maybe many times, and Tree.Deprecated tells instead; nil: it is
 	// left alone.
 	Stderr **os.File
+	// Instead holds texts that kustomize reads instead of files, by their paths relative
+	// to Root. They name no other files than these.
+	Instead map[string][]byte
 }
 
 // Tree is what was read.
@@ -69,6 +72,13 @@ type File struct {
 	Text []byte // as it was read
 }
 
+// PathError says that Options name no manifests: the path or the root is not there, is
+// out of bounds, or holds no YAML.
+type PathError struct{ Err error }
+
+func (e *PathError) Error() string { return e.Err.Error() }
+func (e *PathError) Unwrap() error { return e.Err }
+
 // Load reads opt.Path. Errors start with file and line where there is one.
 func Load(ctx context.Context, opt Options) (*Tree, error) {
 	if err := ctx.Err(); err != nil {
@@ -82,19 +92,19 @@ func Load(ctx context.Context, opt Options) (*Tree, error) {
 		return nil, err
 	}
 	if abs, err = filepath.EvalSymlinks(abs); err != nil {
-		return nil, fmt.Errorf("finding it: %w", short(err))
+		return nil, &PathError{fmt.Errorf("finding it: %w; name a kustomization, a YAML file, a folder of them, or - for standard input", short(err))}
 	}
 	if opt.Root == "" {
 		opt.Root = defaultRoot(abs)
 	}
 	root, err := source.Open(opt.Root)
 	if err != nil {
-		return nil, err
+		return nil, &PathError{err}
 	}
 	defer root.Close()
 	at, err := root.Rel(abs)
 	if err != nil {
-		return nil, err
+		return nil, &PathError{err}
 	}
 	dir, files, err := entry(root, at)
 	if err != nil {
@@ -104,7 +114,7 @@ func Load(ctx context.Context, opt Options) (*Tree, error) {
 	if files != nil {
 		t, err = loadPlain(root, files)
 	} else {
-		t, err = kustomize(ctx, root, dir, sizes, opt.Stderr)
+		t, err = kustomize(ctx, root, dir, sizes, opt)
 	}
 	if err != nil {
 		return nil, err
@@ -145,7 +155,7 @@ func entry(root *source.Root, at string) (dir string, files []string, err error)
 		}
 	}
 	if len(files) == 0 {
-		return "", nil, errors.New("the directory holds neither a kustomization.yaml nor any .yaml file")
+		return "", nil, &PathError{errors.New("the directory holds neither a kustomization.yaml nor any .yaml file")}
 	}
 	return "", files, nil
 }
@@ -177,10 +187,10 @@ func short(err error) error {
 
 func loadStream(text []byte) (*Tree, error) {
 	if len(text) > limit.TotalBytes {
-		return nil, fmt.Errorf("standard input is larger than %d MB", limit.TotalBytes>>20)
+		return nil, fmt.Errorf("it is larger than %d MB", limit.TotalBytes>>20)
 	}
 	if err := limit.Check(text); err != nil {
-		return nil, fmt.Errorf("%s:%w", Stdin, err)
+		return nil, fmt.Errorf("line %w", err) // which starts with its number
 	}
 	t := &Tree{}
 	return t, t.parse([]File{{Stdin, text}})
