@@ -172,13 +172,15 @@ func Defaults() Inputs {
 }
 
 // DefaultsFor are the planning values for a kind of balancer.
+func DefaultsFor(b Balancer) Inputs { return Defaults().For(b) }
+
+// For gives inputs with the planning values of a kind of balancer, where it has its own.
 //
 // Sources for an NLB: it goes on opening connections for 120 s and more after
 // deregistration (aws-load-balancer-controller issues 2366 and 3270), takes
 // about 3 minutes to register (issues 1604 and 1834), and the controller checks
 // its targets every 10 s, 3 times. Connections idle for 350 s are dropped.
-func DefaultsFor(b Balancer) Inputs {
-	in := Defaults()
+func (in Inputs) For(b Balancer) Inputs {
 	if in.Balancer = b; b == NLB {
 		in.Propagation, in.Registration, in.IdleTimeout = nlbPropagation, nlbRegistration, 350*time.Second
 		in.HealthInterval, in.HealthTimeout, in.HealthyCount, in.UnhealthyCount = 10*time.Second, 10*time.Second, 3, 3

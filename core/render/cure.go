@@ -333,7 +333,7 @@ func (c *curing) patch(read *tree.Tree, into *overlay.Overlay, group []problem.P
 func byObject(edits []problem.Problem) (groups [][]problem.Problem) {
 	at := map[string]int{}
 	for _, p := range edits {
-		id := node.Group(p.Edit.Object) + "/" + node.ID(p.Edit.Object)
+		id := node.Identity(p.Edit.Object)
 		i, ok := at[id]
 		if !ok {
 			i = len(groups)

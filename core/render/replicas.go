@@ -26,7 +26,7 @@ func (c *curing) unscale(ctx context.Context, opt Options, read *tree.Tree, into
 	owned := map[string]problem.Problem{} // by object
 	for _, p := range edits {
 		if scales(p) {
-			owned[identity(p.Edit.Object)] = p
+			owned[node.Identity(p.Edit.Object)] = p
 		}
 	}
 	entries, err := into.Replicas()
@@ -50,11 +50,11 @@ func (c *curing) unscale(ctx context.Context, opt Options, read *tree.Tree, into
 			if !scales(p) {
 				return false
 			}
-			if err := refused[identity(p.Edit.Object)]; err != nil {
+			if err := refused[node.Identity(p.Edit.Object)]; err != nil {
 				c.left(p, err)
 				return true
 			}
-			if node.At(now.objects[identity(p.Edit.Object)], "spec", "replicas") == nil { // nothing sets it any more
+			if node.At(now.objects[node.Identity(p.Edit.Object)], "spec", "replicas") == nil { // nothing sets it any more
 				c.done(p)
 				return true
 			}
@@ -66,8 +66,6 @@ func (c *curing) unscale(ctx context.Context, opt Options, read *tree.Tree, into
 func scales(p problem.Problem) bool {
 	return p.Edit.Value == nil && node.Path(p.Edit.Path) == "spec.replicas"
 }
-
-func identity(n *yaml.RNode) string { return node.Group(n) + "/" + node.ID(n) }
 
 // scaled is what the entries of a kustomization's replicas set.
 type scaled struct {
@@ -94,10 +92,10 @@ func counted(ctx context.Context, opt Options, read *tree.Tree, into *overlay.Ov
 	}
 	now.sets = make([][]string, len(now.entries))
 	for _, o := range again.Objects {
-		now.objects[identity(o.RNode)] = o.RNode
+		now.objects[node.Identity(o.RNode)] = o.RNode
 		count, _ := node.Int(o.RNode, "spec", "replicas")
 		if entry := math.MaxInt32 - count; entry < len(now.entries) {
-			now.sets[entry] = append(now.sets[entry], identity(o.RNode))
+			now.sets[entry] = append(now.sets[entry], node.Identity(o.RNode))
 		}
 	}
 	return now, nil

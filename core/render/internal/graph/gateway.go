@@ -3,6 +3,7 @@
 package graph
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -58,7 +59,7 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 	if kind := node.Str(parent, "kind"); kind != "" && kind != "Gateway" {
 		return nil, false
 	}
-	namespace := firstOf(node.Str(parent, "namespace"), Namespace(route))
+	namespace := cmp.Or(node.Str(parent, "namespace"), node.Namespace(route))
 	gateway := g.named("Gateway", namespace, node.Str(parent, "name"))
 	if gateway == nil {
 		services, _ := g.routed(route)
@@ -98,7 +99,7 @@ func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode, missing []Mis
 			if kind := node.Str(ref, "kind"); kind != "" && kind != "Service" {
 				continue
 			}
-			namespace, name := firstOf(node.Str(ref, "namespace"), Namespace(route)), node.Str(ref, "name")
+			namespace, name := cmp.Or(node.Str(ref, "namespace"), node.Namespace(route)), node.Str(ref, "name")
 			svc := g.service(namespace, name)
 			if svc == nil {
 				missing = append(missing, Missing{route, namespace + "/" + name})
@@ -118,7 +119,7 @@ func (g *Graph) configuration(svc *yaml.RNode) *yaml.RNode {
 		if kind := node.Str(c, "spec", "targetReference", "kind"); kind != "" && kind != "Service" {
 			continue
 		}
-		if Namespace(c) == Namespace(svc) && node.Str(c, "spec", "targetReference", "name") == svc.GetName() {
+		if node.Namespace(c) == node.Namespace(svc) && node.Str(c, "spec", "targetReference", "name") == svc.GetName() {
 			return c
 		}
 	}
@@ -145,7 +146,7 @@ func (g *Graph) properties(route, own *yaml.RNode, configs []*yaml.RNode) (all [
 	}
 	for _, lb := range configs {
 		if name := node.Str(lb, "spec", "defaultTargetGroupConfiguration", "name"); name != "" {
-			if def := g.named("TargetGroupConfiguration", Namespace(lb), name); def != nil {
+			if def := g.named("TargetGroupConfiguration", node.Namespace(lb), name); def != nil {
 				all = append(all, props{def, []string{"spec", "defaultConfiguration"}})
 			}
 		}
@@ -163,12 +164,12 @@ func routeConfiguration(config, route *yaml.RNode) (index int, ok bool) {
 		rank := 0
 		switch {
 		case node.Str(id, "kind") != route.GetKind():
-		case name == route.GetName() && namespace == Namespace(route):
+		case name == route.GetName() && namespace == node.Namespace(route):
 			rank = 3
 		case name != "":
 		case namespace == "":
 			rank = 1
-		case namespace == Namespace(route):
+		case namespace == node.Namespace(route):
 			rank = 2
 		}
 		if rank > best {
@@ -218,7 +219,7 @@ func (g *Graph) loadBalancerConfigurations(gateway *yaml.RNode) (configs []*yaml
 		if node.Str(ref, "kind") != "LoadBalancerConfiguration" {
 			return
 		}
-		if lb := g.named("LoadBalancerConfiguration", firstOf(namespace, "default"), node.Str(ref, "name")); lb != nil {
+		if lb := g.named("LoadBalancerConfiguration", cmp.Or(namespace, node.DefaultNamespace), node.Str(ref, "name")); lb != nil {
 			configs = append(configs, lb)
 		}
 	}
@@ -239,7 +240,7 @@ func (g *Graph) loadBalancerConfigurations(gateway *yaml.RNode) (configs []*yaml
 // newConfiguration is a TargetGroupConfiguration for a Service that has none.
 func (g *Graph) newConfiguration(svc *yaml.RNode, configs []*yaml.RNode) *yaml.RNode {
 	name, version := svc.GetName(), "gateway.k8s.aws/v1"
-	for g.named("TargetGroupConfiguration", Namespace(svc), name) != nil { // of another
+	for g.named("TargetGroupConfiguration", node.Namespace(svc), name) != nil { // of another
 		name += "-drain"
 	}
 	if len(configs) > 0 { // the cluster knows that one

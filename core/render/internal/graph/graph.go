@@ -65,7 +65,7 @@ type budget struct {
 // Budget finds the PodDisruptionBudget of a workload's pods, or nil; of several
 // the last.
 func (g *Graph) Budget(w *Workload) (found *yaml.RNode) {
-	labels, namespace := w.Labels(), Namespace(w.RNode)
+	labels, namespace := w.Labels(), node.Namespace(w.RNode)
 	for _, b := range g.budgets {
 		if b.namespace == namespace && within(b.labels, labels) && Matches(b.selector, labels) {
 			found = b.RNode
@@ -103,10 +103,13 @@ func (w *Workload) Behind() bool { return len(w.Groups) > 0 || w.Stated != "" }
 // Autoscaler gives what scales the workload, or nil.
 func (g *Graph) Autoscaler(w *Workload) *yaml.RNode { return g.Autoscalers[scaleKey(w.RNode)] }
 
-func scaleKey(n *yaml.RNode) string { return n.GetKind() + "/" + Namespace(n) + "/" + n.GetName() }
+func scaleKey(n *yaml.RNode) string { return n.GetKind() + "/" + node.Namespace(n) + "/" + n.GetName() }
 
-// Namespace is where an object of a namespaced kind goes: default, when it does not say.
-func Namespace(n *yaml.RNode) string { return firstOf(n.GetNamespace(), "default") }
+// Gated tells whether the labels of a Namespace make a controller give its pods readiness
+// gates.
+func Gated(labels map[string]string) bool {
+	return labels[GateLabel] == "enabled" || labels[AutoGateLabel] == "enabled"
+}
 
 // Stray is an object whose pods a balancer sends to, and that cannot replace
 // them one by one: a bare Pod, a Job, a CronJob, a ReplicaSet.
@@ -182,13 +185,13 @@ func New(objects []*yaml.RNode) *Graph {
 			if kind == "" {
 				kind = "Deployment"
 			}
-			g.Autoscalers[kind+"/"+Namespace(n)+"/"+node.Str(target, "name")] = n
+			g.Autoscalers[kind+"/"+node.Namespace(n)+"/"+node.Str(target, "name")] = n
 		case "PodDisruptionBudget":
 			s := node.At(n, "spec", "selector")
-			g.budgets = append(g.budgets, budget{n, Namespace(n), s, node.Strings(s, "matchLabels")})
+			g.budgets = append(g.budgets, budget{n, node.Namespace(n), s, node.Strings(s, "matchLabels")})
 		case "Service":
 			if s := node.Strings(n, "spec", "selector"); len(s) > 0 && node.Str(n, "spec", "type") != "ExternalName" {
-				g.selectors[Namespace(n)] = append(g.selectors[Namespace(n)], selector{n, s})
+				g.selectors[node.Namespace(n)] = append(g.selectors[node.Namespace(n)], selector{n, s})
 			}
 		}
 	}
@@ -216,7 +219,7 @@ func New(objects []*yaml.RNode) *Graph {
 func (g *Graph) template(rollout *yaml.RNode) *yaml.RNode {
 	ref := node.At(rollout, "spec", "workloadRef")
 	for _, other := range g.byKind[node.Str(ref, "kind")] {
-		if other.GetName() == node.Str(ref, "name") && Namespace(other) == Namespace(rollout) {
+		if other.GetName() == node.Str(ref, "name") && node.Namespace(other) == node.Namespace(rollout) {
 			return other
 		}
 	}
@@ -229,16 +232,19 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 		w.Pods = other
 	}
 	w.Spec = node.At(w.Pods, node.TemplatePath(w.Pods.GetKind())...)
-	w.Services = g.selecting(Namespace(n), w.Labels())
+	w.Services = g.selecting(node.Namespace(n), w.Labels())
 	for _, svc := range w.Services {
 		w.Groups = append(w.Groups, routes[serviceKey(svc)]...)
 	}
 	switch stated, _ := node.Annotation(n, OwnPrefix+"balancer"); drain.Balancer(stated) {
 	case drain.ALB, drain.NLB, drain.Instance:
 		w.Stated = drain.Balancer(stated)
+		target := "ip"
+		if w.Stated == drain.Instance {
+			target = "instance"
+		}
 		for _, t := range w.Groups {
-			t.Settle(map[drain.Balancer]string{drain.Instance: "instance"}[w.Stated])
-			t.Settle("ip")
+			t.Settle(target)
 		}
 	case "none":
 		w.Groups = nil
@@ -247,14 +253,14 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 }
 
 func (g *Graph) stray(n *yaml.RNode, routes map[string][]*TargetGroup) {
-	for _, svc := range g.selecting(Namespace(n), node.Strings(node.Template(n), "metadata", "labels")) {
+	for _, svc := range g.selecting(node.Namespace(n), node.Strings(node.Template(n), "metadata", "labels")) {
 		if len(routes[serviceKey(svc)]) > 0 {
 			g.Strays = append(g.Strays, Stray{n, svc})
 		}
 	}
 }
 
-func serviceKey(svc *yaml.RNode) string { return Namespace(svc) + "/" + svc.GetName() }
+func serviceKey(svc *yaml.RNode) string { return node.Namespace(svc) + "/" + svc.GetName() }
 
 // selecting lists the Services whose selectors match pods with these labels.
 func (g *Graph) selecting(namespace string, labels map[string]string) (services []*yaml.RNode) {
@@ -274,7 +280,7 @@ func (g *Graph) service(namespace, name string) *yaml.RNode {
 // named finds an object of a kind that lives in a namespace.
 func (g *Graph) named(kind, namespace, name string) *yaml.RNode {
 	for _, n := range g.byKind[kind] {
-		if n.GetName() == name && Namespace(n) == namespace {
+		if n.GetName() == name && node.Namespace(n) == namespace {
 			return n
 		}
 	}

@@ -3,6 +3,7 @@
 package graph
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -43,19 +44,19 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 			}
 		}
 		for _, name := range names {
-			if svc := g.service(Namespace(n), name); svc != nil {
+			if svc := g.service(node.Namespace(n), name); svc != nil {
 				add(g.targetGroup(ing, svc))
 			} else {
-				g.Missing = append(g.Missing, Missing{n, Namespace(n) + "/" + name})
+				g.Missing = append(g.Missing, Missing{n, node.Namespace(n) + "/" + name})
 			}
 		}
 	}
 	for _, n := range g.byKind["TargetGroupBinding"] {
 		name := node.Str(n, "spec", "serviceRef", "name")
-		if svc := g.service(Namespace(n), name); svc != nil {
+		if svc := g.service(node.Namespace(n), name); svc != nil {
 			add(byHand(n, svc))
 		} else {
-			g.Missing = append(g.Missing, Missing{n, Namespace(n) + "/" + name})
+			g.Missing = append(g.Missing, Missing{n, node.Namespace(n) + "/" + name})
 		}
 	}
 	for _, svc := range g.byKind["Service"] {
@@ -86,7 +87,7 @@ func (g *Graph) ingress(n *yaml.RNode) (*Ingress, bool) {
 	ing := &Ingress{RNode: n}
 	name, old := node.Annotation(n, "kubernetes.io/ingress.class") // it wins, and brings no parameters
 	if !old {
-		name = firstOf(node.Str(n, "spec", "ingressClassName"), g.defaultClass())
+		name = cmp.Or(node.Str(n, "spec", "ingressClassName"), g.defaultClass())
 	}
 	class := g.global("IngressClass", name)
 	ours := name == "alb" || hasALBAnnotation(n) && !others.MatchString(name)
@@ -107,7 +108,7 @@ func (g *Graph) ingress(n *yaml.RNode) (*Ingress, bool) {
 		}
 		return nil, false
 	}
-	ing.Group = firstOf(node.Str(ing.Params, "spec", "group", "name"), annotation(n, ALBPrefix+"group.name"))
+	ing.Group = cmp.Or(node.Str(ing.Params, "spec", "group", "name"), annotation(n, ALBPrefix+"group.name"))
 	return ing, true
 }
 
@@ -250,7 +251,7 @@ func (g *Graph) shifted(ingress *yaml.RNode) (names []string) {
 		for _, e := range node.Elements(alb, "ingresses") {
 			served = served || e.YNode().Value == ingress.GetName()
 		}
-		if alb == nil || !served || Namespace(n) != Namespace(ingress) {
+		if alb == nil || !served || node.Namespace(n) != node.Namespace(ingress) {
 			continue
 		}
 		names = append(names, node.Str(canary, "stableService"), node.Str(canary, "canaryService"),
@@ -296,11 +297,3 @@ func annotation(n *yaml.RNode, key string) string {
 // annotationPath is how messages name an annotation.
 func annotationPath(key string) string { return node.Path([]string{"metadata", "annotations", key}) }
 
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}

@@ -5,6 +5,7 @@
 package lint
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -99,7 +100,7 @@ func (a *Checker) probes(w *graph.Workload) {
 		path, _, _ = strings.Cut(path, "?")
 		if !slices.ContainsFunc(ready, func(p *yaml.RNode) bool {
 			got, _, _ := strings.Cut(node.Str(p, "httpGet", "path"), "?")
-			return node.At(p, "httpGet") == nil || node.FirstOf(got, "/") == path
+			return node.At(p, "httpGet") == nil || cmp.Or(got, "/") == path
 		}) {
 			a.Find("OL030", t.Route, "healthcheck-path", fmt.Sprintf("the balancer asks %s, the readinessProbe of %s does not: the two may disagree about a pod", path, w.ID()), "let both ask one path, which stays 200 until SIGTERM")
 		}

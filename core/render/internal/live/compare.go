@@ -18,7 +18,7 @@ import (
 
 // of tells whether a target group may be the one that the manifests make.
 func (g Group) of(t *graph.TargetGroup) bool {
-	return g.Service == t.Service.GetName() && (t.Maker != graph.ByHand || t.Route.GetName() == g.Binding)
+	return g.serves(t.Service) && (t.Maker != graph.ByHand || t.Route.GetName() == g.Binding)
 }
 
 // settings compares what else is written with what runs: the kind of targets, and the

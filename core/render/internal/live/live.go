@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"time"
 
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
@@ -82,7 +84,7 @@ func (f *Facts) Oldest() (version string) {
 func (f *Facts) Gated() map[string]bool {
 	out := map[string]bool{}
 	for name, labels := range f.Namespaces {
-		out[name] = labels[graph.GateLabel] == "enabled" || labels[graph.AutoGateLabel] == "enabled"
+		out[name] = graph.Gated(labels)
 	}
 	return out
 }
@@ -98,11 +100,16 @@ func (f *Facts) IdleTimeout(w *graph.Workload) (idle time.Duration) {
 	return idle
 }
 
+// serves tells whether the pods of a Service are registered in the group.
+func (g Group) serves(svc *yaml.RNode) bool {
+	return g.Namespace == node.Namespace(svc) && g.Service == svc.GetName()
+}
+
 // TargetType is that of the target groups which run for a Service; "" when there is
 // none, or they differ.
 func (f *Facts) TargetType(t *graph.TargetGroup) (found string) {
 	for _, g := range f.Groups {
-		if g.Namespace != graph.Namespace(t.Service) || g.Service != t.Service.GetName() {
+		if !g.serves(t.Service) {
 			continue
 		}
 		if found != "" && found != g.TargetType {
@@ -117,7 +124,7 @@ func (f *Facts) TargetType(t *graph.TargetGroup) (found string) {
 func (f *Facts) groups(w *graph.Workload) (groups []Group) {
 	for _, svc := range w.Services {
 		for _, g := range f.Groups {
-			if g.Namespace == graph.Namespace(svc) && g.Service == svc.GetName() {
+			if g.serves(svc) {
 				groups = append(groups, g)
 			}
 		}
@@ -155,7 +162,7 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 	told := map[string]bool{}
 	var pods []Pod
 	for _, p := range a.Facts.Pods {
-		if p.Namespace == graph.Namespace(w.RNode) && graph.Matches(selector, p.Labels) {
+		if p.Namespace == node.Namespace(w.RNode) && graph.Matches(selector, p.Labels) {
 			a.pod(w, p, groups, written, told)
 			pods = append(pods, p)
 		}
@@ -225,7 +232,7 @@ func (a *Checker) Members() {
 			continue
 		}
 		for _, m := range a.Facts.Members {
-			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == graph.Namespace(ing.RNode) {
+			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == node.Namespace(ing.RNode) {
 				continue
 			}
 			theirs := m.loadBalancer()

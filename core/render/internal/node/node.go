@@ -6,6 +6,7 @@
 package node
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strconv"
@@ -21,6 +22,15 @@ func ID(n *yaml.RNode) string {
 	}
 	return n.GetKind() + "/" + n.GetName()
 }
+
+// Namespace is where an object of a namespaced kind goes: default, when it does not say.
+func Namespace(n *yaml.RNode) string { return cmp.Or(n.GetNamespace(), DefaultNamespace) }
+
+// DefaultNamespace is where objects go that name none.
+const DefaultNamespace = "default"
+
+// Identity tells an object from all others: ID does not say the API group.
+func Identity(n *yaml.RNode) string { return Group(n) + "/" + ID(n) }
 
 // Group is the API group: apps of apps/v1, "" of v1.
 func Group(n *yaml.RNode) string {

@@ -50,16 +50,6 @@ func ImageName(image string) string {
 	return name
 }
 
-// FirstOf gives the first that is not empty.
-func FirstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
-}
-
 // Older compares versions such as 1.29, v1.29.3 or v1.30.4-eks-1 by their first
 // two numbers. What is no version is not older.
 func Older(a, b string) bool {

@@ -80,7 +80,7 @@ func (o *Overlay) File(object *yaml.RNode) string {
 		kind += "." + group
 	}
 	if o.spaced(object) {
-		name = cmp.Or(object.GetNamespace(), defaultNamespace) + "_" + name
+		name = node.Namespace(object) + "_" + name
 	}
 	return strings.ToLower("outlast-" + kind + "-" + name + ".yaml")
 }
@@ -88,9 +88,6 @@ func (o *Overlay) File(object *yaml.RNode) string {
 // coreGroup is a regular expression that only the empty API group fits: kustomize takes
 // a target without a group for one of any.
 const coreGroup = "()"
-
-// defaultNamespace is where kustomize, too, looks for an object that names none.
-const defaultNamespace = "default"
 
 // target finds an object while the kustomization is at work. What it says are regular
 // expressions there; a Namespace may get another name at the end.
@@ -104,7 +101,7 @@ func (o *Overlay) target(object *yaml.RNode) *yaml.RNode {
 		pairs = append(pairs, "name", node.Text(regexp.QuoteMeta(o.own(object))))
 	}
 	if o.spaced(object) {
-		pairs = append(pairs, "namespace", node.Text(cmp.Or(object.GetNamespace(), defaultNamespace)))
+		pairs = append(pairs, "namespace", node.Text(node.Namespace(object)))
 	}
 	return node.Map(pairs...)
 }

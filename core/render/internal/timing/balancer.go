@@ -82,19 +82,18 @@ func (a *Analysis) elsewhere(on *yaml.RNode, field string, have *drain.Seconds, 
 
 // ungated tells whether new pods are known to get no readiness gate, and no edit changes that.
 func (a *Analysis) ungated(s *Subject) bool {
-	name := graph.Namespace(s.RNode)
+	name := node.Namespace(s.RNode)
 	ns := a.Graph.Namespaces[name]
 	if ns == nil {
 		gated, known := a.Gated[name]
 		return known && !gated
 	}
-	labels := node.Strings(ns, "metadata", "labels")
-	return labels[graph.GateLabel] != "enabled" && labels[graph.AutoGateLabel] != "enabled" && problem.Reason(ns, "OL011") != ""
+	return !graph.Gated(node.Strings(ns, "metadata", "labels")) && problem.Reason(ns, "OL011") != ""
 }
 
 // gate asks for the label that makes the controller put readiness gates on new pods.
 func (a *Analysis) gate(s *Subject) {
-	name := graph.Namespace(s.RNode)
+	name := node.Namespace(s.RNode)
 	ns, ok := a.Graph.Namespaces[name]
 	if gated, known := a.Gated[name]; !ok && known {
 		if !gated {
@@ -107,7 +106,7 @@ func (a *Analysis) gate(s *Subject) {
 		return
 	}
 	labels := node.Strings(ns, "metadata", "labels")
-	want, have := graph.GateLabel, labels[graph.GateLabel] == "enabled" || labels[graph.AutoGateLabel] == "enabled"
+	want, have := graph.GateLabel, graph.Gated(labels)
 	if slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool { return t.Auto }) { // whose controller knows no other
 		want, have = graph.AutoGateLabel, labels[graph.AutoGateLabel] == "enabled"
 	}

@@ -3,6 +3,7 @@
 package timing
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -96,7 +97,7 @@ func (a *Analysis) surge(s *Subject, unavailable, surge string) {
 	}
 	p, have := at("maxUnavailable")
 	percent := strings.HasSuffix(have, "%")
-	n, err := node.Resolve(node.FirstOf(have, unavailable), s.Replicas, false)
+	n, err := node.Resolve(cmp.Or(have, unavailable), s.Replicas, false)
 	scaled := a.Graph.Autoscaler(s.Workload) != nil
 	if zero := have == "0" || have == "0%"; err != nil || !zero && (have == "" || n > 0 || percent && scaled) {
 		seen := "maxUnavailable is " + have
@@ -106,8 +107,8 @@ func (a *Analysis) surge(s *Subject, unavailable, surge string) {
 		set(p, have, 0, seen+": old pods may leave before new ones are healthy at the balancer (503, or too much work for the rest)", "old pods must not leave before new ones are healthy at the balancer")
 	}
 	p, have = at("maxSurge")
-	if n, err := node.Resolve(node.FirstOf(have, surge), max(1, s.Least), true); err != nil || n < 1 {
-		set(p, have, 1, "maxSurge is "+node.FirstOf(have, surge)+": with maxUnavailable 0 a rollout needs room for one more pod", "with maxUnavailable 0 a rollout needs room for one more pod")
+	if n, err := node.Resolve(cmp.Or(have, surge), max(1, s.Least), true); err != nil || n < 1 {
+		set(p, have, 1, "maxSurge is "+cmp.Or(have, surge)+": with maxUnavailable 0 a rollout needs room for one more pod", "with maxUnavailable 0 a rollout needs room for one more pod")
 	}
 }
 
@@ -162,7 +163,7 @@ func surge(n *yaml.RNode, replicas int) int {
 			return max(1, replicas)
 		}
 	}
-	v, err := node.Resolve(node.FirstOf(node.Str(n, append(append([]string{}, strategyPath(n)...), "maxSurge")...), def), replicas, true)
+	v, err := node.Resolve(cmp.Or(node.Str(n, append(append([]string{}, strategyPath(n)...), "maxSurge")...), def), replicas, true)
 	if err != nil || v < 1 {
 		return 1
 	}

@@ -100,7 +100,7 @@ func (a *Analysis) Judge(s *Subject) error {
 func (s *Subject) known(mode drain.Mode) []drain.Group {
 	groups := slices.Clone(s.groups)
 	for i := range groups {
-		if groups[i].Delay == nil && (len(s.Groups) == 0 || s.Groups[i].Maker == graph.ByHand) {
+		if s.untold(i) {
 			d := s.Plan.Groups[i].DeregistrationDelay
 			if mode != drain.Strict {
 				d = max(d, awsDelay)
@@ -146,8 +146,10 @@ func (s *Subject) mode(in drain.Inputs) drain.Mode {
 	if in.Mode != drain.Auto {
 		return in.Mode
 	}
-	if s.untold() { // strict's preStop is reckoned from the delay
-		return drain.Fast
+	for i, g := range s.groups {
+		if s.untold(i) && g.Balancer != drain.Instance { // strict's preStop is reckoned from the delay
+			return drain.Fast
+		}
 	}
 	auto, err := drain.Solve(in)
 	if err != nil || auto.Mode == drain.Fast {

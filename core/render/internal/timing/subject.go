@@ -88,10 +88,8 @@ func (a *Analysis) groups(s *Subject) error {
 // rebase takes the planning values of a Network Load Balancer, where the author says
 // that there is one: a time that is set beside it is then the author's own.
 func (s *Subject) rebase() {
-	if in := &s.inputs; s.Stated == drain.NLB && in.Balancer != drain.NLB {
-		of := drain.DefaultsFor(drain.NLB)
-		in.Balancer, in.Propagation, in.Registration, in.IdleTimeout = of.Balancer, of.Propagation, of.Registration, of.IdleTimeout
-		in.HealthInterval, in.HealthTimeout, in.HealthyCount, in.UnhealthyCount = of.HealthInterval, of.HealthTimeout, of.HealthyCount, of.UnhealthyCount
+	if s.Stated == drain.NLB && s.inputs.Balancer != drain.NLB {
+		s.inputs = s.inputs.For(drain.NLB)
 	}
 }
 
@@ -115,14 +113,10 @@ func (s *Subject) either(groups []drain.Group) []drain.Group {
 	return out
 }
 
-// untold tells whether a deregistration delay is set where nobody here can see it.
-func (s *Subject) untold() bool {
-	for i, g := range s.groups {
-		if g.Delay == nil && g.Balancer != drain.Instance && (len(s.Groups) == 0 || s.Groups[i].Maker == graph.ByHand) {
-			return true
-		}
-	}
-	return false
+// untold tells whether the deregistration delay of the workload's group i is set where
+// nobody here can see it.
+func (s *Subject) untold(i int) bool {
+	return s.groups[i].Delay == nil && (len(s.Groups) == 0 || s.Groups[i].Maker == graph.ByHand)
 }
 
 // replicas reads how many pods there are: at least, and to plan for.
