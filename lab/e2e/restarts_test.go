@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
 	"github.com/outlast-ci/outlast/lab/internal/load"
@@ -214,11 +213,7 @@ func (w *world) targets(t *testing.T) map[string]string {
 	return states
 }
 
-func (w *world) elb() *elbv2.Client {
-	u := w.Lab.Users["deployer"]
-	return elbv2.NewFromConfig(aws.Config{Region: w.Lab.Region, BaseEndpoint: aws.String(w.Lab.API()),
-		Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")})
-}
+func (w *world) elb() *elbv2.Client { return elbv2.NewFromConfig(w.Lab.AWS("deployer")) }
 
 // waitForDraining waits until a target drains while another old one is healthy.
 func (w *world) waitForDraining(t *testing.T) {

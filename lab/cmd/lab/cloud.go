@@ -36,12 +36,12 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 	if err != nil {
 		return err
 	}
-	least, most, err := parseRange(s.Propagation)
+	propagation, err := watch.ParseRange(s.Propagation)
 	if err != nil {
 		return err
 	}
 	hub := &watch.Hub{}
-	engine := alb.New(alb.Options{Deregister: alb.Delay{Min: least, Max: most}, Observe: hub.Observe, Seed: uint64(time.Now().UnixNano())})
+	engine := alb.New(alb.Options{Deregister: propagation, Observe: hub.Observe, Seed: uint64(time.Now().UnixNano())})
 	defer engine.Close()
 	c, err := newCloud(s, engine)
 	if err != nil {

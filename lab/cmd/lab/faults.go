@@ -45,7 +45,7 @@ func faults(ctx context.Context, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	return do(ctx, control{fmt.Sprintf("http://127.0.0.1:%d/_lab/", s.Ports["hook"]), os.Stdout}, args)
+	return do(ctx, control{s.Control() + "/_lab/", os.Stdout}, args)
 }
 
 // control is the lab's own API, and where answers are printed.

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
 	"github.com/outlast-ci/outlast/lab/internal/load"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
@@ -25,9 +26,9 @@ func TestARangeOfPropagation(t *testing.T) {
 		"":        {},
 	}
 	for text, want := range cases {
-		least, most, err := parseRange(text)
-		if (err == nil) != want.ok || want.ok && (least != want.least || most != want.most) {
-			t.Errorf("%q: %s, %s, %v", text, least, most, err)
+		d, err := watch.ParseRange(text)
+		if (err == nil) != want.ok || want.ok && (d.Min != want.least || d.Max != want.most) {
+			t.Errorf("%q: %s, %s, %v", text, d.Min, d.Max, err)
 		}
 	}
 }

@@ -3,30 +3,23 @@
 package main
 
 import (
-	"bufio"
-	"compress/gzip"
 	"context"
 	"flag"
 	"fmt"
 	"io"
 	"maps"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	"github.com/aws/aws-sdk-go-v2/service/s3"
-
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
 
-// accessLogs reads a bucket the way a user would, but does not wait for the
-// end of the interval: it asks the lab to write what it has.
+// accessLogs reads a bucket the way a user would.
 func accessLogs(ctx context.Context, dir string, args []string) error {
 	fs := flag.NewFlagSet("lab logs", flag.ContinueOnError)
 	bucket := fs.String("bucket", "", "where the load balancer writes (default: the lab's own bucket)")
@@ -43,14 +36,9 @@ func accessLogs(ctx context.Context, dir string, args []string) error {
 	if *bucket == "" {
 		*bucket = s.LogBucket()
 	}
-	if err := (control{fmt.Sprintf("http://127.0.0.1:%d/_lab/", s.Ports["hook"]), os.Stdout}).ask(ctx, http.MethodPost, "access-logs", nil, nil); err != nil {
-		return err
-	}
-	u := s.Users["deployer"]
-	client := s3.NewFromConfig(aws.Config{Region: s.Region, BaseEndpoint: aws.String(s.API()), Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")})
-	entries, err := readLogs(ctx, client, *bucket, *prefix)
+	entries, err := observe.Entries(ctx, s, *bucket, *prefix)
 	if err != nil {
-		return fmt.Errorf("reading the access logs in bucket %q: %w", *bucket, err)
+		return err
 	}
 	if *since > 0 {
 		from := time.Now().Add(-*since)
@@ -59,52 +47,8 @@ func accessLogs(ctx context.Context, dir string, args []string) error {
 	if len(entries) == 0 {
 		return fmt.Errorf("no line is in bucket %q: does an Ingress have the annotation alb.ingress.kubernetes.io/load-balancer-attributes: access_logs.s3.enabled=true,access_logs.s3.bucket=%s, and were there requests?", *bucket, *bucket)
 	}
+	slices.SortFunc(entries, func(a, b accesslog.Entry) int { return a.Time.Compare(b.Time) }) // as the answers ended
 	return printLogs(os.Stdout, entries, *all)
-}
-
-// readLogs gives all lines of a bucket, by the time when the answer ended.
-func readLogs(ctx context.Context, client *s3.Client, bucket, prefix string) ([]accesslog.Entry, error) {
-	var entries []accesslog.Entry
-	for pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}); pages.HasMorePages(); {
-		page, err := pages.NextPage(ctx)
-		if err != nil {
-			return nil, err
-		}
-		for _, o := range page.Contents {
-			if !strings.HasSuffix(*o.Key, ".log.gz") {
-				continue
-			}
-			object, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: o.Key})
-			if err != nil {
-				return nil, err
-			}
-			more, err := unpack(object.Body)
-			object.Body.Close()
-			if err != nil {
-				return nil, fmt.Errorf("object %q: %w", *o.Key, err)
-			}
-			entries = append(entries, more...)
-		}
-	}
-	slices.SortFunc(entries, func(a, b accesslog.Entry) int { return a.Time.Compare(b.Time) })
-	return entries, nil
-}
-
-func unpack(r io.Reader) (entries []accesslog.Entry, err error) {
-	z, err := gzip.NewReader(r)
-	if err != nil {
-		return nil, err
-	}
-	lines := bufio.NewScanner(z)
-	lines.Buffer(nil, 1<<20) // user agents have up to 8 KB
-	for lines.Scan() {
-		e, err := accesslog.Parse(lines.Text())
-		if err != nil {
-			return nil, err
-		}
-		entries = append(entries, e)
-	}
-	return entries, lines.Err()
 }
 
 // causes say what a class of lines means for a rollout.

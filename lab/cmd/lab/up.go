@@ -51,7 +51,7 @@ func up(ctx context.Context, dir string, args []string) error {
 	if before.Started && *propagation != "" && *propagation != before.Propagation {
 		return fmt.Errorf("the lab is up with a propagation of %s; take it down first", before.Propagation)
 	}
-	if _, _, err := parseRange(*propagation); err != nil && *propagation != "" {
+	if _, err := watch.ParseRange(*propagation); err != nil && *propagation != "" {
 		return err
 	}
 	started := time.Now()
@@ -164,10 +164,4 @@ func kubectl(ctx context.Context, dir string, args []string) error {
 	out, err := cluster.Kubectl(ctx, s, nil, args...)
 	fmt.Print(out)
 	return err
-}
-
-// parseRange reads MIN-MAX.
-func parseRange(text string) (least, most time.Duration, err error) {
-	d, err := watch.ParseRange(text)
-	return d.Min, d.Max, err
 }

@@ -8,10 +8,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
-	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
-
 	"github.com/outlast-ci/outlast/lab/internal/alb"
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
@@ -68,21 +64,7 @@ func (b *bench) install(ctx context.Context, s Setting, namespace string) (*app,
 	if err != nil {
 		return a, fmt.Errorf("waiting for the application: %w", err)
 	}
-	return a, a.slow(ctx)
-}
-
-// slow gives the application's balancer its propagation.
-func (a *app) slow(ctx context.Context) error {
-	u := a.State.Users["deployer"]
-	client := elbv2.NewFromConfig(aws.Config{Region: a.State.Region, Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, ""), BaseEndpoint: aws.String(a.State.API())})
-	out, err := client.DescribeTargetGroups(ctx, &elbv2.DescribeTargetGroupsInput{TargetGroupArns: []string{a.group}})
-	if err != nil {
-		return fmt.Errorf("finding the balancer of %s: %w", a.group, err)
-	}
-	if len(out.TargetGroups) != 1 || len(out.TargetGroups[0].LoadBalancerArns) != 1 {
-		return fmt.Errorf("finding the balancer of %s: it has not exactly one", a.group)
-	}
-	return watch.Client{Base: observe.Control(a.State)}.SetPropagation(ctx, out.TargetGroups[0].LoadBalancerArns[0], a.Propagation)
+	return a, watch.Client{Base: a.State.Control()}.SetPropagation(ctx, a.front.ARN, s.Propagation)
 }
 
 func (a *app) kubectl(ctx context.Context, args ...string) (string, error) {

@@ -144,7 +144,7 @@ func (b *bench) watch(ctx context.Context, cancel context.CancelCauseFunc) error
 		}
 	}()
 	go func() {
-		if err := (watch.Client{Base: observe.Control(b.State)}).Targets(ctx, ready.Done, b.targets.Take); err != nil {
+		if err := (watch.Client{Base: b.State.Control()}).Targets(ctx, ready.Done, b.targets.Take); err != nil {
 			cancel(err)
 		}
 	}()

@@ -15,7 +15,6 @@ type Timings struct {
 // What holds when nothing is written.
 const (
 	unwritten    = -1
-	defaultGrace = 30  // Kubernetes
 	defaultDelay = 300 // ELBv2
 )
 

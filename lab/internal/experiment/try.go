@@ -73,7 +73,7 @@ func (a *app) measure(ctx context.Context, free func()) (Result, error) {
 			return r, err
 		}
 	}
-	entries, err := observe.Entries(ctx, a.State, a.logs)
+	entries, err := observe.Entries(ctx, a.State, a.State.LogBucket(), a.logs+"/")
 	if err != nil {
 		return r, err
 	}

@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"fmt"
 	"image/color"
+	"maps"
 	"math"
 	"slices"
 
@@ -44,12 +45,7 @@ func Curve(e experiment.Experiment, path string) error {
 		p := plot{c, max(top, 1)}
 		p.axes(e, max(step, 1))
 		with := []color.Color{blue, orange}
-		names := make([]string, 0, len(series))
-		for name := range series {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		for i, name := range names {
+		for i, name := range slices.Sorted(maps.Keys(series)) {
 			p.series(series[name], with[i%2], i)
 			p.fill(curveRight-272, curveTop+8+float64(i)*20, 18, 4, with[i%2])
 			p.text(curveRight-248, curveTop+14+float64(i)*20, normal, false, left, black, "nodes go on sending for "+between(name))

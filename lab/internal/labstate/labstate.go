@@ -11,6 +11,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
 )
 
 // State is the content of lab.json.
@@ -85,6 +88,15 @@ func (s State) Path(names ...string) string {
 
 // API is the address of the imitated AWS, as the host reaches it.
 func (s State) API() string { return fmt.Sprintf("http://127.0.0.1:%d", s.Ports["api"]) }
+
+// Control is the address at which the lab takes orders and tells what AWS does not.
+func (s State) Control() string { return fmt.Sprintf("http://127.0.0.1:%d", s.Ports["hook"]) }
+
+// AWS is what a user of the lab gives an SDK's client.
+func (s State) AWS(user string) aws.Config {
+	u := s.Users[user]
+	return aws.Config{Region: s.Region, BaseEndpoint: aws.String(s.API()), Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")}
+}
 
 // Registry is host:port of the registry, as host and node reach it.
 func (s State) Registry() string { return fmt.Sprintf("%s:%d", s.HostIP, s.Ports["registry"]) }

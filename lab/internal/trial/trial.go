@@ -23,7 +23,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
@@ -200,6 +199,7 @@ func (l *lines) Write(p []byte) (int, error) {
 type Front struct {
 	URL       string   // with the balancer's DNS name, as users call it
 	Addresses []string // of the balancer's nodes, which no DNS of this machine knows
+	ARN       string   // of the balancer
 }
 
 // ErrNoFront says that an Ingress has no balancer (yet).
@@ -214,8 +214,7 @@ func (t *Trial) Front(ctx context.Context, namespace, ingress string, port int) 
 	if host == "" {
 		return Front{}, fmt.Errorf("finding the balancer of Ingress %s/%s: %w", namespace, ingress, ErrNoFront)
 	}
-	u := t.Lab.Users["deployer"]
-	client := elbv2.NewFromConfig(aws.Config{Region: t.Lab.Region, Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, ""), BaseEndpoint: aws.String(t.Lab.API())})
+	client := elbv2.NewFromConfig(t.Lab.AWS("deployer"))
 	for pages := elbv2.NewDescribeLoadBalancersPaginator(client, &elbv2.DescribeLoadBalancersInput{}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
@@ -225,8 +224,9 @@ func (t *Trial) Front(ctx context.Context, namespace, ingress string, port int) 
 			if aws.ToString(lb.DNSName) != host {
 				continue
 			}
-			nodes, err := t.nodes(ctx, aws.ToString(lb.LoadBalancerArn))
-			return Front{URL: fmt.Sprintf("http://%s:%d/", host, port), Addresses: nodes}, err
+			arn := aws.ToString(lb.LoadBalancerArn)
+			nodes, err := t.nodes(ctx, arn)
+			return Front{URL: fmt.Sprintf("http://%s:%d/", host, port), Addresses: nodes, ARN: arn}, err
 		}
 	}
 	return Front{}, fmt.Errorf("finding the balancer of Ingress %s/%s: no load balancer is called %s", namespace, ingress, host)
@@ -234,7 +234,7 @@ func (t *Trial) Front(ctx context.Context, namespace, ingress string, port int) 
 
 func (t *Trial) nodes(ctx context.Context, arn string) (list []string, err error) {
 	var addrs []netip.Addr
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://127.0.0.1:%d/nodes?arn=%s", t.Lab.Ports["hook"], url.QueryEscape(arn)), http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, t.Lab.Control()+"/nodes?arn="+url.QueryEscape(arn), http.NoBody)
 	if err != nil {
 		return nil, err
 	}

@@ -7,39 +7,41 @@ import (
 	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
 
-// Entries reads the access log under a prefix, in order of the requests' arrival.
-func Entries(ctx context.Context, lab labstate.State, under string) ([]accesslog.Entry, error) {
+// Entries reads the access log in a bucket under a prefix, in order of the requests' arrival.
+// It does not wait for the end of the interval: the lab writes what it has.
+func Entries(ctx context.Context, lab labstate.State, bucket, prefix string) ([]accesslog.Entry, error) {
 	if err := deliver(ctx, lab); err != nil {
 		return nil, err
 	}
-	u := lab.Users["deployer"]
-	client := s3.New(s3.Options{Region: lab.Region, BaseEndpoint: aws.String(lab.API()), UsePathStyle: true, Credentials: credentials.NewStaticCredentialsProvider(u.AccessKeyID, u.SecretAccessKey, "")})
-	bucket := aws.String(lab.LogBucket())
+	client := s3.NewFromConfig(lab.AWS("deployer"), func(o *s3.Options) { o.UsePathStyle = true })
 	var all []accesslog.Entry
-	for pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: bucket, Prefix: aws.String(under + "/")}); pages.HasMorePages(); {
+	for pages := s3.NewListObjectsV2Paginator(client, &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: &prefix}); pages.HasMorePages(); {
 		page, err := pages.NextPage(ctx)
 		if err != nil {
-			return nil, fmt.Errorf("listing the access log: %w", err)
+			return nil, fmt.Errorf("listing the access log in bucket %q: %w", bucket, err)
 		}
 		for _, o := range page.Contents {
-			got, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: bucket, Key: o.Key})
-			if err != nil {
-				return nil, fmt.Errorf("getting %s: %w", aws.ToString(o.Key), err)
+			if !strings.HasSuffix(*o.Key, ".log.gz") {
+				continue
 			}
-			if all, err = read(got, all); err != nil {
-				return nil, fmt.Errorf("reading %s: %w", aws.ToString(o.Key), err)
+			got, err := client.GetObject(ctx, &s3.GetObjectInput{Bucket: &bucket, Key: o.Key})
+			if err != nil {
+				return nil, fmt.Errorf("getting %s: %w", *o.Key, err)
+			}
+			if all, err = read(got.Body, all); err != nil {
+				return nil, fmt.Errorf("reading %s: %w", *o.Key, err)
 			}
 		}
 	}
@@ -47,14 +49,14 @@ func Entries(ctx context.Context, lab labstate.State, under string) ([]accesslog
 	return all, nil
 }
 
-func read(got *s3.GetObjectOutput, all []accesslog.Entry) ([]accesslog.Entry, error) {
-	defer got.Body.Close()
-	plain, err := gzip.NewReader(got.Body)
+func read(object io.ReadCloser, all []accesslog.Entry) ([]accesslog.Entry, error) {
+	defer object.Close()
+	plain, err := gzip.NewReader(object)
 	if err != nil {
 		return nil, err
 	}
 	lines := bufio.NewScanner(plain)
-	lines.Buffer(nil, 1<<20)
+	lines.Buffer(nil, 1<<20) // user agents have up to 8 KB
 	for lines.Scan() {
 		e, err := accesslog.Parse(lines.Text())
 		if err != nil {
@@ -65,13 +67,10 @@ func read(got *s3.GetObjectOutput, all []accesslog.Entry) ([]accesslog.Entry, er
 	return all, lines.Err()
 }
 
-// Control is where the lab takes orders.
-func Control(lab labstate.State) string { return fmt.Sprintf("http://127.0.0.1:%d", lab.Ports["hook"]) }
-
 // deliver has the lab write what it has logged so far: nobody need wait for the
 // end of the five minutes.
 func deliver(ctx context.Context, lab labstate.State) error {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, Control(lab)+"/_lab/access-logs", http.NoBody)
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, lab.Control()+"/_lab/access-logs", http.NoBody)
 	if err != nil {
 		return err
 	}
