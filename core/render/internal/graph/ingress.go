@@ -296,4 +296,3 @@ func annotation(n *yaml.RNode, key string) string {
 
 // annotationPath is how messages name an annotation.
 func annotationPath(key string) string { return node.Path([]string{"metadata", "annotations", key}) }
-
