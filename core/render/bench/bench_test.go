@@ -23,7 +23,7 @@ import (
 	"sigs.k8s.io/kustomize/api/types"
 	"sigs.k8s.io/kustomize/kyaml/filesys"
 
-	"github.com/outlast-ci/outlast/core/render/internal/tree"
+	"github.com/outlast-ci/outlast/core/render"
 )
 
 // The variables that make this program render instead of testing.
@@ -39,7 +39,7 @@ var (
 
 func TestMain(m *testing.M) {
 	if who := os.Getenv(asWhom); who != "" {
-		err := render(who, os.Getenv(atPath))
+		err := run(who, os.Getenv(atPath))
 		if err != nil {
 			fmt.Fprintln(os.Stderr, err)
 		}
@@ -55,8 +55,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// render prints a kustomization to standard output.
-func render(who, path string) error {
+// run prints a kustomization to standard output.
+func run(who, path string) error {
 	var text []byte
 	var err error
 	if who == "peer" {
@@ -84,11 +84,9 @@ func peak() error {
 }
 
 func ours(path string) ([]byte, error) {
-	read, err := tree.Load(context.Background(), tree.Options{Path: path, Root: filepath.Dir(filepath.Dir(path))})
-	if err != nil {
-		return nil, err
-	}
-	return read.YAML()
+	opt := render.Options{Path: path, Root: filepath.Dir(filepath.Dir(path)), Policy: render.Off, TextOnly: true}
+	r, err := render.Render(context.Background(), opt)
+	return r.YAML, err
 }
 
 func peer(path string) ([]byte, error) {
