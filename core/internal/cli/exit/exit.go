@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+// Package exit holds the contract of exit codes and reasons: an error goes in, and
+// its code and word come out.
+package exit
 
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/gate"
@@ -32,14 +35,17 @@ const (
 	exitTerminate   = 143 // SIGTERM
 )
 
-// usageError is a mistake in what the user gave: flags, variables, outlast.yaml.
-type usageError struct{ err error }
+// UsageError is a mistake in what the user gave: flags, variables, outlast.yaml.
+type UsageError struct{ err error }
 
-func (e *usageError) Error() string { return e.err.Error() }
-func (e *usageError) Unwrap() error { return e.err }
+// Usage marks an error as the user's mistake.
+func Usage(err error) error { return &UsageError{err} }
 
-// terminated is the cause of a context that SIGTERM ended.
-var errTerminated = errors.New("terminated by SIGTERM")
+func (e *UsageError) Error() string { return e.err.Error() }
+func (e *UsageError) Unwrap() error { return e.err }
+
+// ErrTerminated is the cause of a context that SIGTERM ended.
+var ErrTerminated = errors.New("terminated by SIGTERM")
 
 // stageExits: the code and the reason's word when a stage fails for a reason
 // of its own.
@@ -56,11 +62,21 @@ var stageExits = map[string]struct {
 	"timings": {exitRender, "findings"}, // a command, no stage
 }
 
-// exitOf maps an error to its exit code and to OUTLAST_OUT_REASON, one word of the
+// FindingsError fails a check that ran.
+type FindingsError struct{ Count int }
+
+func (e *FindingsError) Error() string {
+	if e.Count == 1 {
+		return "a rule is broken"
+	}
+	return fmt.Sprintf("%d rules are broken", e.Count)
+}
+
+// Of maps an error to its exit code and to OUTLAST_OUT_REASON, one word of the
 // list in docs/exit-codes.md.
-func exitOf(ctx context.Context, err error) (code int, reason string) {
+func Of(ctx context.Context, err error) (code int, reason string) {
 	var (
-		usage    *usageError
+		usage    *UsageError
 		path     *render.PathError
 		readOnly *cure.RefusedError
 		awsAuth  *aws.AuthError
@@ -69,12 +85,12 @@ func exitOf(ctx context.Context, err error) (code int, reason string) {
 		noEnv    *config.NoEnvironmentError
 		verdict  *gate.Error
 		stage    *core.StageError
-		found    *findingsError
+		found    *FindingsError
 	)
 	switch {
 	case err == nil:
 		return exitOK, "ok"
-	case ctx.Err() != nil && errors.Is(context.Cause(ctx), errTerminated):
+	case ctx.Err() != nil && errors.Is(context.Cause(ctx), ErrTerminated):
 		return exitTerminate, "terminated"
 	case ctx.Err() != nil:
 		return exitInterrupt, "interrupted"

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+// Package run settles what the user, the CI and the checkout say, runs the stages,
+// and hands what they leave to people, files and the CI.
+package run
 
 import (
 	"cmp"
@@ -16,40 +18,51 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/ci"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/cli/timings"
+	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/internal/progress"
+	"github.com/outlast-ci/outlast/core/internal/secret"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
-// call is one run of a command, settled.
-type call struct {
+// App is one call of the program.
+type App struct {
+	Env     setup.Env
+	Secrets *secret.Set
+	Told    bool // the error has been shown already
+	Explain bool // render is to say more
+}
+
+// Call is one run of a command, settled.
+type Call struct {
 	setup.Call
-	app    *app
+	app    *App
 	outDir string
 	report string // path of report.json
 }
 
-func (a *app) call(command string) *call {
-	return &call{app: a, Call: setup.Call{Env: a.env, Secrets: a.secrets, Command: command}}
+func (a *App) Call(command string) *Call {
+	return &Call{app: a, Call: setup.Call{Env: a.Env, Secrets: a.Secrets, Command: command}}
 }
 
-// run settles the inputs, runs the stages and writes what they leave.
-func (a *app) run(ctx context.Context, command string, flags map[string][]string) error {
-	c := a.call(command)
-	err := c.settle(ctx, flags)
+// Run settles the inputs, runs the stages and writes what they leave.
+func (a *App) Run(ctx context.Context, command string, flags map[string][]string) error {
+	c := a.Call(command)
+	err := c.Settle(ctx, flags)
 	if err != nil {
-		return c.skipped(err)
+		return c.Skipped(err)
 	}
 	cfg, err := c.Config()
 	if err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	prior, err := c.prior(cfg.From)
 	if err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	if c.filters() {
 		return c.filter(ctx, cfg)
@@ -69,16 +82,16 @@ func (a *app) run(ctx context.Context, command string, flags map[string][]string
 	return c.deploy(ctx, cfg, prior)
 }
 
-// settle reads flags, variables, file, CI and git, and chooses the environment.
-func (c *call) settle(ctx context.Context, flags map[string][]string) (err error) {
+// Settle reads flags, variables, file, CI and git, and chooses the environment.
+func (c *Call) Settle(ctx context.Context, flags map[string][]string) (err error) {
 	if c.Settings, err = inputs.Read(flags, c.Env.Environ); err != nil {
 		return err
 	}
 	s := c.Settings
-	if err := c.app.enter(s.Text("working-directory")); err != nil {
+	if err := c.app.Enter(s.Text("working-directory")); err != nil {
 		return err
 	}
-	c.Env = c.app.env
+	c.Env = c.app.Env
 	env := c.Env
 	if err := s.ReadFile(env.Dir); err != nil {
 		return err
@@ -116,13 +129,23 @@ func (c *call) settle(ctx context.Context, flags map[string][]string) (err error
 	return nil
 }
 
-// enter works in another folder from now on.
-func (a *app) enter(dir string) error {
+// Skipped lets a branch without an environment pass, where that is asked for.
+func (c *Call) Skipped(err error) error {
+	var none *config.NoEnvironmentError
+	if errors.As(err, &none) && c.unmatched() == "skip" {
+		fmt.Fprintf(c.Env.Stderr, "outlast: skipped: %v\n", err)
+		return nil
+	}
+	return exit.Usage(err)
+}
+
+// Enter works in another folder from now on.
+func (a *App) Enter(dir string) error {
 	if dir == "" {
 		return nil
 	}
 	if !filepath.IsAbs(dir) {
-		dir = filepath.Join(a.env.Dir, dir)
+		dir = filepath.Join(a.Env.Dir, dir)
 	}
 	info, err := os.Stat(dir)
 	if err != nil {
@@ -131,11 +154,11 @@ func (a *app) enter(dir string) error {
 	if !info.IsDir() {
 		return fmt.Errorf("reading working-directory: %s is no folder", dir)
 	}
-	a.env.Dir = dir
+	a.Env.Dir = dir
 	return nil
 }
 
-func (c *call) unmatched() string {
+func (c *Call) unmatched() string {
 	if c.Settings == nil {
 		return ""
 	}
@@ -143,7 +166,7 @@ func (c *call) unmatched() string {
 }
 
 // prior reads the report of the job that ran the stages before from.
-func (c *call) prior(from string) (core.Report, error) {
+func (c *Call) prior(from string) (core.Report, error) {
 	if from == "" || from == "build" || from == "render" && c.Settings.Text("report") == "" {
 		return core.Report{}, nil
 	}
@@ -163,7 +186,7 @@ func (c *call) prior(from string) (core.Report, error) {
 
 // deploy runs the stages under a progress display and writes the outputs,
 // whatever happened.
-func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
+func (c *Call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
 	env := c.Env
 	mask := c.Secrets.Mask
 	live := env.Live && c.Facts.Host == "" && c.Settings.Text("progress") != "plain" || c.Settings.Text("progress") == "live"
@@ -188,7 +211,7 @@ func (c *call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 	c.greet(cfg)
 	report, runErr := core.Deploy(ctx, cfg, c.Clients(cfg), prior)
 	display.Close()
-	_, report.Reason = exitOf(ctx, runErr)
+	_, report.Reason = exit.Of(ctx, runErr)
 	report.Error = mask(report.Error)
 	err = errors.Join(log.Close(), output.Write(c.outDir, c.report, report, mask), c.publish(ctx, report))
 	c.tell(report, runErr, mask)
@@ -209,7 +232,7 @@ const (
 )
 
 // publish hands the outputs to the CI that runs us.
-func (c *call) publish(ctx context.Context, r core.Report) error {
+func (c *Call) publish(ctx context.Context, r core.Report) error {
 	limit, status := publishTime, ci.Success
 	switch r.Result {
 	case core.Interrupted:
@@ -233,7 +256,7 @@ func (c *call) publish(ctx context.Context, r core.Report) error {
 }
 
 // greet says what is about to happen, and what looks wrong about it.
-func (c *call) greet(cfg core.Config) {
+func (c *Call) greet(cfg core.Config) {
 	note := func(kind event.Kind, format string, args ...any) {
 		cfg.Observe.Emit(event.Event{Stage: cmp.Or(cfg.From, "build"), Kind: kind, Message: fmt.Sprintf(format, args...)})
 	}
@@ -270,9 +293,9 @@ func ignoresOutput(context, rel string) bool {
 }
 
 // tell ends the run with a line for people.
-func (c *call) tell(r core.Report, err error, mask func(string) string) {
+func (c *Call) tell(r core.Report, err error, mask func(string) string) {
 	w := setup.Tame(c.Env.Stderr)
-	c.app.told = true
+	c.app.Told = true
 	took := r.Finished.Sub(r.Started).Round(100 * time.Millisecond)
 	if err == nil {
 		fmt.Fprintf(w, "outlast: %s passed in %s; report: %s\n", c.Command, took, c.report)
@@ -295,7 +318,7 @@ func (c *call) tell(r core.Report, err error, mask func(string) string) {
 }
 
 // tellRendering tells on stderr what rendering set and why, and how each rollout will go.
-func (c *call) tellRendering(r core.Report) {
+func (c *Call) tellRendering(r core.Report) {
 	w := setup.Tame(c.Env.Stderr)
 	if c.Settings.Text("drain-policy") == string(render.Off) {
 		fmt.Fprintln(w, "nothing was looked at: the drain policy is off")
@@ -317,11 +340,11 @@ func (c *call) tellRendering(r core.Report) {
 }
 
 // print puts a command's result on stdout, for machines.
-func (c *call) print(r core.Report) (err error) {
+func (c *Call) print(r core.Report) (err error) {
 	w := c.Env.Stdout
 	switch c.Command {
 	case "render":
-		if c.app.explain {
+		if c.app.Explain {
 			c.tellRendering(r)
 		}
 		_, err = w.Write(r.YAML())
@@ -335,4 +358,16 @@ func (c *call) print(r core.Report) (err error) {
 		}
 	}
 	return err
+}
+
+// makeDir makes the folder of the outputs, with a .gitignore that hides it.
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	ignore := dir + "/.gitignore"
+	if _, err := os.Stat(ignore); err == nil {
+		return nil
+	}
+	return os.WriteFile(ignore, []byte("*\n"), 0o644)
 }

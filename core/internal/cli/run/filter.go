@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package run
 
 import (
 	"context"
@@ -14,14 +14,14 @@ import (
 
 // filters tells whether the call is render between two pipes, as Helm runs a
 // post-renderer, often in a folder that is somebody else's or cannot be written to.
-func (c *call) filters() bool {
+func (c *Call) filters() bool {
 	s := c.Settings
 	return c.Command == "render" && s.Text("manifests") == render.Stdin && s.Text("output-dir") == "" && s.Text("report") == ""
 }
 
 // filter renders and writes no file, tells no CI, and says on stderr only what
 // somebody should know.
-func (c *call) filter(ctx context.Context, cfg core.Config) error {
+func (c *Call) filter(ctx context.Context, cfg core.Config) error {
 	cfg.Observe = func(e event.Event) {
 		if e.Kind == event.Warn || e.Kind == event.Note && e.Object != "" {
 			c.say(e.Kind, e.Object+": "+e.Message)
@@ -35,7 +35,7 @@ func (c *call) filter(ctx context.Context, cfg core.Config) error {
 }
 
 // say is one line of a filter's.
-func (c *call) say(kind event.Kind, text string) {
+func (c *Call) say(kind event.Kind, text string) {
 	prefix := map[event.Kind]string{event.Warn: "warning: "}[kind]
 	fmt.Fprintf(setup.Tame(c.Env.Stderr), "outlast: %s%s\n", prefix, c.Secrets.Mask(text))
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package cli
+package run
 
 import (
 	"context"
@@ -12,38 +12,39 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
-// function renders as a KRM function: a ResourceList comes in on standard
+// Function renders as a KRM function: a ResourceList comes in on standard
 // input and goes out on standard output. Its configuration stands for flags,
 // which win over it. Nothing else is written.
-func (a *app) function(ctx context.Context, flags map[string][]string) error {
-	text, err := a.env.ReadStdin("the ResourceList")
+func (a *App) Function(ctx context.Context, flags map[string][]string) error {
+	text, err := a.Env.ReadStdin("the ResourceList")
 	if err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	fn, err := render.ReadFunction(text)
 	if err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	if err := configured(flags, fn.Settings()); err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	flags["manifests"] = []string{render.Stdin}
-	a.env.Stdin = strings.NewReader("") // it has been read
-	c := a.call("render")
-	if err := c.settle(ctx, flags); err != nil {
-		return c.skipped(err)
+	a.Env.Stdin = strings.NewReader("") // it has been read
+	c := a.Call("render")
+	if err := c.Settle(ctx, flags); err != nil {
+		return c.Skipped(err)
 	}
 	opt, err := c.Rendering()
 	if err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	if _, opt.Images, err = c.Images(""); err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	result, err := fn.Run(ctx, opt)
 	for _, ch := range result.Changes {
@@ -54,7 +55,7 @@ func (a *app) function(ctx context.Context, flags map[string][]string) error {
 			c.say(event.Warn, f.Rule+" "+f.Object+": "+f.Message+"; "+f.Fix)
 		}
 	}
-	if _, writeErr := a.env.Stdout.Write(result.YAML); writeErr != nil {
+	if _, writeErr := a.Env.Stdout.Write(result.YAML); writeErr != nil {
 		return writeErr
 	}
 	if err != nil {
