@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package release
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/outlast-ci/outlast/core/event"
+)
+
+// errReleased ends a lock's Context when its holder gives it up.
+var errReleased = errors.New("the lock was released")
+
+// take writes the Lease as ours.
+func (l *Lock) take(ctx context.Context, live lease) (err error) {
+	obj := live.take(l.app, l.opt, l.id, l.last)
+	if live.obj == nil {
+		obj, err = l.store.Create(ctx, obj)
+	} else {
+		obj, err = l.store.Update(ctx, obj)
+	}
+	if err == nil {
+		l.lease = parseLease(obj)
+	}
+	return err
+}
+
+// start begins the renewal. It goes on when ctx ends: what a run does then, be
+// it a rollback, is still under the lock.
+func (l *Lock) start(ctx context.Context) {
+	l.token = l.lease.token
+	l.ctx, l.cancel = context.WithCancelCause(ctx)
+	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
+	l.stop = stop
+	go func() {
+		defer close(l.done)
+		l.keep(keeping)
+	}()
+}
+
+// keep renews until the lock is released or lost. A server that does not
+// answer loses us nothing: nobody else can take the Lease there either.
+func (l *Lock) keep(ctx context.Context) {
+	pause, failed := l.opt.Renew, false
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(pause):
+		}
+		once, cancel := context.WithTimeout(ctx, l.opt.Renew)
+		err := l.renew(once)
+		cancel()
+		var lost *LostError
+		if errors.As(err, &lost) || ctx.Err() != nil {
+			return
+		}
+		if err != nil && !failed {
+			l.opt.Observe.Emit(event.Event{Stage: "apply", Kind: event.Warn, Object: l.lock(),
+				Message: fmt.Sprintf("the lock was not renewed, and will be tried again: others may take it after %s without: %v", l.opt.TTL, err)})
+		}
+		pause, failed = l.opt.Renew, err != nil
+		if failed {
+			pause = min(look, l.opt.Renew)
+		}
+	}
+}
+
+func (l *Lock) lock() string { return leaseKind + "/" + l.app.Namespace + "/" + l.app.leaseName() }
+
+// turn waits for the slot; give it back with done.
+func (l *Lock) turn(ctx context.Context) (done func(), err error) {
+	select {
+	case l.slot <- struct{}{}:
+		return func() { <-l.slot }, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+// renew writes the Lease's time.
+func (l *Lock) renew(ctx context.Context) error {
+	done, err := l.turn(ctx)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if _, over := l.state(); over != nil {
+		return over
+	}
+	return l.write(ctx)
+}
+
+// write renews the Lease in its turn. A conflict may be no more than a label
+// of somebody's, or a renewal of our own whose answer was lost.
+func (l *Lock) write(ctx context.Context) error {
+	for range tries {
+		began := time.Now()
+		obj, err := l.store.Update(ctx, l.lease.renew(began))
+		switch {
+		case err == nil:
+			l.lease = parseLease(obj)
+			l.mu.Lock()
+			l.last = began
+			l.mu.Unlock()
+			return nil
+		case apierrors.IsConflict(err), apierrors.IsNotFound(err):
+			if err := l.read(ctx); err != nil {
+				return err
+			}
+		default:
+			return fmt.Errorf("renewing the lock of %s: %w", l.app, err)
+		}
+	}
+	return fmt.Errorf("renewing the lock of %s: its Lease changes faster than it can be written", l.app)
+}
+
+// tries is how often a write is repeated that meets conflicts although the
+// object is still ours.
+const tries = 10
+
+// read looks, in its turn, whose the Lease is.
+func (l *Lock) read(ctx context.Context) error {
+	live, err := readLease(ctx, l.store, l.app)
+	if err != nil {
+		return fmt.Errorf("looking whether the lock of %s is still ours: %w", l.app, err)
+	}
+	if live.id != l.id || live.token != l.token || live.obj.GetUID() != l.lease.obj.GetUID() {
+		lost := &LostError{App: l.app, Holder: live.holder, RunURL: live.runURL}
+		l.end(lost)
+		return lost
+	}
+	l.lease = live
+	return nil
+}
+
+// end makes every later question be answered with why, and ends the Context.
+func (l *Lock) end(why error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.over == nil {
+		l.over = why
+		l.cancel(why)
+	}
+}
+
+func (l *Lock) prove(ctx context.Context, look bool) error {
+	fresh, over := l.state()
+	if over != nil || fresh && !look {
+		return over
+	}
+	done, err := l.turn(ctx)
+	if err != nil {
+		return fmt.Errorf("looking whether the lock of %s is still ours: %w", l.app, err)
+	}
+	defer done()
+	if fresh, over = l.state(); over != nil || fresh && !look {
+		return over // another caller has just done it
+	}
+	if err := l.read(ctx); err != nil || fresh {
+		return err
+	}
+	return l.write(ctx)
+}
+
+// Release gives the lock up: the Lease stays, without a holder, and keeps the
+// token. Of a lock that is lost, or released already, nothing is written. When
+// the release fails, the Lease expires by itself.
+func (l *Lock) Release(ctx context.Context) error {
+	l.stop()
+	<-l.done
+	done, err := l.turn(ctx)
+	if err != nil {
+		return fmt.Errorf("releasing the lock of %s: %w", l.app, err)
+	}
+	defer done()
+	_, over := l.state()
+	l.end(errReleased)
+	if over != nil {
+		return nil
+	}
+	for range tries {
+		if _, err = l.store.Update(ctx, l.lease.release()); err == nil {
+			return nil
+		}
+		var lost *LostError
+		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
+			if err = l.read(ctx); errors.As(err, &lost) {
+				return nil // ours no more, or cleared by an Update whose answer was lost
+			}
+		}
+		if err != nil {
+			break
+		}
+	}
+	return fmt.Errorf("releasing the lock of %s, which else expires after %s: %w", l.app, l.opt.TTL, err)
+}
