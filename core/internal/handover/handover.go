@@ -31,7 +31,7 @@ import (
 
 // Label tells the pods of one template from those of another; its value is a digest
 // of the template, so that the same manifests give the same pods.
-const Label = "outlast/revision"
+const Label = "outlast/template"
 
 // held is longer than any handover: no new pod becomes available before, so that the
 // Deployment's controller deletes no old one.
