@@ -13,20 +13,18 @@
 package handover
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	kjson "k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/outlast-ci/outlast/core/internal/manifest"
 )
 
 // Label tells the pods of one template from those of another; its value is a digest
@@ -53,7 +51,7 @@ type Steps struct {
 // render names them). Only Deployments can be handed over: other kinds cannot run
 // two versions of all pods at a time.
 func Make(manifests []byte, workloads []string) (Steps, error) {
-	objects, err := parse(manifests)
+	objects, err := manifest.Parse(manifests)
 	if err != nil {
 		return Steps{}, err
 	}
@@ -61,7 +59,7 @@ func Make(manifests []byte, workloads []string) (Steps, error) {
 	templates := map[string][]map[string]string{} // pod labels by namespace
 	handed := map[*unstructured.Unstructured]bool{}
 	for _, id := range workloads {
-		i := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool { return idOf(o) == id })
+		i := slices.IndexFunc(objects, func(o *unstructured.Unstructured) bool { return manifest.ID(o) == id })
 		switch {
 		case i < 0:
 			return s, fmt.Errorf("handing over %s: it is not in the manifests", id)
@@ -94,7 +92,7 @@ func Make(manifests []byte, workloads []string) (Steps, error) {
 		return s, fmt.Errorf("handing over %s: no Service of the manifests selects its pods, so nothing could be turned to the new ones; add the Service to the manifests", strings.Join(workloads, ", "))
 	}
 	for into, list := range map[*[]byte][]*unstructured.Unstructured{&s.Raise: raise, &s.Narrow: narrow, &s.Finish: finish, &s.Widen: widen, &s.Final: objects} {
-		if *into, err = stream(list); err != nil {
+		if *into, err = manifest.Stream(list); err != nil {
 			return s, err
 		}
 	}
@@ -152,43 +150,4 @@ func narrowed(obj *unstructured.Unstructured, mark string) *unstructured.Unstruc
 	out := obj.DeepCopy()
 	out.Object["spec"].(map[string]any)["selector"].(map[string]any)[Label] = mark
 	return out
-}
-
-func idOf(obj *unstructured.Unstructured) string {
-	return obj.GetKind() + "/" + obj.GetNamespace() + "/" + obj.GetName()
-}
-
-func parse(manifests []byte) (all []*unstructured.Unstructured, err error) {
-	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096)
-	for {
-		obj, raw := &unstructured.Unstructured{}, json.RawMessage{}
-		err := dec.Decode(&raw)
-		if errors.Is(err, io.EOF) {
-			return all, nil
-		}
-		if err == nil && len(raw) > 0 {
-			err = kjson.Unmarshal(raw, &obj.Object) // apimachinery's: a whole number stays one
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading object %d of the manifests: %w", len(all)+1, err)
-		}
-		if len(obj.Object) > 0 {
-			all = append(all, obj)
-		}
-	}
-}
-
-// stream is a YAML stream of JSON documents.
-func stream(objects []*unstructured.Unstructured) ([]byte, error) {
-	var b bytes.Buffer
-	for _, obj := range objects {
-		text, err := kjson.Marshal(obj.Object)
-		if err != nil {
-			return nil, fmt.Errorf("writing %s: %w", idOf(obj), err)
-		}
-		b.WriteString("---\n")
-		b.Write(text)
-		b.WriteByte('\n')
-	}
-	return b.Bytes(), nil
 }
