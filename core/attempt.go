@@ -40,6 +40,17 @@ func (p *pipeline) home() string {
 	return cmp.Or(p.report.Manifests.Workloads[0].Namespace, "default")
 }
 
+// look reads the records before anything is changed: an identity that may not is
+// told before the build.
+func (p *pipeline) look(ctx context.Context) error {
+	history, err := release.Open(p.cluster.Records, AppOf(p.cfg.Run, p.home()))
+	if err != nil {
+		return err
+	}
+	_, err = history.List(ctx)
+	return err
+}
+
 // open takes the application's lock.
 func (p *pipeline) open(ctx context.Context) (context.Context, error) {
 	if p.attempt != nil {

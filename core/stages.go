@@ -244,6 +244,9 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.look(ctx); err != nil {
+		return err
+	}
 	return apply.Check(ctx, p.cluster.Apply, p.report.yaml)
 }
 
