@@ -111,10 +111,7 @@ func (h *History) begin(ctx context.Context, r Revision, c Content) (Revision, e
 }
 
 func (h *History) createChunk(ctx context.Context, content string, i int, data map[string][]byte) error {
-	obj := h.app.secret(h.app.chunkName(content, i), data)
-	labels := obj.GetLabels()
-	labels[labelContent], labels[labelChunk] = content, strconv.Itoa(i)
-	obj.SetLabels(labels)
+	obj := h.app.secret(h.app.chunkName(content, i), data, labelContent, content, labelChunk, strconv.Itoa(i))
 	if _, err := h.store.Create(ctx, obj); err != nil && !apierrors.IsAlreadyExists(err) { // nobody else makes one of this name
 		return err
 	}
