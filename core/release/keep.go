@@ -206,17 +206,16 @@ func (l *Lock) Release(ctx context.Context) error {
 		return nil
 	}
 	for range tries {
-		if _, err = l.store.Update(ctx, l.lease.Release()); err == nil {
+		_, err = l.store.Update(ctx, l.lease.Release())
+		if err == nil || apierrors.IsNotFound(err) {
 			return nil
 		}
-		var lost *LostError
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			if err = l.read(ctx); errors.As(err, &lost) {
-				return nil // ours no more, or cleared by an Update whose answer was lost
-			}
-		}
-		if err != nil {
+		if !apierrors.IsConflict(err) {
 			break
+		}
+		var lost *LostError
+		if look := l.read(ctx); errors.As(look, &lost) {
+			return nil // ours no more, or cleared by an Update whose answer was lost
 		}
 	}
 	return fmt.Errorf("releasing the lock of %s, which else expires after %s: %w", l.app, l.opt.TTL, err)

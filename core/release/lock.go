@@ -86,8 +86,7 @@ type Lock struct {
 	done   chan struct{}      // the renewal has ended
 	slot   chan struct{}      // one request at a time
 	lease  lease.Lease        // as last written or read; whoever has the slot may touch it
-
-	token int64 // does not change
+	token  int64
 
 	mu   sync.Mutex
 	last time.Time // before the newest renewal was sent
@@ -134,7 +133,7 @@ func acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock,
 	l := &Lock{store: store, app: app, opt: opt, slot: make(chan struct{}, 1), done: make(chan struct{}),
 		want: lease.Lease{Holder: opt.Holder, Hold: rand.Text(), RunURL: opt.RunURL, TTL: opt.TTL}}
 	rival, stolen, refused := lease.Rival{}, lease.Lease{}, error(nil)
-	for {
+	for left := tries; ; {
 		live, err := l.look(ctx)
 		if err != nil {
 			return nil, lease.Lease{}, errors.Join(refused, err)
@@ -143,7 +142,7 @@ func acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock,
 			l.lease = live
 			return l, stolen, nil
 		}
-		if refused != nil && !apierrors.IsConflict(refused) && !apierrors.IsAlreadyExists(refused) {
+		if left == 0 || refused != nil && !apierrors.IsConflict(refused) && !apierrors.IsAlreadyExists(refused) {
 			return nil, lease.Lease{}, refused
 		}
 		known := rival.Holder != ""
@@ -166,10 +165,10 @@ func acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock,
 			stolen = rival.Lease
 		}
 		l.last = time.Now()
-		refused = l.take(ctx, live)
-		if refused == nil {
+		if refused = l.take(ctx, live); refused == nil {
 			return l, stolen, nil
 		}
+		left--
 	}
 }
 
@@ -182,7 +181,8 @@ const pause = 2 * time.Second
 func (l *Lock) Context() context.Context { return l.ctx }
 
 // Token is the fencing token: each hold of the application's lock has a higher
-// one than all before it.
+// one than all before it. It is the Lease's leaseTransitions, counted from its
+// creation in seconds by the server's clock.
 func (l *Lock) Token() int64 { return l.token }
 
 // Ours says nil when a write may begin now. That costs nothing while renewals

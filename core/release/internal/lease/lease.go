@@ -26,11 +26,12 @@ type Lease struct {
 	Holder string // empty: nobody
 	Hold   string
 	RunURL string
-	Token  int64 // leaseTransitions
+	Token  int64
 	TTL    time.Duration
 	Since  time.Time // by the holder's clock
 
 	renewed string // by the holder's clock, and only ever compared with itself
+	holds   int64  // leaseTransitions
 }
 
 // Parse takes what it finds: a Lease that a hand has damaged is one that
@@ -45,15 +46,19 @@ func Parse(obj *unstructured.Unstructured) Lease {
 		return n
 	}
 	l := Lease{
-		Object: obj, Holder: text("holderIdentity"), Token: number("leaseTransitions"), TTL: time.Duration(number("leaseDurationSeconds")) * time.Second,
-		Hold: obj.GetAnnotations()[Hold], RunURL: obj.GetAnnotations()[RunURL], renewed: text("renewTime"),
+		Object: obj, Holder: text("holderIdentity"), TTL: time.Duration(number("leaseDurationSeconds")) * time.Second,
+		Hold: obj.GetAnnotations()[Hold], RunURL: obj.GetAnnotations()[RunURL], renewed: text("renewTime"), holds: number("leaseTransitions"),
+	}
+	l.Token = l.holds
+	if created := obj.GetCreationTimestamp(); !created.IsZero() { // so that tokens grow, too, when the Lease was deleted and is made anew
+		l.Token += created.Unix()
 	}
 	l.Since, _ = time.Parse(time.RFC3339Nano, text("acquireTime"))
 	return l
 }
 
 // Take turns obj, which has a name and labels, into the Lease as its next
-// holder writes it: after this one, with a higher token.
+// holder writes it: after this one, with one more transition.
 func (l Lease) Take(obj *unstructured.Unstructured, next Lease, now time.Time) {
 	if l.Object != nil {
 		obj.SetResourceVersion(l.Object.GetResourceVersion())
@@ -66,7 +71,7 @@ func (l Lease) Take(obj *unstructured.Unstructured, next Lease, now time.Time) {
 	obj.SetAnnotations(notes)
 	written := now.UTC().Format(microTime)
 	obj.Object["spec"] = map[string]any{
-		"holderIdentity": next.Holder, "leaseTransitions": l.Token + 1, "leaseDurationSeconds": int64((next.TTL + time.Second - 1) / time.Second),
+		"holderIdentity": next.Holder, "leaseTransitions": l.holds + 1, "leaseDurationSeconds": int64((next.TTL + time.Second - 1) / time.Second),
 		"acquireTime": written, "renewTime": written,
 	}
 }
