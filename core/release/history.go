@@ -20,9 +20,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// ErrFenced is a revision that a later run has taken over: the writer's lock
-// is lost, and it must write nothing more.
-var ErrFenced = errors.New("a later run has taken it over")
+// ErrFenced is a write by a run whose lock is lost: a later run, of a higher
+// token, has written since. Nothing more may be written.
+var ErrFenced = errors.New("a later run holds the lock")
 
 // History is an application's revisions. Safe for concurrent use.
 type History struct {
@@ -76,7 +76,7 @@ func (h *History) begin(ctx context.Context, r Revision, c Content) (Revision, e
 	}
 	r.SHA256, r.State = digest(c.Manifests), cmp.Or(r.State, Applying)
 	if r.Started.IsZero() {
-		r.Started = time.Now()
+		r.Started = time.Now().UTC().Round(0)
 	}
 	chunks, err := c.chunks()
 	if err != nil {
@@ -87,6 +87,9 @@ func (h *History) begin(ctx context.Context, r Revision, c Content) (Revision, e
 		return Revision{}, err
 	}
 	if len(list) > 0 {
+		if list[0].Token > r.Token {
+			return Revision{}, fmt.Errorf("token %d is older than revision %d's, %d: %w", r.Token, list[0].Number, list[0].Token, ErrFenced)
+		}
 		r.Number = list[0].Number
 	}
 	next := head{Revision: r, Content: contentRef{ID: strings.ToLower(rand.Text()), Chunks: len(chunks)}}
@@ -98,23 +101,16 @@ func (h *History) begin(ctx context.Context, r Revision, c Content) (Revision, e
 			return Revision{}, err
 		}
 	}
-	for {
+	taken := true
+	for taken && err == nil {
 		next.Number++
-		taken, err := h.create(ctx, next)
-		if err != nil {
-			return Revision{}, err
-		}
-		if !taken {
-			return h.heads[next.Number].Revision, nil
-		}
+		taken, err = h.create(ctx, next)
 	}
+	return next.Revision, err
 }
 
 func (h *History) createChunk(ctx context.Context, content string, i int, data map[string][]byte) error {
-	obj := h.app.secret(h.app.chunkName(content, i), data)
-	labels := obj.GetLabels()
-	labels[labelContent], labels[labelChunk] = content, strconv.Itoa(i)
-	obj.SetLabels(labels)
+	obj := h.app.secret(h.app.chunkName(content, i), data, labelContent, content, labelChunk, strconv.Itoa(i))
 	if _, err := h.store.Create(ctx, obj); err != nil && !apierrors.IsAlreadyExists(err) { // nobody else makes one of this name
 		return err
 	}
@@ -131,12 +127,12 @@ func (h *History) create(ctx context.Context, next head) (taken bool, err error)
 	if err != nil { // it may have been created, and the answer lost
 		live, lookErr := h.get(ctx, next.Number)
 		switch {
-		case lookErr == nil && live != nil && live.Content == next.Content:
-			return false, nil
-		case lookErr == nil && live != nil && apierrors.IsAlreadyExists(err):
-			return true, nil
-		case apierrors.IsAlreadyExists(err):
+		case lookErr != nil:
 			return false, errors.Join(err, lookErr)
+		case live != nil && live.Content == next.Content:
+			return false, nil
+		case apierrors.IsAlreadyExists(err): // another's revision, or a Secret that only has its name
+			return true, nil
 		}
 		return false, err
 	}

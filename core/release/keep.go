@@ -11,21 +11,45 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/release/internal/lease"
 )
 
 // errReleased ends a lock's Context when its holder gives it up.
 var errReleased = errors.New("the lock was released")
 
+const (
+	leaseVersion = "coordination.k8s.io/v1"
+	leaseKind    = "Lease"
+)
+
+func (a App) leaseName() string { return "outlast-" + a.Name }
+
+// tell reports something about the Lease.
+func (l *Lock) tell(kind event.Kind, format string, args ...any) {
+	object := leaseKind + "/" + l.app.Namespace + "/" + l.app.leaseName()
+	l.opt.Observe.Emit(event.Event{Stage: "apply", Kind: kind, Object: object, Message: fmt.Sprintf(format, args...)})
+}
+
+// look reads the Lease.
+func (l *Lock) look(ctx context.Context) (lease.Lease, error) {
+	obj, err := l.store.Get(ctx, leaseVersion, leaseKind, l.app.Namespace, l.app.leaseName())
+	if err != nil || obj == nil {
+		return lease.Lease{}, err
+	}
+	return lease.Parse(obj), nil
+}
+
 // take writes the Lease as ours.
-func (l *Lock) take(ctx context.Context, live lease) (err error) {
-	obj := live.take(l.app, l.opt, l.id, l.last)
-	if live.obj == nil {
+func (l *Lock) take(ctx context.Context, live lease.Lease) (err error) {
+	obj := l.app.base(leaseVersion, leaseKind, l.app.leaseName())
+	live.Take(obj, l.want, l.last)
+	if live.Object == nil {
 		obj, err = l.store.Create(ctx, obj)
 	} else {
 		obj, err = l.store.Update(ctx, obj)
 	}
 	if err == nil {
-		l.lease = parseLease(obj)
+		l.lease = lease.Parse(obj)
 	}
 	return err
 }
@@ -33,7 +57,7 @@ func (l *Lock) take(ctx context.Context, live lease) (err error) {
 // start begins the renewal. It goes on when ctx ends: what a run does then, be
 // it a rollback, is still under the lock.
 func (l *Lock) start(ctx context.Context) {
-	l.token = l.lease.token
+	l.token = l.lease.Token
 	l.ctx, l.cancel = context.WithCancelCause(ctx)
 	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
 	l.stop = stop
@@ -46,12 +70,12 @@ func (l *Lock) start(ctx context.Context) {
 // keep renews until the lock is released or lost. A server that does not
 // answer loses us nothing: nobody else can take the Lease there either.
 func (l *Lock) keep(ctx context.Context) {
-	pause, failed := l.opt.Renew, false
+	rest, failed := l.opt.Renew, false
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-time.After(pause):
+		case <-time.After(rest):
 		}
 		once, cancel := context.WithTimeout(ctx, l.opt.Renew)
 		err := l.renew(once)
@@ -61,17 +85,14 @@ func (l *Lock) keep(ctx context.Context) {
 			return
 		}
 		if err != nil && !failed {
-			l.opt.Observe.Emit(event.Event{Stage: "apply", Kind: event.Warn, Object: l.lock(),
-				Message: fmt.Sprintf("the lock was not renewed, and will be tried again: others may take it after %s without: %v", l.opt.TTL, err)})
+			l.tell(event.Warn, "not renewed, and tried again: others may take it after %s without: %v", l.opt.TTL, err)
 		}
-		pause, failed = l.opt.Renew, err != nil
+		rest, failed = l.opt.Renew, err != nil
 		if failed {
-			pause = min(look, l.opt.Renew)
+			rest = min(pause, l.opt.Renew)
 		}
 	}
 }
-
-func (l *Lock) lock() string { return leaseKind + "/" + l.app.Namespace + "/" + l.app.leaseName() }
 
 // turn waits for the slot; give it back with done.
 func (l *Lock) turn(ctx context.Context) (done func(), err error) {
@@ -101,10 +122,10 @@ func (l *Lock) renew(ctx context.Context) error {
 func (l *Lock) write(ctx context.Context) error {
 	for range tries {
 		began := time.Now()
-		obj, err := l.store.Update(ctx, l.lease.renew(began))
+		obj, err := l.store.Update(ctx, l.lease.Renew(began))
 		switch {
 		case err == nil:
-			l.lease = parseLease(obj)
+			l.lease = lease.Parse(obj)
 			l.mu.Lock()
 			l.last = began
 			l.mu.Unlock()
@@ -126,12 +147,12 @@ const tries = 10
 
 // read looks, in its turn, whose the Lease is.
 func (l *Lock) read(ctx context.Context) error {
-	live, err := readLease(ctx, l.store, l.app)
+	live, err := l.look(ctx)
 	if err != nil {
 		return fmt.Errorf("looking whether the lock of %s is still ours: %w", l.app, err)
 	}
-	if live.id != l.id || live.token != l.token || live.obj.GetUID() != l.lease.obj.GetUID() {
-		lost := &LostError{App: l.app, Holder: live.holder, RunURL: live.runURL}
+	if live.Hold != l.want.Hold || live.Token != l.token || live.Object.GetUID() != l.lease.Object.GetUID() {
+		lost := &LostError{App: l.app, Holder: live.Holder, RunURL: live.RunURL}
 		l.end(lost)
 		return lost
 	}
@@ -149,9 +170,9 @@ func (l *Lock) end(why error) {
 	}
 }
 
-func (l *Lock) prove(ctx context.Context, look bool) error {
+func (l *Lock) prove(ctx context.Context, always bool) error {
 	fresh, over := l.state()
-	if over != nil || fresh && !look {
+	if over != nil || fresh && !always {
 		return over
 	}
 	done, err := l.turn(ctx)
@@ -159,7 +180,7 @@ func (l *Lock) prove(ctx context.Context, look bool) error {
 		return fmt.Errorf("looking whether the lock of %s is still ours: %w", l.app, err)
 	}
 	defer done()
-	if fresh, over = l.state(); over != nil || fresh && !look {
+	if fresh, over = l.state(); over != nil || fresh && !always {
 		return over // another caller has just done it
 	}
 	if err := l.read(ctx); err != nil || fresh {
@@ -185,17 +206,16 @@ func (l *Lock) Release(ctx context.Context) error {
 		return nil
 	}
 	for range tries {
-		if _, err = l.store.Update(ctx, l.lease.release()); err == nil {
+		_, err = l.store.Update(ctx, l.lease.Release())
+		if err == nil || apierrors.IsNotFound(err) {
 			return nil
 		}
-		var lost *LostError
-		if apierrors.IsConflict(err) || apierrors.IsNotFound(err) {
-			if err = l.read(ctx); errors.As(err, &lost) {
-				return nil // ours no more, or cleared by an Update whose answer was lost
-			}
-		}
-		if err != nil {
+		if !apierrors.IsConflict(err) {
 			break
+		}
+		var lost *LostError
+		if look := l.read(ctx); errors.As(look, &lost) {
+			return nil // ours no more, or cleared by an Update whose answer was lost
 		}
 	}
 	return fmt.Errorf("releasing the lock of %s, which else expires after %s: %w", l.app, l.opt.TTL, err)

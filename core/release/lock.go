@@ -14,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/release/internal/lease"
 )
 
 // LockOptions say who wants the lock and how it is kept.
@@ -77,16 +78,15 @@ type Lock struct {
 	store Store
 	app   App
 	opt   LockOptions
-	id    string // of this hold: the same holder may take the Lease twice
+	want  lease.Lease // as we write it
 
 	ctx    context.Context // ends with the caller's, or when the lock is lost
 	cancel context.CancelCauseFunc
 	stop   context.CancelFunc // ends the renewal
 	done   chan struct{}      // the renewal has ended
 	slot   chan struct{}      // one request at a time
-	lease  lease              // as last written or read; whoever has the slot may touch it
-
-	token int64 // does not change
+	lease  lease.Lease        // as last written or read; whoever has the slot may touch it
+	token  int64
 
 	mu   sync.Mutex
 	last time.Time // before the newest renewal was sent
@@ -107,93 +107,82 @@ func Acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock,
 		return nil, fmt.Errorf("locking %s: %w", app, err)
 	}
 	l.start(ctx)
-	if from.holder == "" {
+	if from.Holder == "" {
 		return l, nil
 	}
-	grace := trust(from.ttl)
-	opt.Observe.Emit(event.Event{Stage: "apply", Kind: event.Warn, Object: l.lock(),
-		Message: fmt.Sprintf("the lock is taken from %s; waiting %s until it must have seen that", who(from.holder, from.runURL), grace)})
+	grace := lease.Trust(from.TTL)
+	l.tell(event.Warn, "the lock is taken from %s; waiting %s until it must have seen that", who(from.Holder, from.RunURL), grace)
 	select {
 	case <-l.ctx.Done():
-		cause := context.Cause(l.ctx)
-		return nil, fmt.Errorf("locking %s: %w", app, errors.Join(cause, l.Release(context.WithoutCancel(ctx))))
+		err := errors.Join(context.Cause(l.ctx), l.Release(context.WithoutCancel(ctx)))
+		return nil, fmt.Errorf("locking %s: %w", app, err)
 	case <-time.After(grace):
 		return l, nil
 	}
 }
 
 // acquire also tells from whom the lock was stolen.
-func acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock, lease, error) {
+func acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock, lease.Lease, error) {
 	opt, err := opt.defaults()
 	if err != nil {
-		return nil, lease{}, err
+		return nil, lease.Lease{}, err
 	}
 	if err := app.Check(); err != nil {
-		return nil, lease{}, err
+		return nil, lease.Lease{}, err
 	}
-	l := &Lock{store: store, app: app, opt: opt, id: rand.Text(), slot: make(chan struct{}, 1), done: make(chan struct{})}
-	rival, stolen, refused := rival{}, lease{}, error(nil)
-	for {
-		live, err := readLease(ctx, store, app)
+	l := &Lock{store: store, app: app, opt: opt, slot: make(chan struct{}, 1), done: make(chan struct{}),
+		want: lease.Lease{Holder: opt.Holder, Hold: rand.Text(), RunURL: opt.RunURL, TTL: opt.TTL}}
+	rival, stolen, refused := lease.Rival{}, lease.Lease{}, error(nil)
+	for left := tries; ; {
+		live, err := l.look(ctx)
 		if err != nil {
-			return nil, lease{}, errors.Join(refused, err)
+			return nil, lease.Lease{}, errors.Join(refused, err)
 		}
-		if live.id == l.id { // written, though the answer was lost
+		if live.Hold == l.want.Hold { // written, though the answer was lost
 			l.lease = live
 			return l, stolen, nil
 		}
-		if refused != nil && !apierrors.IsConflict(refused) && !apierrors.IsAlreadyExists(refused) {
-			return nil, lease{}, refused
+		if left == 0 || refused != nil && !apierrors.IsConflict(refused) && !apierrors.IsAlreadyExists(refused) {
+			return nil, lease.Lease{}, refused
 		}
-		verdict := rival.judge(live, opt, time.Now())
+		known := rival.Holder != ""
+		verdict := rival.Judge(live, l.want, opt.Steal, time.Now())
 		switch verdict {
-		case held:
-			return nil, lease{}, rival.held(app)
-		case wait:
-			if err := l.watch(ctx, &rival); err != nil {
-				return nil, lease{}, err
+		case lease.Held:
+			return nil, lease.Lease{}, &HeldError{App: app, Holder: rival.Holder, RunURL: rival.RunURL, Since: rival.Since, Expires: rival.Seen.Add(rival.TTL)}
+		case lease.Wait:
+			if !known {
+				l.tell(event.Progress, "held by %s; watching for up to %s whether it is still renewed", who(rival.Holder, rival.RunURL), rival.TTL)
+			}
+			select {
+			case <-ctx.Done():
+				return nil, lease.Lease{}, fmt.Errorf("watching whether %s still renews it: %w", who(rival.Holder, rival.RunURL), context.Cause(ctx))
+			case <-time.After(pause):
 			}
 			continue
 		}
-		if stolen = (lease{}); verdict == steal {
-			stolen = rival.seen
+		if stolen = (lease.Lease{}); verdict == lease.Steal {
+			stolen = rival.Lease
 		}
 		l.last = time.Now()
 		if refused = l.take(ctx, live); refused == nil {
 			return l, stolen, nil
 		}
+		left--
 	}
 }
 
-// watch pauses between two looks at another's Lease.
-func (l *Lock) watch(ctx context.Context, r *rival) error {
-	if !r.told {
-		r.told = true
-		l.opt.Observe.Emit(event.Event{Stage: "apply", Kind: event.Progress, Object: r.seen.String(),
-			Message: fmt.Sprintf("held by %s; watching for up to %s whether it is still renewed", who(r.seen.holder, r.seen.runURL), r.ttl)})
-	}
-	select {
-	case <-ctx.Done():
-		return fmt.Errorf("watching whether %s still renews it: %w", who(r.seen.holder, r.seen.runURL), context.Cause(ctx))
-	case <-time.After(look):
-		return nil
-	}
-}
-
-// look is the time between two looks at another's Lease.
-const look = 2 * time.Second
-
-// trust is how long a holder may believe its last renewal without a look. It
-// ends long before others may take the Lease, so that a write that began in
-// time is over by then; and a thief has to wait no longer than this.
-func trust(ttl time.Duration) time.Duration { return ttl / 3 }
+// pause is the time between two looks at another's Lease, and before a
+// renewal that failed is tried again.
+const pause = 2 * time.Second
 
 // Context ends when the caller's does or, with a LostError as its cause, when
 // the lock is lost. It is that of every write under the lock.
 func (l *Lock) Context() context.Context { return l.ctx }
 
 // Token is the fencing token: each hold of the application's lock has a higher
-// one than all before it.
+// one than all before it. It is the Lease's leaseTransitions, counted from its
+// creation in seconds by the server's clock.
 func (l *Lock) Token() int64 { return l.token }
 
 // Ours says nil when a write may begin now. That costs nothing while renewals
@@ -212,5 +201,5 @@ func (l *Lock) state() (fresh bool, over error) {
 	now := time.Now()
 	// The monotonic clock stands still while a machine sleeps, the other jumps.
 	age := max(now.Sub(l.last), now.Round(0).Sub(l.last.Round(0)))
-	return age <= trust(l.opt.TTL), l.over
+	return age <= lease.Trust(l.opt.TTL), l.over
 }

@@ -71,27 +71,16 @@ const (
 	managedBy     = "outlast"
 )
 
-// base is an object with what all records have.
-func (a App) base(apiVersion, kind, name string) *unstructured.Unstructured {
+// base is an object with what all records have, and more labels, as key and
+// value in turn.
+func (a App) base(apiVersion, kind, name string, more ...string) *unstructured.Unstructured {
 	obj := &unstructured.Unstructured{Object: map[string]any{"apiVersion": apiVersion, "kind": kind}}
 	obj.SetNamespace(a.Namespace)
 	obj.SetName(name)
-	obj.SetLabels(map[string]string{labelManaged: managedBy, labelApp: a.Name})
+	labels := map[string]string{labelManaged: managedBy, labelApp: a.Name}
+	for i := 0; i < len(more); i += 2 {
+		labels[more[i]] = more[i+1]
+	}
+	obj.SetLabels(labels)
 	return obj
 }
-
-// annotate sets an annotation, or takes it away when the value is empty.
-func annotate(obj *unstructured.Unstructured, key, value string) {
-	all := obj.GetAnnotations()
-	if all == nil {
-		all = map[string]string{}
-	}
-	if all[key] = value; value == "" {
-		delete(all, key)
-	}
-	obj.SetAnnotations(all)
-}
-
-// annotationRunURL is where to look at the run that holds a Lease or made a
-// revision.
-const annotationRunURL = "outlast/run-url"
