@@ -34,10 +34,14 @@ func AppOf(run Run, namespace string) release.App {
 
 // home is the namespace of the records.
 func (p *pipeline) home() string {
-	if p.cfg.Namespace != "" || p.report.Manifests == nil || len(p.report.Manifests.Workloads) == 0 {
-		return cmp.Or(p.cfg.Namespace, "default")
+	workloads := p.prepared // what the checks have rendered, before anything is reported
+	if p.report.Manifests != nil {
+		workloads = p.report.Manifests.Workloads
 	}
-	return cmp.Or(p.report.Manifests.Workloads[0].Namespace, "default")
+	if p.cfg.Namespace == "" && len(workloads) > 0 {
+		return cmp.Or(workloads[0].Namespace, "default")
+	}
+	return cmp.Or(p.cfg.Namespace, "default")
 }
 
 // look reads the records before anything is changed: an identity that may not is

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/build"
@@ -175,7 +176,7 @@ func TestStagesOfSeveralJobs(t *testing.T) {
 	}
 	var wrote []string
 	clients := Clients{Cluster: func(context.Context) (Cluster, error) {
-		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{&wrote}}, nil
+		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{&wrote}, Records: refusing{&wrote}}, nil
 	}}
 	_, err = Deploy(t.Context(), cfg, clients, next)
 	if err == nil || !strings.Contains(err.Error(), "it refuses") || len(wrote) == 0 {
@@ -233,6 +234,18 @@ func (r refusing) List(context.Context, string, string, string, string) ([]unstr
 func (r refusing) Apply(_ context.Context, obj *unstructured.Unstructured, _ bool) (*unstructured.Unstructured, error) {
 	*r.calls = append(*r.calls, obj.GetName())
 	return nil, errors.New("it refuses")
+}
+
+func (r refusing) Create(context.Context, *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	return nil, errors.New("it refuses")
+}
+
+func (r refusing) Update(context.Context, *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	return nil, errors.New("it refuses")
+}
+
+func (r refusing) Delete(context.Context, string, string, string, string, types.UID) error {
+	return errors.New("it refuses")
 }
 
 func TestAnInterruptedRunSaysSo(t *testing.T) {

@@ -50,6 +50,7 @@ type pipeline struct {
 	cluster   *Cluster
 	balancer  gate.Balancer
 	manifests *render.Manifests   // once rendered
+	prepared  []render.Workload   // of the manifests, once checked
 	behind    bool                // some workload stands behind a load balancer
 	attempt   *attempt            // once the lock is ours
 	reused    map[string]push.Ref // images whose commit tag is in the registry already

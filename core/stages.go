@@ -171,7 +171,7 @@ func (p *pipeline) checkRender(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.report.yaml = result.YAML
+	p.report.yaml, p.prepared = result.YAML, result.Workloads
 	p.behind = slices.ContainsFunc(result.Workloads, func(w render.Workload) bool { return w.Behind })
 	return nil
 }
