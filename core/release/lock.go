@@ -186,7 +186,7 @@ func (l *Lock) Context() context.Context { return l.ctx }
 func (l *Lock) Token() int64 { return l.token }
 
 // Ours says nil when a write may begin now. That costs nothing while renewals
-// succeed; else the Lease is read and renewed. A run that was paused for so
+// succeed; else the Lease is renewed first. A run that was paused for so
 // long that another took over gets a LostError.
 func (l *Lock) Ours(ctx context.Context) error { return l.prove(ctx, false) }
 
@@ -201,5 +201,5 @@ func (l *Lock) state() (fresh bool, over error) {
 	now := time.Now()
 	// The monotonic clock stands still while a machine sleeps, the other jumps.
 	age := max(now.Sub(l.last), now.Round(0).Sub(l.last.Round(0)))
-	return age <= lease.Trust(l.opt.TTL), l.over
+	return age < lease.Trust(l.opt.TTL), l.over
 }
