@@ -122,7 +122,7 @@ func (l *Lock) renew(ctx context.Context) error {
 func (l *Lock) write(ctx context.Context) error {
 	for range tries {
 		began := time.Now()
-		obj, err := l.store.Update(ctx, l.lease.Renew(began))
+		obj, err := l.store.Update(ctx, l.lease.Renew(began, l.waited.Load()))
 		switch {
 		case err == nil:
 			l.lease = lease.Parse(obj)

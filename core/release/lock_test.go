@@ -129,6 +129,32 @@ func TestAcquire(t *testing.T) {
 			l := acquired(t, s, first)
 			return func() { released(t, l) }
 		}, LockOptions{Holder: "run 2", Steal: true}, 20 * time.Second, 2, nil},
+		"a lock whose thief gave up at once is returned when the first holder must have seen that": {func(t *testing.T, s *server) func() {
+			l := acquired(t, s, first)
+			gaveUp(t, s)
+			return func() { released(t, l) }
+		}, second, 20 * time.Second, 3, nil},
+		"so it is when the thief has not waited to the end, but is run again": {func(t *testing.T, s *server) func() {
+			l := acquired(t, s, first)
+			updates := 0
+			gaveUp(t, &wire{server: s, before: func(_ context.Context, verb string) error {
+				if verb == "update" {
+					updates++
+				}
+				if updates > 1 {
+					return errLost // killed before it could release
+				}
+				return nil
+			}})
+			return func() { released(t, l) }
+		}, LockOptions{Holder: "thief"}, 20 * time.Second, 3, nil},
+		"once a thief has waited, nobody else has to": {func(t *testing.T, s *server) func() {
+			l := acquired(t, s, first)
+			thief := acquired(t, s, LockOptions{Holder: "thief", Steal: true})
+			time.Sleep(11 * time.Second)
+			released(t, thief)
+			return func() { released(t, l) }
+		}, second, 0, 3, nil},
 		"nothing is stolen where nobody holds anything": {func(t *testing.T, s *server) func() {
 			released(t, acquired(t, s, first))
 			return nil
@@ -269,20 +295,24 @@ func TestHold(t *testing.T) {
 				t.Errorf("last renewed %s ago", time.Since(l.last))
 			}
 		},
-		"an answer that was long under way proves nothing by itself": func(t *testing.T, s *server, w *wire, l *Lock) {
-			w.after = func(_ context.Context, verb string) error {
-				if verb == "get" {
-					w.after = nil
-					killed(l)
-					time.Sleep(20 * time.Second)
-					s.remove("Lease", "outlast-web")
-				}
-				return nil
+		"a look that was long under way proves nothing by itself": func(t *testing.T, s *server, w *wire, l *Lock) {
+			w.after = slowAndGone(s, l, w, "get")
+			if lost := (*LostError)(nil); !errors.As(l.Recheck(t.Context()), &lost) {
+				t.Error("not lost")
 			}
-			err := l.Recheck(t.Context())
-			if lost := (*LostError)(nil); !errors.As(err, &lost) {
-				t.Errorf("got %v", err)
+		},
+		"nor does a renewal": func(t *testing.T, s *server, w *wire, l *Lock) {
+			killed(l)
+			time.Sleep(20 * time.Second)
+			w.after = slowAndGone(s, l, w, "update")
+			if lost := (*LostError)(nil); !errors.As(l.Ours(t.Context()), &lost) {
+				t.Error("not lost")
 			}
+		},
+		"a server whose every answer takes too long proves nothing": func(t *testing.T, s *server, w *wire, l *Lock) {
+			killed(l)
+			w.after = func(context.Context, string) error { time.Sleep(20 * time.Second); return nil }
+			has(t, l.Recheck(t.Context()), "looking whether the lock of dev/web is still ours: each answer takes longer than 20s")
 		},
 		"a label of somebody's is no loss": func(t *testing.T, s *server, _ *wire, l *Lock) {
 			s.touch(t, "Lease", "outlast-web", func(obj *unstructured.Unstructured) { annotate(obj, "someone/was", "here") })
@@ -413,6 +443,30 @@ func TestHold(t *testing.T) {
 				released(t, l)
 			})
 		})
+	}
+}
+
+// gaveUp steals the lock and is told to stop in the same moment.
+func gaveUp(t *testing.T, s Store) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Nanosecond)
+	defer cancel()
+	if _, err := Acquire(ctx, s, web, LockOptions{Holder: "thief", Steal: true}); err == nil {
+		t.Error("the thief got the lock at once")
+	}
+}
+
+// slowAndGone makes one answer of a verb take as long as a renewal is
+// believed, and the Lease be gone when it comes.
+func slowAndGone(s *server, l *Lock, w *wire, verb string) func(context.Context, string) error {
+	return func(_ context.Context, v string) error {
+		if v == verb {
+			w.after = nil
+			killed(l)
+			time.Sleep(20 * time.Second)
+			s.remove("Lease", "outlast-web")
+		}
+		return nil
 	}
 }
 
