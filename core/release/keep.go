@@ -122,7 +122,7 @@ func (l *Lock) renew(ctx context.Context) error {
 func (l *Lock) write(ctx context.Context) error {
 	for range tries {
 		began := time.Now()
-		obj, err := l.store.Update(ctx, l.lease.Renew(began))
+		obj, err := l.store.Update(ctx, l.lease.Renew(began, l.waited.Load()))
 		switch {
 		case err == nil:
 			l.lease = lease.Parse(obj)
@@ -170,9 +170,10 @@ func (l *Lock) end(why error) {
 	}
 }
 
+// prove asks until an answer is fresh when it has come: one that was long under
+// way, or that a paused process wakes up with, proves nothing.
 func (l *Lock) prove(ctx context.Context, always bool) error {
-	fresh, over := l.state()
-	if over != nil || fresh && !always {
+	if fresh, over := l.state(); over != nil || fresh && !always {
 		return over
 	}
 	done, err := l.turn(ctx)
@@ -180,13 +181,21 @@ func (l *Lock) prove(ctx context.Context, always bool) error {
 		return fmt.Errorf("looking whether the lock of %s is still ours: %w", l.app, err)
 	}
 	defer done()
-	if fresh, over = l.state(); over != nil || fresh && !always {
-		return over // another caller has just done it
+	for range tries {
+		fresh, over := l.state() // another caller may have just asked
+		switch {
+		case over != nil || fresh && !always:
+			return over
+		case always:
+			always, err = false, l.read(ctx)
+		default:
+			err = l.write(ctx)
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := l.read(ctx); err != nil || fresh {
-		return err
-	}
-	return l.write(ctx)
+	return fmt.Errorf("looking whether the lock of %s is still ours: each answer takes longer than %s", l.app, lease.Trust(l.opt.TTL))
 }
 
 // Release gives the lock up: the Lease stays, without a holder, and keeps the

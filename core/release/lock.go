@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -87,6 +88,7 @@ type Lock struct {
 	slot   chan struct{}      // one request at a time
 	lease  lease.Lease        // as last written or read; whoever has the slot may touch it
 	token  int64
+	waited atomic.Bool // until whoever the lock was stolen from must have seen that
 
 	mu   sync.Mutex
 	last time.Time // before the newest renewal was sent
@@ -102,71 +104,68 @@ type Lock struct {
 // it is taken over. With Steal it is taken at once, but Acquire returns only
 // when the former holder must have seen that, a third of its TTL later.
 func Acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock, error) {
-	l, from, err := acquire(ctx, store, app, opt)
+	opt, err := opt.defaults()
+	if err == nil {
+		err = app.Check()
+	}
 	if err != nil {
+		return nil, err
+	}
+	l := &Lock{store: store, app: app, opt: opt, slot: make(chan struct{}, 1), done: make(chan struct{}),
+		want: lease.Lease{Holder: opt.Holder, Hold: rand.Text(), RunURL: opt.RunURL, TTL: opt.TTL}}
+	if err := l.acquire(ctx); err != nil {
 		return nil, fmt.Errorf("locking %s: %w", app, err)
 	}
 	l.start(ctx)
-	if from.Holder == "" {
-		return l, nil
-	}
-	grace := lease.Trust(from.TTL)
-	l.tell(event.Warn, "the lock is taken from %s; waiting %s until it must have seen that", who(from.Holder, from.RunURL), grace)
 	select {
 	case <-l.ctx.Done():
 		err := errors.Join(context.Cause(l.ctx), l.Release(context.WithoutCancel(ctx)))
 		return nil, fmt.Errorf("locking %s: %w", app, err)
-	case <-time.After(grace):
+	case <-time.After(l.want.Owed):
+		l.waited.Store(true)
 		return l, nil
 	}
 }
 
-// acquire also tells from whom the lock was stolen.
-func acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock, lease.Lease, error) {
-	opt, err := opt.defaults()
-	if err != nil {
-		return nil, lease.Lease{}, err
-	}
-	if err := app.Check(); err != nil {
-		return nil, lease.Lease{}, err
-	}
-	l := &Lock{store: store, app: app, opt: opt, slot: make(chan struct{}, 1), done: make(chan struct{}),
-		want: lease.Lease{Holder: opt.Holder, Hold: rand.Text(), RunURL: opt.RunURL, TTL: opt.TTL}}
-	rival, stolen, refused := lease.Rival{}, lease.Lease{}, error(nil)
+// acquire makes the Lease ours.
+func (l *Lock) acquire(ctx context.Context) error {
+	rival, refused := lease.Rival{}, error(nil)
 	for left := tries; ; {
 		live, err := l.look(ctx)
 		if err != nil {
-			return nil, lease.Lease{}, errors.Join(refused, err)
+			return errors.Join(refused, err)
 		}
 		if live.Hold == l.want.Hold { // written, though the answer was lost
 			l.lease = live
-			return l, stolen, nil
+			return nil
 		}
 		if left == 0 || refused != nil && !apierrors.IsConflict(refused) && !apierrors.IsAlreadyExists(refused) {
-			return nil, lease.Lease{}, refused
+			return refused
 		}
 		known := rival.Holder != ""
-		verdict := rival.Judge(live, l.want, opt.Steal, time.Now())
+		verdict := rival.Judge(live, l.want, l.opt.Steal, time.Now())
 		switch verdict {
 		case lease.Held:
-			return nil, lease.Lease{}, &HeldError{App: app, Holder: rival.Holder, RunURL: rival.RunURL, Since: rival.Since, Expires: rival.Seen.Add(rival.TTL)}
+			return &HeldError{App: l.app, Holder: rival.Holder, RunURL: rival.RunURL, Since: rival.Since, Expires: rival.Seen.Add(rival.TTL)}
 		case lease.Wait:
 			if !known {
 				l.tell(event.Progress, "held by %s; watching for up to %s whether it is still renewed", who(rival.Holder, rival.RunURL), rival.TTL)
 			}
 			select {
 			case <-ctx.Done():
-				return nil, lease.Lease{}, fmt.Errorf("watching whether %s still renews it: %w", who(rival.Holder, rival.RunURL), context.Cause(ctx))
+				return fmt.Errorf("watching whether %s still renews it: %w", who(rival.Holder, rival.RunURL), context.Cause(ctx))
 			case <-time.After(pause):
 			}
 			continue
 		}
-		if stolen = (lease.Lease{}); verdict == lease.Steal {
-			stolen = rival.Lease
+		l.want.Owed = live.Owed // a thief before us may not have waited to the end
+		if verdict == lease.Steal {
+			l.want.Owed = max(live.Owed, lease.Trust(rival.TTL))
+			l.tell(event.Warn, "the lock is taken from %s; waiting %s until it must have seen that", who(rival.Holder, rival.RunURL), l.want.Owed)
 		}
 		l.last = time.Now()
 		if refused = l.take(ctx, live); refused == nil {
-			return l, stolen, nil
+			return nil
 		}
 		left--
 	}
@@ -186,7 +185,7 @@ func (l *Lock) Context() context.Context { return l.ctx }
 func (l *Lock) Token() int64 { return l.token }
 
 // Ours says nil when a write may begin now. That costs nothing while renewals
-// succeed; else the Lease is read and renewed. A run that was paused for so
+// succeed; else the Lease is renewed first. A run that was paused for so
 // long that another took over gets a LostError.
 func (l *Lock) Ours(ctx context.Context) error { return l.prove(ctx, false) }
 
@@ -201,5 +200,5 @@ func (l *Lock) state() (fresh bool, over error) {
 	now := time.Now()
 	// The monotonic clock stands still while a machine sleeps, the other jumps.
 	age := max(now.Sub(l.last), now.Round(0).Sub(l.last.Round(0)))
-	return age <= lease.Trust(l.opt.TTL), l.over
+	return age < lease.Trust(l.opt.TTL), l.over
 }

@@ -18,7 +18,7 @@ import (
 
 const (
 	secretType    = "outlast/revision"
-	schema        = "outlast.revision/v1"
+	layout        = "outlast.revision/v1"
 	keyRevision   = "revision.json.gz"
 	keyManifests  = "manifests.yaml.gz"
 	keyReport     = "report.json.gz"
@@ -36,7 +36,7 @@ func (a App) chunkName(content string, i int) string {
 
 // head is a revision as its Secret has it.
 type head struct {
-	Schema   string     `json:"schema"`
+	Layout   string     `json:"layout"`
 	Revision            // its fields, side by side
 	Content  contentRef `json:"content"`
 
@@ -55,7 +55,7 @@ func (h head) secret(app App) (*unstructured.Unstructured, error) {
 	if !slices.Contains(states, h.State) {
 		return nil, fmt.Errorf("%q is no state of a revision; they are %v", h.State, states)
 	}
-	h.Schema = schema
+	h.Layout = layout
 	text, err := json.Marshal(h)
 	if err != nil {
 		return nil, err
@@ -106,8 +106,8 @@ func decode(number int, obj *unstructured.Unstructured) head {
 	h, err := decodeText(obj)
 	switch {
 	case err != nil:
-	case h.Schema != schema:
-		err = fmt.Errorf("its layout is %q, and this outlast reads %q: use the version that wrote it", h.Schema, schema)
+	case h.Layout != layout:
+		err = fmt.Errorf("its layout is %q, and this outlast reads %q: use the version that wrote it", h.Layout, layout)
 	case h.Number != number:
 		err = fmt.Errorf("it says to be revision %d", h.Number)
 	case !slices.Contains(states, h.State):

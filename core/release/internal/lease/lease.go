@@ -5,6 +5,7 @@
 package lease
 
 import (
+	"strconv"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,6 +17,9 @@ const (
 	// Hold is the annotation with the id of one hold: it tells our own write,
 	// whose answer was lost, from that of another process of the same name.
 	Hold = "outlast/hold"
+	// owed is the annotation of a Lease that was stolen, until its holder has
+	// waited: for how many seconds any holder has to, before it writes.
+	owed = "outlast/owed"
 
 	microTime = "2006-01-02T15:04:05.000000Z07:00" // as metav1.MicroTime has it
 )
@@ -29,6 +33,7 @@ type Lease struct {
 	Token  int64
 	TTL    time.Duration
 	Since  time.Time // by the holder's clock
+	Owed   time.Duration
 
 	renewed string // by the holder's clock, and only ever compared with itself
 	holds   int64  // leaseTransitions
@@ -53,6 +58,8 @@ func Parse(obj *unstructured.Unstructured) Lease {
 	if created := obj.GetCreationTimestamp(); !created.IsZero() { // so that tokens grow, too, when the Lease was deleted and is made anew
 		l.Token += created.Unix()
 	}
+	seconds, _ := strconv.Atoi(obj.GetAnnotations()[owed])
+	l.Owed = min(time.Duration(seconds)*time.Second, time.Hour)
 	l.Since, _ = time.Parse(time.RFC3339Nano, text("acquireTime"))
 	return l
 }
@@ -68,6 +75,9 @@ func (l Lease) Take(obj *unstructured.Unstructured, next Lease, now time.Time) {
 	if next.RunURL != "" {
 		notes[RunURL] = next.RunURL
 	}
+	if next.Owed > 0 {
+		notes[owed] = strconv.Itoa(int((next.Owed + time.Second - 1) / time.Second))
+	}
 	obj.SetAnnotations(notes)
 	written := now.UTC().Format(microTime)
 	obj.Object["spec"] = map[string]any{
@@ -76,9 +86,13 @@ func (l Lease) Take(obj *unstructured.Unstructured, next Lease, now time.Time) {
 	}
 }
 
-// Renew gives the Lease with a new time.
-func (l Lease) Renew(now time.Time) *unstructured.Unstructured {
+// Renew gives the Lease with a new time. Nothing is owed any longer when its
+// holder has waited.
+func (l Lease) Renew(now time.Time, waited bool) *unstructured.Unstructured {
 	obj := l.Object.DeepCopy()
+	if waited {
+		unstructured.RemoveNestedField(obj.Object, "metadata", "annotations", owed)
+	}
 	obj.Object["spec"].(map[string]any)["renewTime"] = now.UTC().Format(microTime)
 	return obj
 }
@@ -88,10 +102,8 @@ func (l Lease) Renew(now time.Time) *unstructured.Unstructured {
 func (l Lease) Release() *unstructured.Unstructured {
 	obj := l.Object.DeepCopy()
 	delete(obj.Object["spec"].(map[string]any), "holderIdentity")
-	notes := obj.GetAnnotations()
-	delete(notes, Hold)
-	delete(notes, RunURL)
-	obj.SetAnnotations(notes)
+	unstructured.RemoveNestedField(obj.Object, "metadata", "annotations", Hold)
+	unstructured.RemoveNestedField(obj.Object, "metadata", "annotations", RunURL)
 	return obj
 }
 
