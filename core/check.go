@@ -35,7 +35,12 @@ type Attributes interface {
 // the cluster and the balancer; a fact that could not be read is told as a
 // warning event and judged by nobody.
 func Check(ctx context.Context, cfg CheckConfig, clients Clients) (render.Report, error) {
-	report, err := render.Check(ctx, cfg.Render, nil)
+	cfg.Render.Policy, cfg.Render.TextOnly = render.Off, true
+	manifests, err := render.Prepare(ctx, cfg.Render)
+	if err != nil {
+		return render.Report{}, err
+	}
+	report, err := manifests.Check(nil)
 	if err != nil || !cfg.Live {
 		return report, err
 	}
@@ -55,7 +60,7 @@ func Check(ctx context.Context, cfg CheckConfig, clients Clients) (render.Report
 	if err := ctx.Err(); err != nil {
 		return report, context.Cause(ctx)
 	}
-	return render.Check(ctx, cfg.Render, r.facts)
+	return manifests.Check(r.facts)
 }
 
 // reader collects the facts for a check.
@@ -113,8 +118,6 @@ func (r *reader) namespace(ctx context.Context, name string) {
 	r.facts.Namespaces[name] = ns.GetLabels()
 }
 
-const albAnnotations = "alb.ingress.kubernetes.io/"
-
 // members lists the Ingresses that share a load balancer with others, in all
 // namespaces: a conflict with one of them stops the whole group. A group that
 // only IngressClassParams name is told by these.
@@ -128,9 +131,9 @@ func (r *reader) members(ctx context.Context) {
 	for _, ing := range all {
 		annotations := ing.GetAnnotations()
 		class := classes[text(ing, "spec", "ingressClassName")]
-		if group := cmp.Or(class.group, annotations[albAnnotations+"group.name"]); group != "" {
+		if group := cmp.Or(class.group, annotations[render.ALBAnnotations+"group.name"]); group != "" {
 			r.facts.Members = append(r.facts.Members, render.LiveMember{Namespace: ing.GetNamespace(), Name: ing.GetName(), Group: group,
-				Attributes: annotations[albAnnotations+"load-balancer-attributes"], Class: class.attributes})
+				Attributes: annotations[render.ALBAnnotations+"load-balancer-attributes"], Class: class.attributes})
 		}
 	}
 }

@@ -232,6 +232,24 @@ func TestLiveFacts(t *testing.T) {
 	}
 }
 
+// TestCheckReadsOnce: what is judged with the cluster's facts is what was judged without.
+func TestCheckReadsOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "all.yaml")
+	if err := os.WriteFile(path, []byte(safe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clients := Clients{
+		Cluster: func(context.Context) (Cluster, error) {
+			return Cluster{Gate: stock{objects: objects(t, live)}, Ping: func(context.Context) (string, error) { return "v1", os.Remove(path) }}, nil
+		},
+		Attributes: func(context.Context) (Attributes, error) { return groups{}, nil },
+	}
+	report, err := Check(t.Context(), CheckConfig{Live: true, Render: render.Options{Path: path, Drain: drain.Defaults()}}, clients)
+	if err != nil || report.Objects != 4 {
+		t.Errorf("%d objects: %v", report.Objects, err)
+	}
+}
+
 // TestCheckOffline asks nobody, and without a login the live check does not begin.
 func TestCheckOffline(t *testing.T) {
 	cfg := project(t)

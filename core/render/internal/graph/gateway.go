@@ -44,7 +44,7 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 						if kind.kind == "TLSRoute" && g.isALB(gateway) { // which may end TLS, too
 							balancer = drain.ALB
 						}
-						add(g.gatewayGroup(route, gateway, svc, balancer))
+						add(g.gatewayTargets(route, gateway, svc, balancer))
 					}
 				}
 			}
@@ -179,9 +179,9 @@ func routeConfiguration(config, route *yaml.RNode) (index int, ok bool) {
 	return index, best > 0
 }
 
-// gatewayGroup is the target group of one Service behind a route. Attributes come
+// gatewayTargets is the target group of one Service behind a route. Attributes come
 // key by key from all places, other fields as a whole from the strongest that has them.
-func (g *Graph) gatewayGroup(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
+func (g *Graph) gatewayTargets(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
 	own, configs := g.configuration(svc), g.loadBalancerConfigurations(gateway)
 	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: TargetType{Object: route, Field: "spec.rules"}}
 	if own == nil {
@@ -239,7 +239,7 @@ func (g *Graph) loadBalancerConfigurations(gateway *yaml.RNode) (configs []*yaml
 
 // newConfiguration is a TargetGroupConfiguration for a Service that has none.
 func (g *Graph) newConfiguration(svc *yaml.RNode, configs []*yaml.RNode) *yaml.RNode {
-	name, version := svc.GetName(), "gateway.k8s.aws/v1"
+	name, version := svc.GetName(), gatewayConfigGroup+"/v1"
 	for g.named("TargetGroupConfiguration", node.Namespace(svc), name) != nil { // of another
 		name += "-drain"
 	}

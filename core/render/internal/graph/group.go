@@ -16,7 +16,7 @@ import (
 
 // DelayAnnotation on a TargetGroupBinding, or on a workload with outlast/balancer, states
 // the deregistration delay of a target group that is made elsewhere, in seconds.
-const DelayAnnotation = OwnPrefix + "delay-seconds"
+const DelayAnnotation = node.OwnPrefix + "delay-seconds"
 
 // Maker is what makes a target group, and so where its attributes are written
 // and which defaults it has.
