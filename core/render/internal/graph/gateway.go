@@ -183,14 +183,17 @@ func routeConfiguration(config, route *yaml.RNode) (index int, ok bool) {
 // key by key from all places, other fields as a whole from the strongest that has them.
 func (g *Graph) gatewayTargets(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
 	own, configs := g.configuration(svc), g.loadBalancerConfigurations(gateway)
-	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: TargetType{Object: route, Field: "spec.rules"}}
+	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: Written{Object: route, Field: "spec.rules"}}
 	if own == nil {
 		t.Attributes.Places = append(t.Attributes.Places, attribute.Place{Object: g.newConfiguration(svc, configs), Path: []string{"spec", "defaultConfiguration", "targetGroupAttributes"}, List: true, Make: true})
 	}
 	checked := false
 	for _, p := range g.properties(route, own, configs) {
 		if v := node.Str(p.object, p.at("targetType")...); v != "" && t.Type.Value == "" {
-			t.Type = TargetType{v, p.object, node.Path(p.at("targetType"))}
+			t.Type = Written{v, p.object, node.Path(p.at("targetType"))}
+		}
+		if v := node.Str(p.object, p.at("enableMultiCluster")...); v != "" && t.Shared.Value == "" {
+			t.Shared = Written{v, p.object, node.Path(p.at("enableMultiCluster"))}
 		}
 		if health := node.At(p.object, p.at("healthCheckConfig")...); health != nil && !checked {
 			checked = true
@@ -204,8 +207,8 @@ func (g *Graph) gatewayTargets(route, gateway, svc *yaml.RNode, balancer drain.B
 	t.Balancer = balancerOf(balancer, t.Type.Value)
 	for _, lb := range configs {
 		for i, e := range node.Elements(lb, "spec", "loadBalancerAttributes") {
-			if node.Str(e, "key") == attribute.IdleTimeout && t.idle.value == "" {
-				t.idle = written{node.Str(e, "value"), lb, node.Path([]string{"spec", "loadBalancerAttributes", strconv.Itoa(i), "value"})}
+			if node.Str(e, "key") == attribute.IdleTimeout && t.idle.Value == "" {
+				t.idle = Written{node.Str(e, "value"), lb, node.Path([]string{"spec", "loadBalancerAttributes", strconv.Itoa(i), "value"})}
 			}
 		}
 	}

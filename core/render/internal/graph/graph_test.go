@@ -28,12 +28,13 @@ func objects(t *testing.T, text string) (all []*yaml.RNode) {
 func TestBackends(t *testing.T) {
 	for name, tc := range map[string]struct{ spec, annotations, want string }{
 		"none":                         {spec: "{}"},
-		"the default":                  {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", want: "a"},
+		"the default":                  {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", want: "a:80"},
 		"rules, each Service once":     {spec: "{rules: [{http: {paths: [{backend: {service: {name: b}}}, {backend: {service: {name: a}}}]}}, {http: {paths: [{backend: {service: {name: b}}}]}}, {host: x}]}", want: "b a"},
+		"each port once": {spec: "{rules: [{http: {paths: [{backend: {service: {name: b, port: {name: web}}}}, {backend: {service: {name: b, port: {number: 80}}}}, {backend: {service: {name: b, port: {name: web}}}}]}}]}", want: "b:web,80"},
 		"a backend that is no Service": {spec: "{defaultBackend: {resource: {kind: Bucket, name: a}}}"},
-		"an action":                    {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}", annotations: `go: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a", "servicePort": 80}, {"serviceName": "b"}, {"targetGroupARN": "x"}]}}'`, want: "a b"},
+		"an action":                    {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}", annotations: `go: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a", "servicePort": 80}, {"serviceName": "b", "servicePort": "http"}, {"targetGroupARN": "x"}]}}'`, want: "a:80 b:http"},
 		"an action named like the Service it forwards to":   {spec: "{defaultBackend: {service: {name: a, port: {name: use-annotation}}}}", annotations: `a: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a"}, {"serviceName": "b"}]}}'`, want: "a b"},
-		"a Service that shares its name with an action":     {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", annotations: `a: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "b"}]}}'`, want: "a"},
+		"a Service that shares its name with an action":     {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", annotations: `a: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "b"}]}}'`, want: "a:80"},
 		"an action that nobody names":                       {spec: "{defaultBackend: {service: {name: a}}}", annotations: `go: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "b"}]}}'`, want: "a"},
 		"an action that is not there":                       {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}"},
 		"an action that is no JSON":                         {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}", annotations: "go: '{'"},
@@ -46,7 +47,11 @@ func TestBackends(t *testing.T) {
 				annotations = ALBPrefix + "actions." + tc.annotations
 			}
 			n := yaml.MustParse("kind: Ingress\nmetadata: {name: i, annotations: {" + annotations + "}}\nspec: " + tc.spec)
-			if got := strings.Join((&Graph{}).backends(n), " "); got != tc.want {
+			var all []string
+			for _, b := range (&Graph{}).backends(n) {
+				all = append(all, b.service+strings.TrimSuffix(":"+strings.Join(b.ports, ","), ":"))
+			}
+			if got := strings.Join(all, " "); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
