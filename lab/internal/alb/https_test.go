@@ -130,9 +130,11 @@ func echo(w http.ResponseWriter, r *http.Request) {
 	case r.URL.Path == "/stream":
 		w.Header().Set("Content-Length", "8") // a known length must not make the balancer wait for more
 		for i := range 4 {
+			if i > 0 {
+				time.Sleep(10 * time.Second)
+			}
 			_, _ = fmt.Fprintln(w, i)
 			_ = c.Flush()
-			time.Sleep(10 * time.Second)
 		}
 	case r.URL.Path == "/duplex": // each line back when it came
 		_ = c.EnableFullDuplex()
@@ -320,7 +322,9 @@ func TestAccessLogLineOfEachType(t *testing.T) {
 		do     func(*world, *x509.CertPool)
 		want   string
 	}{
-		"http": {tls13, func(w *world, _ *x509.CertPool) { w.do(w.client(), 0, "GET", "http://web.test/a?b=c", "User-Agent", "curl/7.46.0") },
+		"http": {tls13, func(w *world, _ *x509.CertPool) {
+			w.do(w.client(), 0, "GET", "http://web.test/a?b=c", "User-Agent", "curl/7.46.0")
+		},
 			`http TIME lb/web CLIENT 10.0.0.1:1325 0.000 0.000 0.000 200 200 BYTES BYTES "GET http://web.test:80/a?b=c HTTP/1.1" "curl/7.46.0" - - tg/web "Root=TRACE" "-" "-" 0 TIME ` + tail},
 		"https, TLS 1.3, a certificate of the list": {tls13, ask("api.test", false),
 			`https TIME lb/web CLIENT 10.0.0.1:1325 0.000 0.000 0.000 200 200 BYTES BYTES "GET https://web.test:443/a?b=c HTTP/1.1" "curl/7.46.0" TLS_AES_128_GCM_SHA256 TLSv1.3 tg/web "Root=TRACE" "api.test" "cert/api" 0 TIME ` + tail},

@@ -3,6 +3,7 @@
 package handshake
 
 import (
+	"cmp"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -131,23 +132,23 @@ func TestPoliciesAndProtocols(t *testing.T) {
 	for name, tt := range map[string]struct {
 		policy       string
 		http2        bool
-		client       tls.Config
+		client       *tls.Config
 		fails        bool
 		version, app string
 		cipher       string
 	}{
-		"the default has no TLS 1.3":       {client: tls.Config{CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, version: "TLSv1.2", cipher: "ECDHE-RSA-AES128-GCM-SHA256"},
-		"the default takes TLS 1.0":        {client: tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, version: "TLSv1", cipher: "ECDHE-RSA-AES128-SHA"},
+		"the default has no TLS 1.3":       {client: &tls.Config{CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256}}, version: "TLSv1.2", cipher: "ECDHE-RSA-AES128-GCM-SHA256"},
+		"the default takes TLS 1.0":        {client: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS10}, version: "TLSv1", cipher: "ECDHE-RSA-AES128-SHA"},
 		"TLS 1.3":                          {policy: "ELBSecurityPolicy-TLS13-1-2-Res-2021-06", version: "TLSv1.3", cipher: "TLS_AES_128_GCM_SHA256"},
-		"TLS 1.2 where 1.3 is the best":    {policy: "ELBSecurityPolicy-TLS13-1-2-Res-2021-06", client: tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256}}, version: "TLSv1.2", cipher: "ECDHE-RSA-CHACHA20-POLY1305"},
-		"TLS 1.2 where 1.3 is the only":    {policy: "ELBSecurityPolicy-TLS13-1-3-2021-06", client: tls.Config{MaxVersion: tls.VersionTLS12}, fails: true},
-		"TLS 1.1 where 1.2 is the least":   {policy: "ELBSecurityPolicy-TLS-1-2-2017-01", client: tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, fails: true},
-		"h2 when both want it":             {http2: true, client: tls.Config{NextProtos: []string{"h2", "http/1.1"}}, version: "TLSv1.2", app: "h2"},
-		"HTTP/1.1 when h2 is off":          {client: tls.Config{NextProtos: []string{"h2", "http/1.1"}}, version: "TLSv1.2", app: "http/1.1"},
-		"HTTP/1.1 for a client without h2": {http2: true, client: tls.Config{NextProtos: []string{"http/1.1"}}, version: "TLSv1.2", app: "http/1.1"},
+		"TLS 1.2 where 1.3 is the best":    {policy: "ELBSecurityPolicy-TLS13-1-2-Res-2021-06", client: &tls.Config{MaxVersion: tls.VersionTLS12, CipherSuites: []uint16{tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256}}, version: "TLSv1.2", cipher: "ECDHE-RSA-CHACHA20-POLY1305"},
+		"TLS 1.2 where 1.3 is the only":    {policy: "ELBSecurityPolicy-TLS13-1-3-2021-06", client: &tls.Config{MaxVersion: tls.VersionTLS12}, fails: true},
+		"TLS 1.1 where 1.2 is the least":   {policy: "ELBSecurityPolicy-TLS-1-2-2017-01", client: &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}, fails: true},
+		"h2 when both want it":             {http2: true, client: &tls.Config{NextProtos: []string{"h2", "http/1.1"}}, version: "TLSv1.2", app: "h2"},
+		"HTTP/1.1 when h2 is off":          {client: &tls.Config{NextProtos: []string{"h2", "http/1.1"}}, version: "TLSv1.2", app: "http/1.1"},
+		"HTTP/1.1 for a client without h2": {http2: true, client: &tls.Config{NextProtos: []string{"http/1.1"}}, version: "TLSv1.2", app: "http/1.1"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			_, seen, err := shake(t, Listener{Certificates: []Certificate{cert}, Policy: tt.policy, HTTP2: tt.http2}, &tt.client)
+			_, seen, err := shake(t, Listener{Certificates: []Certificate{cert}, Policy: tt.policy, HTTP2: tt.http2}, cmp.Or(tt.client, &tls.Config{}))
 			if tt.fails {
 				if err == nil {
 					t.Errorf("agreed on %s", Protocol(seen.Version))
