@@ -29,16 +29,26 @@ const (
 	secret  = "lab-secret-of-the-deployer-0123456789abc"
 )
 
-// clock is a clock that tests move.
+// clock is a clock that tests move, and may stop.
 type clock struct {
-	mu  sync.Mutex
-	add time.Duration
+	mu    sync.Mutex
+	add   time.Duration
+	stood time.Time // when it was stopped; zero: it goes
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stood.IsZero() {
+		return c.stood.Add(c.add)
+	}
 	return time.Now().Add(c.add)
+}
+
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stood = time.Now()
 }
 
 func (c *clock) move(d time.Duration) {
