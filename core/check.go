@@ -26,9 +26,10 @@ type CheckConfig struct {
 
 // Attributes is what a check needs of ELBv2.
 type Attributes interface {
-	// TargetGroup gives the attributes of a target group, and those of the load
-	// balancer that it is attached to, if it is.
-	TargetGroup(ctx context.Context, arn string) (group, loadBalancer map[string]string, err error)
+	// TargetGroup gives a target group's properties by the names that ELBv2 has for them
+	// (Protocol, Port), its attributes, and those of the load balancer that it is attached
+	// to, if it is.
+	TargetGroup(ctx context.Context, arn string) (properties, attributes, loadBalancer map[string]string, err error)
 }
 
 // Check judges manifests as they are written. With Live it compares them with
@@ -92,14 +93,18 @@ func (r *reader) read(ctx context.Context, workloads []render.Workload) {
 	}
 }
 
+// kubelets reads the versions of the nodes, and their zones.
 func (r *reader) kubelets(ctx context.Context) {
 	nodes, err := r.cluster.List(ctx, "v1", "Node", "", "")
 	if err != nil {
 		r.lost("the kubelets' versions", err)
 	}
-	r.facts.Kubelets = map[string]string{}
+	r.facts.Kubelets, r.facts.Zones = map[string]string{}, map[string]string{}
 	for _, n := range nodes {
 		r.facts.Kubelets[n.GetName()] = text(n, "status", "nodeInfo", "kubeletVersion")
+		if cordoned, _, _ := unstructured.NestedBool(n.Object, "spec", "unschedulable"); !cordoned {
+			r.facts.Zones[n.GetName()] = n.GetLabels()["topology.kubernetes.io/zone"]
+		}
 	}
 }
 
@@ -183,8 +188,12 @@ func (r *reader) groups(ctx context.Context, namespace string) {
 			if g.ARN == "" {
 				continue
 			}
+			if port, ok, _ := unstructured.NestedFieldNoCopy(b.Object, "spec", "serviceRef", "port"); ok {
+				g.ServicePort = fmt.Sprint(port)
+			}
+			g.Maker, g.Stack = render.MakerOf(b.GetLabels())
 			var err error
-			if g.Attributes, g.LoadBalancer, err = r.attributes.TargetGroup(ctx, g.ARN); err != nil {
+			if g.Properties, g.Attributes, g.LoadBalancer, err = r.attributes.TargetGroup(ctx, g.ARN); err != nil {
 				r.lost("target group "+g.ARN, err)
 			}
 			r.facts.Groups = append(r.facts.Groups, g)

@@ -34,6 +34,10 @@ const ALBAnnotations = graph.ALBPrefix
 // LiveGroup is one target group as it is.
 type LiveGroup = live.Group
 
+// MakerOf tells which kind of object the controller made a TargetGroupBinding of, by its
+// labels, and how it calls what shares the load balancer; "" when they do not tell.
+func MakerOf(labels map[string]string) (live.Maker, string) { return live.MakerOf(labels) }
+
 // LivePod is one running pod.
 type LivePod = live.Pod
 

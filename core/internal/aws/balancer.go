@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
 	elb "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
@@ -70,35 +71,52 @@ func (b *Balancer) Check(ctx context.Context) error {
 	return nil
 }
 
-// TargetGroup gives the attributes of a target group, and those of the load
-// balancer that it is attached to: three calls.
-func (b *Balancer) TargetGroup(ctx context.Context, arn string) (group, loadBalancer map[string]string, err error) {
+// TargetGroup gives the properties of a target group by the names that ELBv2 has for them, its
+// attributes, and those of the load balancer that it is attached to: three calls.
+func (b *Balancer) TargetGroup(ctx context.Context, arn string) (properties, attributes, loadBalancer map[string]string, err error) {
 	if err := b.budget.WaitN(ctx, 3); err != nil {
-		return nil, nil, err
+		return nil, nil, nil, err
 	}
-	attributes, err := b.client.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: &arn})
+	written, err := b.client.DescribeTargetGroupAttributes(ctx, &elb.DescribeTargetGroupAttributesInput{TargetGroupArn: &arn})
 	if err != nil {
-		return nil, nil, explain(err, "describing the attributes of "+arn, "")
+		return nil, nil, nil, explain(err, "describing the attributes of "+arn, "")
 	}
-	group = map[string]string{}
-	for _, a := range attributes.Attributes {
-		group[awssdk.ToString(a.Key)] = awssdk.ToString(a.Value)
+	attributes = map[string]string{}
+	for _, a := range written.Attributes {
+		attributes[awssdk.ToString(a.Key)] = awssdk.ToString(a.Value)
 	}
 	found, err := b.client.DescribeTargetGroups(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
 	if err != nil {
-		return group, nil, explain(err, "describing "+arn, "")
+		return nil, attributes, nil, explain(err, "describing "+arn, "")
 	}
-	if len(found.TargetGroups) == 0 || len(found.TargetGroups[0].LoadBalancerArns) == 0 {
-		return group, nil, nil
+	if len(found.TargetGroups) == 0 {
+		return nil, attributes, nil, nil
 	}
-	of := found.TargetGroups[0].LoadBalancerArns[0]
+	group := found.TargetGroups[0]
+	properties = propertiesOf(group)
+	if len(group.LoadBalancerArns) == 0 {
+		return properties, attributes, nil, nil
+	}
+	of := group.LoadBalancerArns[0]
 	balancer, err := b.client.DescribeLoadBalancerAttributes(ctx, &elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: &of})
 	if err != nil {
-		return group, nil, explain(err, "describing the attributes of "+of, "")
+		return properties, attributes, nil, explain(err, "describing the attributes of "+of, "")
 	}
 	loadBalancer = map[string]string{}
 	for _, a := range balancer.Attributes {
 		loadBalancer[awssdk.ToString(a.Key)] = awssdk.ToString(a.Value)
 	}
-	return group, loadBalancer, nil
+	return properties, attributes, loadBalancer, nil
+}
+
+// propertiesOf are those that a target group keeps for life, and how its targets are checked.
+func propertiesOf(group types.TargetGroup) map[string]string {
+	all := map[string]string{"TargetType": string(group.TargetType), "Protocol": string(group.Protocol),
+		"ProtocolVersion": awssdk.ToString(group.ProtocolVersion), "HealthCheckProtocol": string(group.HealthCheckProtocol)}
+	for name, n := range map[string]*int32{"Port": group.Port, "HealthCheckIntervalSeconds": group.HealthCheckIntervalSeconds} {
+		if n != nil {
+			all[name] = strconv.Itoa(int(*n))
+		}
+	}
+	return all
 }

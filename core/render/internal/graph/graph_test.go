@@ -30,7 +30,7 @@ func TestBackends(t *testing.T) {
 		"none":                         {spec: "{}"},
 		"the default":                  {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", want: "a:80"},
 		"rules, each Service once":     {spec: "{rules: [{http: {paths: [{backend: {service: {name: b}}}, {backend: {service: {name: a}}}]}}, {http: {paths: [{backend: {service: {name: b}}}]}}, {host: x}]}", want: "b a"},
-		"each port once": {spec: "{rules: [{http: {paths: [{backend: {service: {name: b, port: {name: web}}}}, {backend: {service: {name: b, port: {number: 80}}}}, {backend: {service: {name: b, port: {name: web}}}}]}}]}", want: "b:web,80"},
+		"each port once":               {spec: "{rules: [{http: {paths: [{backend: {service: {name: b, port: {name: web}}}}, {backend: {service: {name: b, port: {number: 80}}}}, {backend: {service: {name: b, port: {name: web}}}}]}}]}", want: "b:web,80"},
 		"a backend that is no Service": {spec: "{defaultBackend: {resource: {kind: Bucket, name: a}}}"},
 		"an action":                    {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}", annotations: `go: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a", "servicePort": 80}, {"serviceName": "b", "servicePort": "http"}, {"targetGroupARN": "x"}]}}'`, want: "a:80 b:http"},
 		"an action named like the Service it forwards to":   {spec: "{defaultBackend: {service: {name: a, port: {name: use-annotation}}}}", annotations: `a: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a"}, {"serviceName": "b"}]}}'`, want: "a b"},
@@ -296,5 +296,31 @@ func TestAutoscalers(t *testing.T) {
 	slices.Sort(got)
 	if want := "Deployment/n/a ScaledObject/n/k|StatefulSet/n/a HorizontalPodAutoscaler/n/h"; strings.Join(got, "|") != want {
 		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+// TestShared: where each kind of route says that other clusters' targets are in its target
+// group, too.
+func TestShared(t *testing.T) {
+	route := fmt.Sprintf(web, "", "") + "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web}, spec: {parentRefs: [{name: far}], rules: [{backendRefs: [{name: web}]}]}}\n---\n"
+	ingress := func(service, rest string) string {
+		return fmt.Sprintf(web, service, "") + "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, annotations: {" + rest + "}}, spec: {ingressClassName: alb, defaultBackend: {service: {name: web}}}}"
+	}
+	const annotation = ALBPrefix + "multi-cluster-target-group: "
+	for want, text := range map[string]string{
+		"true Ingress/web metadata.annotations[" + ALBPrefix + "multi-cluster-target-group]":  ingress("", annotation+"'true'"),
+		"false Service/web metadata.annotations[" + ALBPrefix + "multi-cluster-target-group]": ingress(", annotations: {"+annotation+"'false'}", annotation+"'true'"),
+		"true TargetGroupBinding/b spec.multiClusterTargetGroup":                              fmt.Sprintf(web, "", "") + "{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: b}, spec: {serviceRef: {name: web}, multiClusterTargetGroup: true}}",
+		"true Service/web metadata.annotations[" + NLBPrefix + "multi-cluster-target-group]":  strings.TrimSuffix(strings.Replace(fmt.Sprintf(web, ", annotations: {"+NLBPrefix+"type: nlb-ip, "+NLBPrefix+"multi-cluster-target-group: 'true'}", ""), ", {port: 443}", "", 1), "---\n"),
+		"true TargetGroupConfiguration/web spec.defaultConfiguration.enableMultiCluster":      route + "{apiVersion: gateway.k8s.aws/v1, kind: TargetGroupConfiguration, metadata: {name: web}, spec: {targetReference: {name: web}, defaultConfiguration: {enableMultiCluster: true}}}",
+	} {
+		w := New(objects(t, text)).Workloads[0]
+		if len(w.Groups) != 1 {
+			t.Fatalf("%d groups of %s", len(w.Groups), text)
+		}
+		s := w.Groups[0].Shared
+		if got := s.Value + " " + node.ID(s.Object) + " " + s.Field; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }
