@@ -1,155 +1,239 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package lease reads and writes the Lease of a lock, and judges whether
-// another's may be taken. It asks nothing of a server.
-package lease
+package core
 
 import (
-	"strconv"
-	"time"
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/render"
 )
 
-const (
-	// RunURL is the annotation that says where to look at the holder's run.
-	RunURL = "outlast/run-url"
-	// Hold is the annotation with the id of one hold: it tells our own write,
-	// whose answer was lost, from that of another process of the same name.
-	Hold = "outlast/hold"
-	// owed is the annotation of a Lease that was stolen, until its holder has
-	// waited: for how many seconds any holder has to, before it writes.
-	owed = "outlast/owed"
-
-	microTime = "2006-01-02T15:04:05.000000Z07:00" // as metav1.MicroTime has it
-)
-
-// Lease is a Lease as it was read; the zero Lease stands for none.
-type Lease struct {
-	Object *unstructured.Unstructured
-	Holder string // empty: nobody
-	Hold   string
-	RunURL string
-	Token  int64
-	TTL    time.Duration
-	Since  time.Time // by the holder's clock
-	Owed   time.Duration
-
-	renewed string // by the holder's clock, and only ever compared with itself
-	holds   int64  // leaseTransitions
+// CheckConfig is one check of manifests.
+type CheckConfig struct {
+	Render  render.Options
+	Live    bool // ask the cluster and the balancer, too
+	Observe event.Func
 }
 
-// Parse takes what it finds: a Lease that a hand has damaged is one that
-// nobody renews.
-func Parse(obj *unstructured.Unstructured) Lease {
-	text := func(field string) string {
-		s, _, _ := unstructured.NestedString(obj.Object, "spec", field)
-		return s
-	}
-	number := func(field string) int64 {
-		n, _, _ := unstructured.NestedInt64(obj.Object, "spec", field)
-		return n
-	}
-	l := Lease{
-		Object: obj, Holder: text("holderIdentity"), TTL: time.Duration(number("leaseDurationSeconds")) * time.Second,
-		Hold: obj.GetAnnotations()[Hold], RunURL: obj.GetAnnotations()[RunURL], renewed: text("renewTime"), holds: number("leaseTransitions"),
-	}
-	l.Token = l.holds
-	if created := obj.GetCreationTimestamp(); !created.IsZero() { // so that tokens grow, too, when the Lease was deleted and is made anew
-		l.Token += created.Unix()
-	}
-	seconds, _ := strconv.Atoi(obj.GetAnnotations()[owed])
-	l.Owed = min(time.Duration(seconds)*time.Second, time.Hour)
-	l.Since, _ = time.Parse(time.RFC3339Nano, text("acquireTime"))
-	return l
+// Attributes is what a check needs of ELBv2.
+type Attributes interface {
+	// TargetGroup gives a target group's properties by the names that ELBv2 has for them
+	// (Protocol, Port), its attributes, and those of the load balancer that it is attached
+	// to, if it is.
+	TargetGroup(ctx context.Context, arn string) (properties, attributes, loadBalancer map[string]string, err error)
 }
 
-// Take turns obj, which has a name and labels, into the Lease as its next
-// holder writes it: after this one, with one more transition.
-func (l Lease) Take(obj *unstructured.Unstructured, next Lease, now time.Time) {
-	if l.Object != nil {
-		obj.SetResourceVersion(l.Object.GetResourceVersion())
-		obj.SetUID(l.Object.GetUID())
+// Check judges manifests as they are written. With Live it compares them with
+// the cluster and the balancer; a fact that could not be read is told as a
+// warning event and judged by nobody.
+func Check(ctx context.Context, cfg CheckConfig, clients Clients) (render.Report, error) {
+	cfg.Render.Policy, cfg.Render.TextOnly = render.Off, true
+	manifests, err := render.Prepare(ctx, cfg.Render)
+	if err != nil {
+		return render.Report{}, err
 	}
-	notes := map[string]string{Hold: next.Hold}
-	if next.RunURL != "" {
-		notes[RunURL] = next.RunURL
+	report, err := manifests.Check(nil)
+	if err != nil || !cfg.Live {
+		return report, err
 	}
-	if next.Owed > 0 {
-		notes[owed] = strconv.Itoa(int((next.Owed + time.Second - 1) / time.Second))
+	cluster, err := clients.Cluster(ctx)
+	if err != nil {
+		return report, err
 	}
-	obj.SetAnnotations(notes)
-	written := now.UTC().Format(microTime)
-	obj.Object["spec"] = map[string]any{
-		"holderIdentity": next.Holder, "leaseTransitions": l.holds + 1, "leaseDurationSeconds": int64((next.TTL + time.Second - 1) / time.Second),
-		"acquireTime": written, "renewTime": written,
+	if _, err := cluster.Ping(ctx); err != nil {
+		return report, err
+	}
+	attributes, err := clients.Attributes(ctx)
+	if err != nil {
+		return report, err
+	}
+	r := &reader{cluster: cluster.Gate, attributes: attributes, observe: cfg.Observe, facts: &render.Live{}}
+	r.read(ctx, report.Workloads)
+	if err := ctx.Err(); err != nil {
+		return report, context.Cause(ctx)
+	}
+	return manifests.Check(r.facts)
+}
+
+// reader collects the facts for a check.
+type reader struct {
+	cluster    gate.Cluster
+	attributes Attributes
+	observe    event.Func
+	facts      *render.Live
+}
+
+// lost tells of what could not be read.
+func (r *reader) lost(what string, err error) {
+	r.observe.Emit(event.Event{Stage: "check", Kind: event.Warn, Object: what, Message: "not looked at: " + err.Error()})
+}
+
+func (r *reader) read(ctx context.Context, workloads []render.Workload) {
+	var namespaces []string
+	for _, w := range workloads {
+		if ns := cmp.Or(w.Namespace, "default"); !slices.Contains(namespaces, ns) {
+			namespaces = append(namespaces, ns)
+		}
+	}
+	r.kubelets(ctx)
+	r.members(ctx)
+	for _, ns := range namespaces {
+		r.namespace(ctx, ns)
+		r.groups(ctx, ns)
+		r.pods(ctx, ns)
 	}
 }
 
-// Renew gives the Lease with a new time. Nothing is owed any longer when its
-// holder has waited.
-func (l Lease) Renew(now time.Time, waited bool) *unstructured.Unstructured {
-	obj := l.Object.DeepCopy()
-	if waited {
-		unstructured.RemoveNestedField(obj.Object, "metadata", "annotations", owed)
+// kubelets reads the versions of the nodes, and their zones.
+func (r *reader) kubelets(ctx context.Context) {
+	nodes, err := r.cluster.List(ctx, "v1", "Node", "", "")
+	if err != nil {
+		r.lost("the kubelets' versions", err)
 	}
-	obj.Object["spec"].(map[string]any)["renewTime"] = now.UTC().Format(microTime)
-	return obj
+	r.facts.Kubelets, r.facts.Zones = map[string]string{}, map[string]string{}
+	for _, n := range nodes {
+		r.facts.Kubelets[n.GetName()] = text(n, "status", "nodeInfo", "kubeletVersion")
+		if cordoned, _, _ := unstructured.NestedBool(n.Object, "spec", "unschedulable"); !cordoned {
+			r.facts.Zones[n.GetName()] = n.GetLabels()["topology.kubernetes.io/zone"]
+		}
+	}
 }
 
-// Release gives the Lease without a holder. The token stays, so that the next
-// holder's is higher.
-func (l Lease) Release() *unstructured.Unstructured {
-	obj := l.Object.DeepCopy()
-	delete(obj.Object["spec"].(map[string]any), "holderIdentity")
-	unstructured.RemoveNestedField(obj.Object, "metadata", "annotations", Hold)
-	unstructured.RemoveNestedField(obj.Object, "metadata", "annotations", RunURL)
-	return obj
+func (r *reader) namespace(ctx context.Context, name string) {
+	ns, err := r.cluster.Get(ctx, "v1", "Namespace", "", name)
+	if err != nil {
+		r.lost("Namespace/"+name, err)
+		return
+	}
+	if ns == nil {
+		return // the deploy makes it
+	}
+	if r.facts.Namespaces == nil {
+		r.facts.Namespaces = map[string]map[string]string{}
+	}
+	r.facts.Namespaces[name] = ns.GetLabels()
 }
 
-// Trust is how long a holder may believe its last renewal without a look. It
-// ends long before others may take the Lease, so that a write that began in
-// time is over by then; and a thief has to wait no longer than this.
-func Trust(ttl time.Duration) time.Duration { return ttl / 3 }
-
-// Verdict is what an acquirer does about a Lease.
-type Verdict int
-
-const (
-	Wait  Verdict = iota // look again
-	Free                 // nobody's, our own, or abandoned: take it
-	Steal                // take it from one who may live
-	Held                 // its holder lives
-)
-
-// Rival is another's Lease as an acquirer has watched it.
-type Rival struct {
-	Lease
-	Seen time.Time // when its present content was first seen
+// members lists the Ingresses that share a load balancer with others, in all
+// namespaces: a conflict with one of them stops the whole group. A group that
+// only IngressClassParams name is told by these.
+func (r *reader) members(ctx context.Context) {
+	all, err := r.cluster.List(ctx, "networking.k8s.io/v1", "Ingress", "", "")
+	if err != nil {
+		r.lost("the Ingresses of all namespaces", err)
+		return
+	}
+	classes := r.classes(ctx)
+	for _, ing := range all {
+		annotations := ing.GetAnnotations()
+		class := classes[text(ing, "spec", "ingressClassName")]
+		if group := cmp.Or(class.group, annotations[render.ALBAnnotations+"group.name"]); group != "" {
+			r.facts.Members = append(r.facts.Members, render.LiveMember{Namespace: ing.GetNamespace(), Name: ing.GetName(), Group: group,
+				Attributes: annotations[render.ALBAnnotations+"load-balancer-attributes"], Class: class.attributes})
+		}
+	}
 }
 
-// Judge looks at the Lease once more, for one who would hold it as want.
-// Times that are written in it are never compared with a clock: they are
-// another machine's.
-func (r *Rival) Judge(live, want Lease, steal bool, now time.Time) Verdict {
-	if live.Holder == "" || live.Holder == want.Holder {
-		return Free
+// class is what an IngressClass's parameters say of all its Ingresses.
+type class struct {
+	group      string
+	attributes map[string]string // of the load balancer
+}
+
+// classes reads the parameters of the classes, by name.
+func (r *reader) classes(ctx context.Context) map[string]class {
+	params := map[string]class{}
+	for _, version := range []string{"elbv2.k8s.aws/v1beta1", "eks.amazonaws.com/v1"} {
+		for _, p := range r.optional(ctx, version, "IngressClassParams", "") {
+			c := class{text(p, "spec", "group", "name"), map[string]string{}}
+			for _, a := range items(p, "spec", "loadBalancerAttributes") {
+				c.attributes[fmt.Sprint(a["key"])] = fmt.Sprint(a["value"])
+			}
+			params[p.GetName()] = c
+		}
 	}
-	if live.TTL <= 0 {
-		live.TTL = want.TTL
+	byName := map[string]class{}
+	for _, c := range r.optional(ctx, "networking.k8s.io/v1", "IngressClass", "") {
+		if text(c, "spec", "parameters", "kind") == "IngressClassParams" {
+			byName[c.GetName()] = params[text(c, "spec", "parameters", "name")]
+		}
 	}
-	known := r.Holder != ""
-	changed := live.renewed != r.renewed || live.Hold != r.Hold || live.Token != r.Token
-	if !known || changed {
-		r.Lease, r.Seen = live, now
+	return byName
+}
+
+// optional lists objects of a kind that the cluster may not know.
+func (r *reader) optional(ctx context.Context, version, kind, namespace string) []unstructured.Unstructured {
+	all, err := r.cluster.List(ctx, version, kind, namespace, "")
+	if err != nil && !meta.IsNoMatchError(err) {
+		r.lost(strings.TrimSuffix(kind+"s of "+namespace, " of "), err)
 	}
-	switch {
-	case steal:
-		return Steal
-	case known && changed:
-		return Held
-	case now.Sub(r.Seen) >= r.TTL:
-		return Free
+	return all
+}
+
+// groups finds the target groups of a namespace and their attributes.
+func (r *reader) groups(ctx context.Context, namespace string) {
+	for _, version := range []string{"elbv2.k8s.aws/v1beta1", "eks.amazonaws.com/v1"} {
+		for _, b := range r.optional(ctx, version, "TargetGroupBinding", namespace) {
+			g := render.LiveGroup{ARN: text(b, "spec", "targetGroupARN"), Namespace: namespace, Binding: b.GetName(),
+				Service: text(b, "spec", "serviceRef", "name"), TargetType: text(b, "spec", "targetType")}
+			if g.ARN == "" {
+				continue
+			}
+			if port, ok, _ := unstructured.NestedFieldNoCopy(b.Object, "spec", "serviceRef", "port"); ok {
+				g.ServicePort = fmt.Sprint(port)
+			}
+			g.Maker, g.Stack = render.MakerOf(b.GetLabels())
+			var err error
+			if g.Properties, g.Attributes, g.LoadBalancer, err = r.attributes.TargetGroup(ctx, g.ARN); err != nil {
+				r.lost("target group "+g.ARN, err)
+			}
+			r.facts.Groups = append(r.facts.Groups, g)
+		}
 	}
-	return Wait
+}
+
+func (r *reader) pods(ctx context.Context, namespace string) {
+	all, err := r.cluster.List(ctx, "v1", "Pod", namespace, "")
+	if err != nil {
+		r.lost("the pods of "+namespace, err)
+		return
+	}
+	for _, p := range all {
+		if p.GetDeletionTimestamp() != nil || text(p, "status", "phase") == "Succeeded" || text(p, "status", "phase") == "Failed" {
+			continue
+		}
+		pod := render.LivePod{Namespace: namespace, Name: p.GetName(), Labels: p.GetLabels()}
+		for _, g := range items(p, "spec", "readinessGates") {
+			pod.Gates = append(pod.Gates, fmt.Sprint(g["conditionType"]))
+		}
+		for _, c := range items(p, "spec", "containers") {
+			lifecycle, _ := c["lifecycle"].(map[string]any)
+			pod.Containers = append(pod.Containers, render.LiveContainer{Name: fmt.Sprint(c["name"]), PreStop: lifecycle["preStop"] != nil})
+		}
+		r.facts.Pods = append(r.facts.Pods, pod)
+	}
+}
+
+func text(obj unstructured.Unstructured, path ...string) string {
+	s, _, _ := unstructured.NestedString(obj.Object, path...)
+	return s
+}
+
+func items(obj unstructured.Unstructured, path ...string) (out []map[string]any) {
+	raw, _, _ := unstructured.NestedSlice(obj.Object, path...)
+	for _, r := range raw {
+		if m, ok := r.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
 }

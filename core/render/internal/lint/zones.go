@@ -1,231 +1,55 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package release
+package lint
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"time"
+	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
 
-	"github.com/outlast-ci/outlast/core/event"
-	"github.com/outlast-ci/outlast/core/release/internal/lease"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
-// errReleased ends a lock's Context when its holder gives it up.
-var errReleased = errors.New("the lock was released")
+// zoneKeys are the labels that tell a node's zone.
+var zoneKeys = []string{"topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone", "topology.k8s.aws/zone-id"}
 
-const (
-	leaseVersion = "coordination.k8s.io/v1"
-	leaseKind    = "Lease"
-)
+func ofZones(term *yaml.RNode) bool { return slices.Contains(zoneKeys, node.Str(term, "topologyKey")) }
 
-func (a App) leaseName() string { return "outlast-" + a.Name }
-
-// tell reports something about the Lease.
-func (l *Lock) tell(kind event.Kind, format string, args ...any) {
-	object := leaseKind + "/" + l.app.Namespace + "/" + l.app.leaseName()
-	l.opt.Observe.Emit(event.Event{Stage: "apply", Kind: kind, Object: object, Message: fmt.Sprintf(format, args...)})
-}
-
-// look reads the Lease.
-func (l *Lock) look(ctx context.Context) (lease.Lease, error) {
-	obj, err := l.store.Get(ctx, leaseVersion, leaseKind, l.app.Namespace, l.app.leaseName())
-	if err != nil || obj == nil {
-		return lease.Lease{}, err
+// zones looks for a zone that has no pod, and for pods that may all be in one. How many
+// zones there are, a constraint says (minDomains) or the cluster's nodes do.
+func (a *Checker) zones(w *graph.Workload, least int) {
+	if w.GetKind() == "DaemonSet" || least < 2 {
+		return
 	}
-	return lease.Parse(obj), nil
-}
-
-// take writes the Lease as ours.
-func (l *Lock) take(ctx context.Context, live lease.Lease) (err error) {
-	obj := l.app.base(leaseVersion, leaseKind, l.app.leaseName())
-	live.Take(obj, l.want, l.last)
-	if live.Object == nil {
-		obj, err = l.store.Create(ctx, obj)
-	} else {
-		obj, err = l.store.Update(ctx, obj)
-	}
-	if err == nil {
-		l.lease = lease.Parse(obj)
-	}
-	return err
-}
-
-// start begins the renewal. It goes on when ctx ends: what a run does then, be
-// it a rollback, is still under the lock.
-func (l *Lock) start(ctx context.Context) {
-	l.token = l.lease.Token
-	l.ctx, l.cancel = context.WithCancelCause(ctx)
-	keeping, stop := context.WithCancel(context.WithoutCancel(ctx))
-	l.stop = stop
-	go func() {
-		defer close(l.done)
-		l.keep(keeping)
-	}()
-}
-
-// keep renews until the lock is released or lost. A server that does not
-// answer loses us nothing: nobody else can take the Lease there either.
-func (l *Lock) keep(ctx context.Context) {
-	rest, failed := l.opt.Renew, false
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-time.After(rest):
+	field := node.Path(node.TemplatePath(w.Pods.GetKind())) + ".topologySpreadConstraints"
+	spread, zones, basis := separated(w.Spec), a.Zones, "the cluster's nodes are in"
+	for _, c := range node.Elements(w.Spec, "topologySpreadConstraints") {
+		if !ofZones(c) {
+			continue
 		}
-		once, cancel := context.WithTimeout(ctx, l.opt.Renew)
-		err := l.renew(once)
-		cancel()
-		var lost *LostError
-		if errors.As(err, &lost) || ctx.Err() != nil {
-			return
+		spread = true
+		if !graph.Matches(node.At(c, "labelSelector"), w.Labels()) {
+			a.Find("OL055", w.Pods, field, "the labelSelector of the constraint does not match the pods themselves: it counts others, and spreads nothing over the zones", "give it the labels of the pod template")
 		}
-		if err != nil && !failed {
-			l.tell(event.Warn, "not renewed, and tried again: others may take it after %s without: %v", l.opt.TTL, err)
-		}
-		rest, failed = l.opt.Renew, err != nil
-		if failed {
-			rest = min(pause, l.opt.Renew)
+		if n, ok := node.Int(c, "minDomains"); ok && n > zones {
+			zones, basis = n, "the constraint wants (minDomains)"
 		}
 	}
-}
-
-// turn waits for the slot; give it back with done.
-func (l *Lock) turn(ctx context.Context) (done func(), err error) {
-	select {
-	case l.slot <- struct{}{}:
-		return func() { <-l.slot }, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	switch {
+	case zones > least:
+		a.Find("OL055", w.RNode, "spec.replicas", fmt.Sprintf("as few as %d pods for the %d zones that %s: %d have none; requests that enter there cross to another zone, or are answered with 503 where cross-zone balancing is off", least, zones, basis, zones-least),
+			fmt.Sprintf("run at least %d, or live with traffic between zones", zones))
+	case zones > 1 && !spread:
+		a.Find("OL055", w.Pods, field, fmt.Sprintf("nothing says that the pods have to be in several of the %d zones that %s: the scheduler only prefers it, and the loss of one zone may take all of them", zones, basis),
+			"add a topologySpreadConstraint of topology.kubernetes.io/zone with maxSkew 1")
 	}
 }
 
-// renew writes the Lease's time.
-func (l *Lock) renew(ctx context.Context) error {
-	done, err := l.turn(ctx)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if _, over := l.state(); over != nil {
-		return over
-	}
-	return l.write(ctx)
-}
-
-// write renews the Lease in its turn. A conflict may be no more than a label
-// of somebody's, or a renewal of our own whose answer was lost.
-func (l *Lock) write(ctx context.Context) error {
-	for range tries {
-		began := time.Now()
-		obj, err := l.store.Update(ctx, l.lease.Renew(began, l.waited.Load()))
-		switch {
-		case err == nil:
-			l.lease = lease.Parse(obj)
-			l.mu.Lock()
-			l.last = began
-			l.mu.Unlock()
-			return nil
-		case apierrors.IsConflict(err), apierrors.IsNotFound(err):
-			if err := l.read(ctx); err != nil {
-				return err
-			}
-		default:
-			return fmt.Errorf("renewing the lock of %s: %w", l.app, err)
-		}
-	}
-	return fmt.Errorf("renewing the lock of %s: its Lease changes faster than it can be written", l.app)
-}
-
-// tries is how often a write is repeated that meets conflicts although the
-// object is still ours.
-const tries = 10
-
-// read looks, in its turn, whose the Lease is.
-func (l *Lock) read(ctx context.Context) error {
-	live, err := l.look(ctx)
-	if err != nil {
-		return fmt.Errorf("looking whether the lock of %s is still ours: %w", l.app, err)
-	}
-	if live.Hold != l.want.Hold || live.Token != l.token || live.Object.GetUID() != l.lease.Object.GetUID() {
-		lost := &LostError{App: l.app, Holder: live.Holder, RunURL: live.RunURL}
-		l.end(lost)
-		return lost
-	}
-	l.lease = live
-	return nil
-}
-
-// end makes every later question be answered with why, and ends the Context.
-func (l *Lock) end(why error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.over == nil {
-		l.over = why
-		l.cancel(why)
-	}
-}
-
-// prove asks until an answer is fresh when it has come: one that was long under
-// way, or that a paused process wakes up with, proves nothing.
-func (l *Lock) prove(ctx context.Context, always bool) error {
-	if fresh, over := l.state(); over != nil || fresh && !always {
-		return over
-	}
-	done, err := l.turn(ctx)
-	if err != nil {
-		return fmt.Errorf("looking whether the lock of %s is still ours: %w", l.app, err)
-	}
-	defer done()
-	for range tries {
-		fresh, over := l.state() // another caller may have just asked
-		switch {
-		case over != nil || fresh && !always:
-			return over
-		case always:
-			always, err = false, l.read(ctx)
-		default:
-			err = l.write(ctx)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return fmt.Errorf("looking whether the lock of %s is still ours: each answer takes longer than %s", l.app, lease.Trust(l.opt.TTL))
-}
-
-// Release gives the lock up: the Lease stays, without a holder, and keeps the
-// token. Of a lock that is lost, or released already, nothing is written. When
-// the release fails, the Lease expires by itself.
-func (l *Lock) Release(ctx context.Context) error {
-	l.stop()
-	<-l.done
-	done, err := l.turn(ctx)
-	if err != nil {
-		return fmt.Errorf("releasing the lock of %s: %w", l.app, err)
-	}
-	defer done()
-	_, over := l.state()
-	l.end(errReleased)
-	if over != nil {
-		return nil
-	}
-	for range tries {
-		_, err = l.store.Update(ctx, l.lease.Release())
-		if err == nil || apierrors.IsNotFound(err) {
-			return nil
-		}
-		if !apierrors.IsConflict(err) {
-			break
-		}
-		var lost *LostError
-		if look := l.read(ctx); errors.As(look, &lost) {
-			return nil // ours no more, or cleared by an Update whose answer was lost
-		}
-	}
-	return fmt.Errorf("releasing the lock of %s, which else expires after %s: %w", l.app, l.opt.TTL, err)
+// separated tells whether pods keep away from their like in the same zone.
+func separated(spec *yaml.RNode) bool {
+	anti := node.At(spec, "affinity", "podAntiAffinity")
+	return slices.ContainsFunc(node.Elements(anti, "requiredDuringSchedulingIgnoredDuringExecution"), ofZones) ||
+		slices.ContainsFunc(node.Elements(anti, "preferredDuringSchedulingIgnoredDuringExecution"), func(t *yaml.RNode) bool { return ofZones(node.At(t, "podAffinityTerm")) })
 }

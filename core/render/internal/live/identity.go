@@ -1,204 +1,138 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package release
+package live
 
 import (
 	"cmp"
-	"context"
-	"crypto/rand"
-	"errors"
 	"fmt"
-	"sync"
-	"sync/atomic"
-	"time"
+	"slices"
+	"strconv"
+	"strings"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
-	"github.com/outlast-ci/outlast/core/event"
-	"github.com/outlast-ci/outlast/core/release/internal/lease"
+	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
-// LockOptions say who wants the lock and how it is kept.
-type LockOptions struct {
-	Holder  string        // who deploys: unique to a run, and the same when a killed job is run again
-	RunURL  string        // where to look at the run; may be empty
-	Steal   bool          // take it from a holder that lives
-	TTL     time.Duration // silence after which others may take it; zero: 60 s
-	Renew   time.Duration // time between renewals, less than a third of TTL; zero: 10 s
-	Observe event.Func
+// Names of the properties of a target group, as ELBv2 has them, which the controller
+// makes its name of: where one changes, it makes another group.
+const (
+	Protocol        = "Protocol"
+	ProtocolVersion = "ProtocolVersion"
+	Port            = "Port"
+	HealthProtocol  = "HealthCheckProtocol"
+	HealthInterval  = "HealthCheckIntervalSeconds"
+)
+
+// difference is one property that the manifests change.
+type difference struct {
+	what, have string
+	graph.Written
 }
 
-func (o LockOptions) defaults() (LockOptions, error) {
-	o.TTL, o.Renew = cmp.Or(o.TTL, time.Minute), cmp.Or(o.Renew, 10*time.Second)
-	if o.Holder == "" {
-		return o, errors.New("the lock needs the name of its holder: the CI's run, or a user and host")
+// replaced tells of a target group that the next apply takes away, since the
+// manifests ask for one of another identity.
+func (a *Checker) replaced(w *graph.Workload, g Group) {
+	if g.Maker == "" { // nobody knows whose it is
+		return
 	}
-	if o.Renew <= 0 || 3*o.Renew >= o.TTL {
-		return o, fmt.Errorf("a lock that is renewed every %s must last for more than three times as long, not %s", o.Renew, o.TTL)
-	}
-	return o, nil
-}
-
-// HeldError is a lock that another run holds and renews.
-type HeldError struct {
-	App     App
-	Holder  string
-	RunURL  string    // may be empty
-	Since   time.Time // by the holder's clock
-	Expires time.Time // when others may take it unless the holder renews it; by our clock, from when we saw the last renewal
-}
-
-func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s is being deployed by %s since %s, which has just renewed its lock (it would expire at %s): wait until it ends or cancel it, or take the lock from it with --steal",
-		e.App, who(e.Holder, e.RunURL), e.Since.UTC().Format(time.RFC3339), e.Expires.UTC().Format(time.RFC3339))
-}
-
-// LostError is a lock that is no longer ours. Nothing may be written after it.
-type LostError struct {
-	App    App
-	Holder string // who has it now; empty: nobody
-	RunURL string
-}
-
-func (e *LostError) Error() string {
-	if e.Holder == "" {
-		return fmt.Sprintf("the lock of %s is lost: its Lease was deleted or cleared by hand; nothing more is written", e.App)
-	}
-	return fmt.Sprintf("the lock of %s is lost to %s; nothing more is written", e.App, who(e.Holder, e.RunURL))
-}
-
-func who(holder, url string) string {
-	if url == "" {
-		return fmt.Sprintf("%q", holder)
-	}
-	return fmt.Sprintf("%q (%s)", holder, url)
-}
-
-// Lock is a Lease that this process holds and renews until Release.
-type Lock struct {
-	store Store
-	app   App
-	opt   LockOptions
-	want  lease.Lease // as we write it
-
-	ctx    context.Context // ends with the caller's, or when the lock is lost
-	cancel context.CancelCauseFunc
-	stop   context.CancelFunc // ends the renewal
-	done   chan struct{}      // the renewal has ended
-	slot   chan struct{}      // one request at a time
-	lease  lease.Lease        // as last written or read; whoever has the slot may touch it
-	token  int64
-	waited atomic.Bool // until whoever the lock was stolen from must have seen that
-
-	mu   sync.Mutex
-	last time.Time // before the newest renewal was sent
-	over error     // lost or released
-}
-
-// Acquire takes the application's lock, and keeps it until Release, which must
-// be called even when ctx has ended.
-//
-// A lock that nobody holds, or that this very Holder held when it was killed,
-// is ours at once. Another's is watched: as soon as it is renewed, a HeldError
-// comes back; after a TTL of silence, by our clock from what we saw ourselves,
-// it is taken over. With Steal it is taken at once, but Acquire returns only
-// when the former holder must have seen that, a third of its TTL later.
-func Acquire(ctx context.Context, store Store, app App, opt LockOptions) (*Lock, error) {
-	opt, err := opt.defaults()
-	if err == nil {
-		err = app.Check()
-	}
-	if err != nil {
-		return nil, err
-	}
-	l := &Lock{store: store, app: app, opt: opt, slot: make(chan struct{}, 1), done: make(chan struct{}),
-		want: lease.Lease{Holder: opt.Holder, Hold: rand.Text(), RunURL: opt.RunURL, TTL: opt.TTL}}
-	if err := l.acquire(ctx); err != nil {
-		return nil, fmt.Errorf("locking %s: %w", app, err)
-	}
-	l.start(ctx)
-	select {
-	case <-l.ctx.Done():
-		err := errors.Join(context.Cause(l.ctx), l.Release(context.WithoutCancel(ctx)))
-		return nil, fmt.Errorf("locking %s: %w", app, err)
-	case <-time.After(l.want.Owed):
-		l.waited.Store(true)
-		return l, nil
-	}
-}
-
-// acquire makes the Lease ours.
-func (l *Lock) acquire(ctx context.Context) error {
-	rival, refused := lease.Rival{}, error(nil)
-	for left := tries; ; {
-		live, err := l.look(ctx)
-		if err != nil {
-			return errors.Join(refused, err)
-		}
-		if live.Hold == l.want.Hold { // written, though the answer was lost
-			l.lease = live
-			return nil
-		}
-		if left == 0 || refused != nil && !apierrors.IsConflict(refused) && !apierrors.IsAlreadyExists(refused) {
-			return refused
-		}
-		known := rival.Holder != ""
-		verdict := rival.Judge(live, l.want, l.opt.Steal, time.Now())
-		switch verdict {
-		case lease.Held:
-			return &HeldError{App: l.app, Holder: rival.Holder, RunURL: rival.RunURL, Since: rival.Since, Expires: rival.Seen.Add(rival.TTL)}
-		case lease.Wait:
-			if !known {
-				l.tell(event.Progress, "held by %s; watching for up to %s whether it is still renewed", who(rival.Holder, rival.RunURL), rival.TTL)
-			}
-			select {
-			case <-ctx.Done():
-				return fmt.Errorf("watching whether %s still renews it: %w", who(rival.Holder, rival.RunURL), context.Cause(ctx))
-			case <-time.After(pause):
-			}
+	var least []difference
+	asked := false
+	for _, t := range w.Groups {
+		if !g.of(t) {
 			continue
 		}
-		l.want.Owed = live.Owed // a thief before us may not have waited to the end
-		if verdict == lease.Steal {
-			l.want.Owed = max(live.Owed, lease.Trust(rival.TTL))
-			l.tell(event.Warn, "the lock is taken from %s; waiting %s until it must have seen that", who(rival.Holder, rival.RunURL), l.want.Owed)
+		if found := g.differences(t); !asked || len(found) < len(least) {
+			asked, least = true, found
 		}
-		l.last = time.Now()
-		if refused = l.take(ctx, live); refused == nil {
-			return nil
-		}
-		left--
+	}
+	if !asked {
+		least = a.moved(w, g)
+	}
+	for _, d := range least {
+		a.Find("OL054", d.Object, d.Field, fmt.Sprintf("target group %s has the %s %s, the manifests say %s: the controller makes another one for that, and deletes this one at once, past its deregistration delay and with all requests in flight", g.ARN, d.what, d.have, d.Value),
+			"keep the value; or bring the new one up beside it, e.g. with a second Service in a weighted action, and take the old one away when its targets are unused")
 	}
 }
 
-// pause is the time between two looks at another's Lease, and before a
-// renewal that failed is tried again.
-const pause = 2 * time.Second
+// moved looks for the Ingress that made the group, and that changes its load balancer.
+func (a *Checker) moved(w *graph.Workload, g Group) []difference {
+	for _, t := range w.Groups {
+		if t.Ingress == nil || !g.serves(t.Service) {
+			continue
+		}
+		name := node.Namespace(t.Route) + "/" + t.Route.GetName()
+		was := name
+		for _, m := range a.Facts.Members {
+			if m.Namespace+"/"+m.Name == name {
+				was = m.Group
+			}
+		}
+		if was == g.Stack {
+			return []difference{{"IngressGroup", g.Stack, graph.Written{Value: t.Ingress.Stack(), Object: t.Route, Field: node.Path([]string{"metadata", "annotations", graph.ALBPrefix + "group.name"})}}}
+		}
+	}
+	return nil
+}
 
-// Context ends when the caller's does or, with a LostError as its cause, when
-// the lock is lost. It is that of every write under the lock.
-func (l *Lock) Context() context.Context { return l.ctx }
+// differences are those between a target group and what one route asks for. A type that
+// differs brings another port with it.
+func (g Group) differences(t *graph.TargetGroup) (all []difference) {
+	add := func(what, have string, want graph.Written) {
+		if have != "" && want.Value != "" && have != want.Value {
+			all = append(all, difference{what, have, want})
+		}
+	}
+	if add("target type", g.TargetType, t.Type); len(all) > 0 {
+		return all
+	}
+	add("port", g.Properties[Port], g.port(t))
+	switch t.Maker {
+	case graph.ByIngress:
+		for _, p := range []struct{ name, annotation, def string }{{Protocol, "backend-protocol", "HTTP"}, {ProtocolVersion, "backend-protocol-version", "HTTP1"}} {
+			want := t.Annotated(p.annotation)
+			want.Value = cmp.Or(want.Value, p.def)
+			add(p.name, g.Properties[p.name], want)
+		}
+		if !slices.Contains(t.Ports, "") && !slices.Contains(t.Ports, g.ServicePort) {
+			add("Service port", g.ServicePort, graph.Written{Value: strings.Join(t.Ports, " and "), Object: t.Route, Field: "spec"})
+		}
+	case graph.ByService:
+		port := t.Port
+		for _, p := range node.Elements(t.Service, "spec", "ports") {
+			port = cmp.Or(port, node.Str(p, "port"))
+		}
+		add("Service port", g.ServicePort, graph.Written{Value: port, Object: t.Service, Field: "spec.ports"})
+		if t.Type.Value == "instance" { // whose health check depends on the traffic policy
+			break
+		}
+		add(HealthProtocol, g.Properties[HealthProtocol], annotated(t, "healthcheck-protocol", "TCP"))
+		add(HealthInterval, g.Properties[HealthInterval], annotated(t, "healthcheck-interval", "10"))
+	}
+	return all
+}
 
-// Token is the fencing token: each hold of the application's lock has a higher
-// one than all before it. It is the Lease's leaseTransitions, counted from its
-// creation in seconds by the server's clock.
-func (l *Lock) Token() int64 { return l.token }
+// annotated is what a Service of a Network Load Balancer says.
+func annotated(t *graph.TargetGroup, name, def string) graph.Written {
+	key := graph.NLBPrefix + name
+	value, _ := node.Annotation(t.Service, key)
+	return graph.Written{Value: strings.ToUpper(cmp.Or(value, def)), Object: t.Service, Field: node.Path([]string{"metadata", "annotations", key})}
+}
 
-// Ours says nil when a write may begin now. That costs nothing while renewals
-// succeed; else the Lease is renewed first. A run that was paused for so
-// long that another took over gets a LostError.
-func (l *Lock) Ours(ctx context.Context) error { return l.prove(ctx, false) }
-
-// Recheck is Ours with a look at the Lease in any case, for after a write that
-// met a conflict.
-func (l *Lock) Recheck(ctx context.Context) error { return l.prove(ctx, true) }
-
-// state tells whether the last renewal can be believed, or that all is over.
-func (l *Lock) state() (fresh bool, over error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	now := time.Now()
-	// The monotonic clock stands still while a machine sleeps, the other jumps.
-	age := max(now.Sub(l.last), now.Round(0).Sub(l.last.Round(0)))
-	return age < lease.Trust(l.opt.TTL), l.over
+// port is the target group's own: the pods', 1 where that has a name, or the nodes'.
+func (g Group) port(t *graph.TargetGroup) graph.Written {
+	for i, p := range node.Elements(t.Service, "spec", "ports") {
+		if g.ServicePort != node.Str(p, "port") && g.ServicePort != node.Str(p, "name") {
+			continue
+		}
+		field := map[string]string{"ip": "targetPort", "instance": "nodePort"}[t.Type.Value]
+		value := node.Str(p, field)
+		if field == "targetPort" {
+			value = cmp.Or(value, node.Str(p, "port"))
+			if _, err := strconv.Atoi(value); err != nil {
+				value = "1"
+			}
+		}
+		return graph.Written{Value: value, Object: t.Service, Field: node.Path([]string{"spec", "ports", strconv.Itoa(i), field})}
+	}
+	return graph.Written{}
 }
