@@ -9,7 +9,6 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
-	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/hook"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
@@ -30,7 +29,7 @@ func Running(pod map[string]any, annotations map[string]string) (given drain.Giv
 		given.GracePeriod = drain.Seconds(grace)
 	}
 	onPath := map[string]bool{}
-	for name := range strings.SplitSeq(annotations[graph.OwnPrefix+"request-path"], ",") {
+	for name := range strings.SplitSeq(annotations[node.OwnPrefix+"request-path"], ",") {
 		if name = strings.TrimSpace(name); name != "" {
 			onPath[name] = true
 		}
@@ -43,7 +42,7 @@ func Running(pod map[string]any, annotations map[string]string) (given drain.Giv
 		}
 		h := hook.Read(c)
 		for _, key := range []string{"hook-seconds." + name, "hook-seconds"} {
-			if stated, err := strconv.Atoi(strings.TrimSuffix(annotations[graph.OwnPrefix+key], "s")); err == nil && (!h.Known || h.More) {
+			if stated, err := strconv.Atoi(strings.TrimSuffix(annotations[node.OwnPrefix+key], "s")); err == nil && (!h.Known || h.More) {
 				h.Seconds, h.Known, h.More = drain.Seconds(max(0, stated)), true, false
 			}
 		}
