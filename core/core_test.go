@@ -175,7 +175,7 @@ func TestStagesOfSeveralJobs(t *testing.T) {
 	}
 	var wrote []string
 	clients := Clients{Cluster: func(context.Context) (Cluster, error) {
-		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{&wrote}}, nil
+		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{calls: &wrote}}, nil
 	}}
 	_, err = Deploy(t.Context(), cfg, clients, next)
 	if err == nil || !strings.Contains(err.Error(), "it refuses") || len(wrote) == 0 {
@@ -218,7 +218,10 @@ func roundTrip(t *testing.T, r Report) (back Report) {
 }
 
 // refusing is an API server that takes nothing.
-type refusing struct{ calls *[]string }
+type refusing struct {
+	apply.Cluster
+	calls *[]string
+}
 
 var _ apply.Cluster = refusing{}
 

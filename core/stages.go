@@ -245,7 +245,7 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
-	return apply.Check(ctx, p.cluster.Apply, p.report.yaml)
+	return apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{})
 }
 
 // rerender makes the manifests of a run whose render stage ran in another job:
@@ -283,9 +283,9 @@ func (p *pipeline) connect(ctx context.Context) error {
 }
 
 func (p *pipeline) apply(ctx context.Context) (string, error) {
-	routed := map[string][]string{}
+	routed := map[string]apply.Route{}
 	for _, w := range p.report.Manifests.Workloads {
-		routed[w.ID()] = w.Services
+		routed[w.ID()] = apply.Route{Services: w.Services}
 	}
 	rollout, err := apply.Apply(ctx, p.cluster.Apply, p.report.yaml, apply.Options{Routed: routed, Observe: p.cfg.Observe})
 	p.report.Rollout = &rollout
@@ -293,7 +293,7 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	for _, c := range rollout.Changes {
 		did[c.Action]++
 	}
-	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[apply.Created], did[apply.Configured], did[apply.Unchanged]), err
+	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[apply.Created], did[apply.Configured]+did[apply.Adopted]+did[apply.Replaced], did[apply.Unchanged]+did[apply.Held]), err
 }
 
 // --- gate --------------------------------------------------------------
