@@ -4,16 +4,15 @@ package apply
 
 import (
 	"context"
-	"errors"
-	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/outlast-ci/outlast/core/apply/internal/access"
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 	"github.com/outlast-ci/outlast/core/apply/internal/owner"
+	"github.com/outlast-ci/outlast/core/event"
 )
 
 // adoption judges the first apply to an object of another tool. What the tool
@@ -43,7 +42,7 @@ func (e *engine) adoption(ctx context.Context, v *verdict) error {
 			}
 		}
 		v.change.Fields, v.change.Lost = e.fields(v.live, merged), e.fields(merged, v.next)
-		if !keepReplicas(v.obj, v.live, v.next) {
+		if !objects.KeepReplicas(v.obj, v.live, v.next) {
 			return nil
 		}
 	}
@@ -54,31 +53,10 @@ func (e *engine) adoption(ctx context.Context, v *verdict) error {
 // adopted; others are an error.
 func (e *engine) merged(ctx context.Context, v *verdict) (*unstructured.Unstructured, error) {
 	next, err := e.cluster.Apply(ctx, v.obj, true)
-	if err != nil && onlyWith(err, v.adopt) {
+	if err != nil && access.ConflictsOnlyWith(err, v.adopt) {
 		return e.cluster.Forced(ctx, v.obj)
 	}
 	return next, err
-}
-
-// onlyWith tells whether an error is a conflict with these managers alone.
-func onlyWith(err error, managers []string) bool {
-	if !isFieldConflict(err) {
-		return false
-	}
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) {
-		return false
-	}
-	for _, cause := range status.Status().Details.Causes {
-		if cause.Type == metav1.CauseTypeFieldManagerConflict && !slices.ContainsFunc(managers, func(m string) bool { return strings.HasPrefix(cause.Message, `conflict with "`+m+`"`) }) {
-			return false
-		}
-	}
-	return true
-}
-
-func isFieldConflict(err error) bool {
-	return apierrors.IsConflict(err) && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
 }
 
 // takeOver moves the fields of an object. From then on it is ours, also when
@@ -87,15 +65,16 @@ func (e *engine) takeOver(ctx context.Context, v *verdict) error {
 	if len(v.adopt) == 0 {
 		return nil
 	}
-	if err := e.ours(ctx); err != nil {
+	var moved *unstructured.Unstructured
+	err := e.client.Change(ctx, func(ctx context.Context) (err error) {
+		moved, err = e.cluster.Adopt(ctx, v.live, v.adopt, false)
 		return err
-	}
-	moved, err := e.cluster.Adopt(ctx, v.live, v.adopt, false)
+	})
 	if err != nil {
 		return err
 	}
 	if !objects.Same(v.live, moved) { // a webhook had its own idea
-		e.tell("note", v.change.Object, "adopting it changed more than who owns its fields")
+		e.tell(event.Note, v.change.Object, "adopting it changed more than who owns its fields")
 	}
 	v.live, v.adopt = moved, nil
 	return nil

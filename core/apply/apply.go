@@ -20,13 +20,9 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/outlast-ci/outlast/core/apply/internal/access"
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 )
-
-// concurrency is how many objects of a phase are written at once: a third of
-// what the API server's fairness gives a plain user. The cluster's client
-// lowers it while the server says that it is too much.
-const concurrency = 16
 
 // Phases are the names of the phases in the order of an Apply.
 func Phases() []string { return objects.Phases() }
@@ -98,7 +94,7 @@ func (e *engine) phase(ctx context.Context, group []*unstructured.Unstructured) 
 	if len(group) == 0 {
 		return nil
 	}
-	lives, err := e.read(ctx, group, true)
+	lives, err := e.client.Read(ctx, group, true)
 	if err != nil {
 		return err
 	}
@@ -112,7 +108,7 @@ func (e *engine) phase(ctx context.Context, group []*unstructured.Unstructured) 
 // knowing, and what else fails is told as well.
 func each(ctx context.Context, all []*unstructured.Unstructured, do func(ctx, waits context.Context, obj *unstructured.Unstructured) error) error {
 	group, waits := errgroup.WithContext(ctx)
-	group.SetLimit(concurrency)
+	group.SetLimit(access.AtOnce)
 	errs := make([]error, len(all))
 	for i, obj := range all {
 		group.Go(func() error {
@@ -168,7 +164,7 @@ func look(ctx context.Context, cluster Cluster, manifests []byte, opt Options, f
 		return Plan{}, err
 	}
 	e := newEngine(cluster, manifests, all, opt)
-	lives, err := e.read(ctx, all, false)
+	lives, err := e.client.Read(ctx, all, false)
 	if err != nil {
 		return Plan{}, err
 	}
@@ -183,7 +179,7 @@ func look(ctx context.Context, cluster Cluster, manifests []byte, opt Options, f
 		if err == nil && v.live == nil && !fresh[obj.GetNamespace()] {
 			err = e.tryCreate(ctx, &v)
 		}
-		if meta.IsNoMatchError(err) && e.own[obj.GroupVersionKind().GroupKind()] {
+		if meta.IsNoMatchError(err) && e.client.Own[obj.GroupVersionKind().GroupKind()] {
 			err = nil
 		}
 		if err == nil && follow && v.rolls() {

@@ -457,11 +457,11 @@ func TestKeepReplicas(t *testing.T) {
 	}
 	for kind, want := range map[string]bool{"Deployment": true, "StatefulSet": true, "Rollout": true, "ReplicaSet": true, "KafkaTopic": false, "ConfigMap": false} {
 		obj := of(kind, nil)
-		if got := keepReplicas(obj, of(kind, int64(3)), of(kind, int64(1))); got != want {
+		if got := objects.KeepReplicas(obj, of(kind, int64(3)), of(kind, int64(1))); got != want {
 			t.Errorf("%s: kept %v, want %v", kind, got, want)
 		}
 	}
-	if keepReplicas(of("Deployment", int64(1)), of("Deployment", int64(3)), of("Deployment", int64(1))) || keepReplicas(of("Deployment", nil), of("Deployment", nil), of("Deployment", nil)) {
+	if objects.KeepReplicas(of("Deployment", int64(1)), of("Deployment", int64(3)), of("Deployment", int64(1))) || objects.KeepReplicas(of("Deployment", nil), of("Deployment", nil), of("Deployment", nil)) {
 		t.Error("kept what is written, or what is not there")
 	}
 }

@@ -13,8 +13,8 @@ import (
 	"sync"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/outlast-ci/outlast/core/apply/internal/access"
 	"github.com/outlast-ci/outlast/core/apply/internal/diff"
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 	"github.com/outlast-ci/outlast/core/apply/internal/owner"
@@ -27,11 +27,11 @@ import (
 type engine struct {
 	cluster  Cluster
 	opt      Options
+	client   access.Client // the same cluster, behind the fence
 	set      *set.Set
-	own      map[schema.GroupKind]bool // kinds that the manifests define
-	managers []string                  // whose objects are adopted
-	digest   string                    // of the manifests
-	parented bool                      // the parent of the set is written
+	managers []string // whose objects are adopted
+	digest   string   // of the manifests
+	parented bool     // the parent of the set is written
 
 	mu        sync.Mutex
 	changes   map[*unstructured.Unstructured]Change
@@ -40,7 +40,7 @@ type engine struct {
 
 func newEngine(cluster Cluster, manifests []byte, all []*unstructured.Unstructured, opt Options) *engine {
 	sum := sha256.Sum256(manifests)
-	e := &engine{cluster: cluster, opt: opt, own: objects.Defined(all), digest: hex.EncodeToString(sum[:]),
+	e := &engine{cluster: cluster, opt: opt, client: access.Client{Cluster: cluster, Fence: opt.Fence, Own: objects.Defined(all)}, digest: hex.EncodeToString(sum[:]),
 		changes: map[*unstructured.Unstructured]Change{}, workloads: map[*unstructured.Unstructured]Workload{}}
 	if opt.Set != nil {
 		e.set = &set.Set{Name: opt.Set.Name, Namespace: opt.Set.Namespace}
@@ -111,7 +111,7 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 	if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
 		return err
 	}
-	if keepReplicas(v.obj, v.live, v.next) {
+	if objects.KeepReplicas(v.obj, v.live, v.next) {
 		if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
 			return err
 		}
@@ -151,19 +151,6 @@ func (e *engine) hold(v *verdict) (done bool, err error) {
 		v.note("its deregistration delay stays as it is until the pods are replaced")
 	}
 	return false, err
-}
-
-// keepReplicas leaves the number of pods to whoever decides it: a manifest that
-// no longer has it, since an autoscaler came, would take the field away, and the
-// server's default of 1 would end all pods but one. Writing the live value once more changes
-// nothing, and the autoscaler's next decision takes the field over.
-func keepReplicas(obj, live, next *unstructured.Unstructured) bool {
-	if _, written, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas"); written || !objects.Scales(obj.GetKind()) {
-		return false
-	}
-	now, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
-	then, _, _ := unstructured.NestedInt64(next.Object, "spec", "replicas")
-	return ok && now != then && unstructured.SetNestedField(obj.Object, now, "spec", "replicas") == nil
 }
 
 // pods lists the pods that a write replaces.
@@ -214,4 +201,9 @@ func (e *engine) done(manifest *unstructured.Unstructured, v verdict) {
 
 func (e *engine) tell(kind event.Kind, object, message string) {
 	e.opt.Observe.Emit(event.Event{Stage: "apply", Kind: kind, Object: object, Message: message})
+}
+
+// progress tells how a wait for an object goes.
+func (e *engine) progress(v *verdict) func(string) {
+	return func(text string) { e.tell(event.Progress, v.change.Object, text) }
 }

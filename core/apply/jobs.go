@@ -4,11 +4,8 @@ package apply
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"time"
-
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 
 	"github.com/outlast-ci/outlast/core/apply/internal/job"
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
@@ -61,19 +58,19 @@ func (e *engine) runJob(ctx, waits context.Context, v *verdict) (err error) {
 				return err
 			}
 		}
-		if err := e.delete(ctx, v.live.GetAPIVersion(), v.live.GetKind(), v.live.GetNamespace(), v.live.GetName(), string(v.live.GetUID())); err != nil {
+		if err := e.client.Delete(ctx, v.live); err != nil {
 			return err
 		}
 	}
 	if v.live != nil {
-		if err := e.gone(waits, v.live, time.Minute); err != nil {
+		if err := e.client.Gone(waits, v.live, goneLimit, e.progress(v)); err != nil {
 			return err
 		}
 	}
 	annotations := maps.Clone(v.obj.GetAnnotations())
 	annotations[runAnnotation] = e.run()
 	v.obj.SetAnnotations(annotations)
-	if v.next, err = e.write(ctx, v.obj, nil); err != nil {
+	if v.next, err = e.client.Write(ctx, v.obj, nil); err != nil {
 		return err
 	}
 	v.live = v.next
@@ -86,21 +83,4 @@ func (e *engine) waitJob(ctx context.Context, v *verdict, limit time.Duration) e
 	return job.Wait(ctx, e.cluster, e.opt.Logs, v.live, limit,
 		func(pod, text string) { e.tell(event.Log, "Pod/"+v.live.GetNamespace()+"/"+pod, text) },
 		func(text string) { e.tell(event.Progress, name, text) })
-}
-
-// delete deletes an object, if it has this UID still.
-func (e *engine) delete(ctx context.Context, apiVersion, kind, namespace, name, uid string) error {
-	if err := e.ours(ctx); err != nil {
-		return err
-	}
-	ctx, cancel := finishing(ctx)
-	defer cancel()
-	err := e.cluster.Delete(ctx, apiVersion, kind, namespace, name, uid)
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if stale(err) {
-		return fmt.Errorf("deleting %s/%s/%s: there is another object of that name now, which is left alone: %w", kind, namespace, name, err)
-	}
-	return err
 }

@@ -7,14 +7,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"sync"
 
-	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"github.com/outlast-ci/outlast/core/apply/internal/access"
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 	"github.com/outlast-ci/outlast/core/apply/internal/set"
 	"github.com/outlast-ci/outlast/core/event"
@@ -37,8 +33,7 @@ func (e *engine) parent(ctx context.Context, all []*unstructured.Unstructured, p
 		}
 		return now
 	})
-	var status apierrors.APIStatus
-	if phase == 0 && apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces" {
+	if phase == 0 && access.NoNamespace(err) {
 		return nil
 	}
 	e.parented = err == nil
@@ -62,7 +57,7 @@ func (e *engine) homes(ctx context.Context, all []*unstructured.Unstructured) (m
 			ask = append(ask, obj)
 		}
 	}
-	lives, err := e.read(ctx, ask, false)
+	lives, err := e.client.Read(ctx, ask, false)
 	for _, obj := range ask {
 		if homes[obj] = "default"; lives[obj] != nil {
 			homes[obj] = lives[obj].GetNamespace()
@@ -86,10 +81,10 @@ func (e *engine) writeParent(ctx context.Context, change func(set.Members) set.M
 		if live != nil && set.SameParent(live, want) {
 			return nil
 		}
-		if _, err = e.write(ctx, want, live); !stale(err) || try == attempts {
+		if _, err = e.client.Write(ctx, want, live); !access.Stale(err) || try == access.Attempts {
 			return err
 		}
-		if _, err = e.again(ctx, &verdict{obj: want, live: live, change: Change{Object: objects.ID(want)}}, err, try); err != nil {
+		if _, err = e.client.Again(ctx, want, err, try); err != nil {
 			return err
 		}
 	}
@@ -126,7 +121,7 @@ func (e *engine) prunable(ctx context.Context, all []*unstructured.Unstructured)
 	if err != nil {
 		return m, err
 	}
-	found, err := e.members(ctx, now)
+	found, err := e.set.List(ctx, e.cluster, now)
 	if err != nil {
 		return m, err
 	}
@@ -144,42 +139,6 @@ func (e *engine) prunable(ctx context.Context, all []*unstructured.Unstructured)
 		}
 	}
 	return m, nil
-}
-
-// members lists what has the set's label, of the kinds and in the namespaces
-// that its parent names. A kind that lives in no namespace comes once.
-func (e *engine) members(ctx context.Context, now set.Members) (found []unstructured.Unstructured, err error) {
-	var mu sync.Mutex
-	seen := map[string]bool{}
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(concurrency)
-	for kind := range now.Kinds {
-		version := "" // the server's choice
-		if kind.Group != "" {
-			version = kind.Group + "/"
-		}
-		for ns := range now.Namespaces {
-			group.Go(func() error {
-				some, err := e.cluster.List(ctx, version, kind.Kind, ns, e.set.Selector())
-				if meta.IsNoMatchError(err) { // its definition went, and all of its kind
-					return nil
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				for _, obj := range some {
-					if uid := string(obj.GetUID()); !seen[uid] {
-						seen[uid], found = true, append(found, obj)
-					}
-				}
-				return err
-			})
-		}
-	}
-	err = group.Wait()
-	slices.SortFunc(found, func(a, b unstructured.Unstructured) int {
-		return cmp.Or(cmp.Compare(objects.PhaseOf(&b), objects.PhaseOf(&a)), cmp.Compare(objects.ID(&a), objects.ID(&b)))
-	})
-	return found, err
 }
 
 // Prune deletes the members of opt.Set that neither the manifests nor those of
@@ -208,7 +167,7 @@ func Prune(ctx context.Context, cluster Cluster, manifests []byte, opt Options) 
 	}
 	var gone []Change
 	for _, obj := range m.prune {
-		if err := e.delete(ctx, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace(), obj.GetName(), string(obj.GetUID())); err != nil {
+		if err := e.client.Delete(ctx, &obj); err != nil {
 			return gone, fmt.Errorf("pruning: %w (%d of %d objects were deleted before that; running again goes on from here)", err, len(gone), len(m.prune))
 		}
 		gone = append(gone, Change{Object: objects.ID(&obj), Action: Pruned})

@@ -103,3 +103,16 @@ func ownedBy(obj *unstructured.Unstructured, owners map[string]bool) bool {
 	}
 	return false
 }
+
+// KeepReplicas leaves the number of pods to whoever decides it: a manifest that
+// no longer has it, since an autoscaler came, would take the field away, and the
+// server's default of 1 would end all pods but one. Writing the live value once more changes
+// nothing, and the autoscaler's next decision takes the field over.
+func KeepReplicas(obj, live, next *unstructured.Unstructured) bool {
+	if _, written, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas"); written || !Scales(obj.GetKind()) {
+		return false
+	}
+	now, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
+	then, _, _ := unstructured.NestedInt64(next.Object, "spec", "replicas")
+	return ok && now != then && unstructured.SetNestedField(obj.Object, now, "spec", "replicas") == nil
+}

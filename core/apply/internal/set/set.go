@@ -41,9 +41,6 @@ func (s Set) ID() string {
 	return "applyset-" + base64.RawURLEncoding.EncodeToString(sum[:]) + "-v1"
 }
 
-// Selector selects the members.
-func (s Set) Selector() string { return PartOf + "=" + s.ID() }
-
 // Joins tells whether an object is to be a member: all are but those that
 // applications share.
 func Joins(obj *unstructured.Unstructured) bool {
