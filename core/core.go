@@ -12,6 +12,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -26,6 +27,12 @@ type Config struct {
 	Render  render.Options // Path, Root, Policy, Drain; the images are filled in from push
 	Gate    Gate
 	Observe event.Func
+
+	OnFailure OnFailure // empty: RollBack
+	Namespace string    // of the application's records; empty: that of the first workload
+	Holder    string    // who this run is, for the lock: the same when a killed job is run again
+	StealLock bool      // take the lock from a run that holds it
+	Keep      int       // revisions to keep; 0: release.DefaultKeep
 }
 
 // Image is one image: how it is built and where it goes.
@@ -62,11 +69,13 @@ type Clients struct {
 	Attributes func(context.Context) (Attributes, error)
 }
 
-// Cluster is one API server as the two stages that talk to it see it.
+// Cluster is one API server as the two stages that talk to it see it, and as the
+// keeper of the records.
 type Cluster struct {
-	Apply apply.Cluster
-	Gate  gate.Cluster
-	Ping  func(context.Context) (version string, err error)
+	Apply   apply.Cluster
+	Gate    gate.Cluster
+	Records release.Store
+	Ping    func(context.Context) (version string, err error)
 }
 
 // StageError says in which stage a run ended. Preflight: nothing had been

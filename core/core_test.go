@@ -283,12 +283,12 @@ func TestTheGateGetsThePlanOfEachWorkload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pipeline{report: &Report{Manifests: &ManifestReport{Workloads: []render.Workload{
+	p := shipment{ManifestReport: ManifestReport{Workloads: []render.Workload{
 		{Kind: "Deployment", Name: "web", Behind: true, Plan: timings}, {Kind: "Deployment", Namespace: "dev", Name: "web"}, {Kind: "Deployment", Namespace: "dev", Name: "api", Behind: true, Plan: timings},
-	}}}}
+	}}}
 	for name, want := range map[string]bool{"default/web": true, "dev/web": false, "dev/api": true, "prod/api": false} {
 		namespace, workload, _ := strings.Cut(name, "/")
-		got := p.gateWorkload(apply.Workload{Kind: "Deployment", Namespace: namespace, Name: workload, Generation: 3, Replaced: []apply.Pod{{UID: "u"}}})
+		got := p.gated(apply.Workload{Kind: "Deployment", Namespace: namespace, Name: workload, Generation: 3, Replaced: []apply.Pod{{UID: "u"}}})
 		if got.Behind != want || (got.Plan.PreStop > 0) != want || got.Generation != 3 || len(got.Replaced) != 1 {
 			t.Errorf("%s: %+v", name, got)
 		}

@@ -51,6 +51,7 @@ type pipeline struct {
 	balancer  gate.Balancer
 	manifests *render.Manifests   // once rendered
 	behind    bool                // some workload stands behind a load balancer
+	attempt   *attempt            // once the lock is ours
 	reused    map[string]push.Ref // images whose commit tag is in the registry already
 }
 
@@ -64,6 +65,11 @@ func Deploy(ctx context.Context, cfg Config, clients Clients, prior Report) (Rep
 	if err != nil {
 		return prior, err
 	}
+	p := newPipeline(cfg, clients, prior)
+	return p.finish(ctx, p.deploy(ctx, selected))
+}
+
+func newPipeline(cfg Config, clients Clients, prior Report) *pipeline {
 	report := prior
 	report.Schema, report.Run, report.Started = Schema, cfg.Run, time.Now()
 	report.Stages = slices.Clone(prior.Stages)
@@ -72,18 +78,21 @@ func Deploy(ctx context.Context, cfg Config, clients Clients, prior Report) (Rep
 			report.Stages = append(report.Stages, StageRecord{Name: s.name, Result: Pending})
 		}
 	}
-	p := &pipeline{cfg: cfg, clients: clients, report: &report, reused: map[string]push.Ref{}}
-	err = p.deploy(ctx, selected)
-	report.Finished = time.Now()
+	return &pipeline{cfg: cfg, clients: clients, report: &report, reused: map[string]push.Ref{}}
+}
+
+// finish ends the report.
+func (p *pipeline) finish(ctx context.Context, err error) (Report, error) {
+	p.report.Finished = time.Now()
 	switch {
 	case err == nil:
-		report.Result, report.Error = Passed, ""
+		p.report.Result, p.report.Error = Passed, ""
 	case ctx.Err() != nil:
-		report.Result, report.Error = Interrupted, err.Error()
+		p.report.Result, p.report.Error = Interrupted, err.Error()
 	default:
-		report.Result, report.Error = Failed, err.Error()
+		p.report.Result, p.report.Error = Failed, err.Error()
 	}
-	return report, err
+	return *p.report, err
 }
 
 func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
@@ -95,12 +104,17 @@ func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
 			return &StageError{Stage: s.name, Preflight: true, Err: err}
 		}
 	}
+	defer p.close(ctx)
 	for _, s := range selected {
-		if err := p.runStage(ctx, s); err != nil {
+		err := p.runStage(ctx, s)
+		if err != nil && p.attempt != nil {
+			err = p.fail(ctx, s.name, err)
+		}
+		if err != nil {
 			return &StageError{Stage: s.name, Err: err}
 		}
 	}
-	return nil
+	return p.settle(ctx)
 }
 
 func (p *pipeline) runStage(ctx context.Context, s stage) error {

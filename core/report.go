@@ -33,6 +33,8 @@ type Report struct {
 	Manifests *ManifestReport `json:"manifests,omitempty"`
 	Rollout   *apply.Rollout  `json:"rollout,omitempty"`
 	Gate      *gate.Result    `json:"gate,omitempty"`
+	Revision  int             `json:"revision,omitempty"` // of the application, in the cluster's history
+	Rollback  *RollbackReport `json:"rollback,omitempty"` // of a run that failed
 
 	yaml []byte // rendered manifests: may hold Secrets, so they never enter the JSON
 }

@@ -3,7 +3,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -16,8 +15,8 @@ import (
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
-	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -245,6 +244,9 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := p.look(ctx); err != nil {
+		return err
+	}
 	return apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{})
 }
 
@@ -283,17 +285,23 @@ func (p *pipeline) connect(ctx context.Context) error {
 }
 
 func (p *pipeline) apply(ctx context.Context) (string, error) {
-	routed := map[string]apply.Route{}
-	for _, w := range p.report.Manifests.Workloads {
-		routed[w.ID()] = apply.Route{Services: w.Services}
+	s := shipment{*p.report.Manifests, p.report.yaml}
+	if err := p.ground(ctx, s); err != nil {
+		return "", err
 	}
-	rollout, err := apply.Apply(ctx, p.cluster.Apply, p.report.yaml, apply.Options{Routed: routed, Observe: p.cfg.Observe})
+	ctx, err := p.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	if err := p.begin(ctx, s, 0); err != nil {
+		return "", err
+	}
+	rollout, err := p.applyShipment(ctx, s)
 	p.report.Rollout = &rollout
-	did := map[apply.Action]int{}
-	for _, c := range rollout.Changes {
-		did[c.Action]++
+	if err == nil {
+		p.mark(ctx, release.Applied, "")
 	}
-	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[apply.Created], did[apply.Configured]+did[apply.Adopted]+did[apply.Replaced], did[apply.Unchanged]+did[apply.Held]), err
+	return applied(rollout), err
 }
 
 // --- gate --------------------------------------------------------------
@@ -318,36 +326,20 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if p.report.Rollout == nil || p.report.Manifests == nil {
 		return "", errors.New("nothing to wait for: the apply stage neither ran here nor in the report given with --report")
 	}
-	opt := gate.Options{Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Observe: p.cfg.Observe}
-	for _, w := range p.report.Rollout.Workloads {
-		opt.Workloads = append(opt.Workloads, p.gateWorkload(w))
+	alone := p.attempt == nil
+	ctx, err := p.open(ctx)
+	if err == nil && alone && p.report.Revision > 0 {
+		err = p.resume(ctx)
 	}
-	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
+	if err != nil {
+		return "", err
+	}
+	result, err := p.wait(ctx, shipment{*p.report.Manifests, p.report.yaml}, *p.report.Rollout)
 	p.report.Gate = &result
-	for _, w := range result.Workloads {
-		for _, pod := range w.Pods {
-			if pod.Proof == gate.Broken {
-				p.cfg.Observe.Emit(event.Event{Stage: "gate", Kind: event.Warn, Object: "pod " + pod.Name,
-					Message: "it did not outlast its target: requests may have been lost; its timings were not those that are rendered now, or it was killed"})
-			}
-		}
+	if err == nil {
+		p.mark(ctx, release.Passed, "")
 	}
-	return fmt.Sprintf("%s watched with %s", count(len(opt.Workloads), "workload"), count(result.Polls, "poll")), err
-}
-
-// gateWorkload joins what apply wrote with what render planned for it.
-func (p *pipeline) gateWorkload(w apply.Workload) gate.Workload {
-	out := gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name, Generation: w.Generation, UID: w.UID}
-	for _, pod := range w.Replaced {
-		out.Replaced = append(out.Replaced, gate.Replaced{UID: pod.UID, Name: pod.Name, IP: pod.IP})
-	}
-	for _, planned := range p.report.Manifests.Workloads {
-		planned.Namespace = cmp.Or(planned.Namespace, "default") // what names none is the default one's, as the server told apply
-		if planned.ID() == w.ID() {
-			out.Behind, out.Plan, out.Images = planned.Behind && !planned.NodeTargets, planned.Plan, planned.Images
-		}
-	}
-	return out
+	return fmt.Sprintf("%s watched with %s", count(len(result.Workloads), "workload"), count(result.Polls, "poll")), err
 }
 
 // count says how many, in words: 1 image, 2 images.

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outlast-ci/outlast/core/apply/internal/diff"
 	"github.com/outlast-ci/outlast/core/event"
@@ -34,9 +35,9 @@ type Writer interface {
 	// Apply server-side-applies an object, or tells what that would give. It
 	// takes no field from another manager.
 	Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error)
-	// Delete deletes one object, if it has this UID still, and what it owns in
-	// the background.
-	Delete(ctx context.Context, apiVersion, kind, namespace, name, uid string) error
+	// Delete deletes one object and, in the background, what it owns. One that
+	// is gone is no error; another of its name, with another UID, is a conflict.
+	Delete(ctx context.Context, apiVersion, kind, namespace, name string, uid types.UID) error
 }
 
 // Adopter takes over the objects of other tools.

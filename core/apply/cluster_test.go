@@ -287,7 +287,7 @@ func (s *server) Adopt(ctx context.Context, live *unstructured.Unstructured, man
 
 // Delete deletes an object that has this UID. One with finalizers stays until
 // they are gone.
-func (s *server) Delete(ctx context.Context, apiVersion, kind, namespace, name, uid string) error {
+func (s *server) Delete(ctx context.Context, apiVersion, kind, namespace, name string, uid types.UID) error {
 	if err := s.hook(s.before, ctx, "delete", kind, name); err != nil {
 		return err
 	}
@@ -296,9 +296,9 @@ func (s *server) Delete(ctx context.Context, apiVersion, kind, namespace, name, 
 	key := s.keyOf(apiVersion, kind, namespace, name)
 	live := s.objects[key]
 	if live == nil {
-		return notFound(kind, name)
+		return nil
 	}
-	if string(live.GetUID()) != uid {
+	if live.GetUID() != uid {
 		return modified(live)
 	}
 	s.deleted = append(s.deleted, objects.ID(live))

@@ -82,6 +82,8 @@ func (a *app) command() *cobra.Command {
 		}
 		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
 	}
+	root.AddCommand(a.rollbackCommand())
+	root.AddCommand(a.historyCommand())
 	root.AddCommand(a.checkCommand())
 	root.AddCommand(a.timingsCommand())
 	root.AddCommand(a.initCommand())

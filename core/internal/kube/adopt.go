@@ -146,18 +146,3 @@ func dry(run bool) []string {
 	}
 	return nil
 }
-
-// Delete deletes one object, which has to have this UID, and what it owns in
-// the background.
-func (c *Client) Delete(ctx context.Context, apiVersion, kind, namespace, name, uid string) error {
-	what := id(kind, namespace, name)
-	r, err := c.resource(ctx, "deleting "+what, apiVersion, kind, namespace)
-	if err != nil {
-		return err
-	}
-	background := metav1.DeletePropagationBackground
-	if err := r.Delete(ctx, name, metav1.DeleteOptions{PropagationPolicy: &background, Preconditions: metav1.NewUIDPreconditions(uid)}); err != nil {
-		return c.explain(err, "deleting", what)
-	}
-	return nil
-}

@@ -191,6 +191,60 @@ func (c *Client) patch(ctx context.Context, obj *unstructured.Unstructured, opt 
 	return got, nil
 }
 
+// Create makes an object that must not exist yet; that it does is an error
+// which apierrors.IsAlreadyExists knows.
+func (c *Client) Create(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	r, err := c.resource(ctx, "creating "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	got, err := r.Create(ctx, obj, metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
+	if err != nil {
+		return nil, c.explain(err, "creating", what)
+	}
+	return got, nil
+}
+
+// Update replaces an object that was read before. When it has changed since,
+// by its metadata.resourceVersion, the error is one that apierrors.IsConflict
+// knows.
+func (c *Client) Update(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	if obj.GetResourceVersion() == "" { // some kinds would take it, and another's change be lost
+		return nil, fmt.Errorf("replacing %s: it has no metadata.resourceVersion", what)
+	}
+	r, err := c.resource(ctx, "replacing "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	got, err := r.Update(ctx, obj, metav1.UpdateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
+	if err != nil {
+		return nil, c.explain(err, "replacing", what)
+	}
+	return got, nil
+}
+
+// Delete removes an object and, in the background, what it owns. One that is
+// gone is no error; another of the same name, which has not this UID, is a
+// conflict.
+func (c *Client) Delete(ctx context.Context, apiVersion, kind, namespace, name string, uid types.UID) error {
+	what := id(kind, namespace, name)
+	if uid == "" {
+		return fmt.Errorf("deleting %s: which one is meant must be said by its metadata.uid", what)
+	}
+	r, err := c.resource(ctx, "deleting "+what, apiVersion, kind, namespace)
+	if err != nil {
+		return err
+	}
+	background := metav1.DeletePropagationBackground
+	err = r.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return c.explain(err, "deleting", what)
+	}
+	return nil
+}
+
 // Logs reads the last lines of a container; previous means the one before its
 // last restart.
 func (c *Client) Logs(ctx context.Context, namespace, pod, container string, lines int, previous bool) (string, error) {

@@ -10,9 +10,9 @@ import (
 	"strings"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 )
@@ -32,7 +32,7 @@ type Reader interface {
 // Writer applies and deletes.
 type Writer interface {
 	Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error)
-	Delete(ctx context.Context, apiVersion, kind, namespace, name, uid string) error
+	Delete(ctx context.Context, apiVersion, kind, namespace, name string, uid types.UID) error
 }
 
 // Fence tells whether this deploy may still write.
@@ -83,11 +83,8 @@ func (c Client) Write(ctx context.Context, obj, live *unstructured.Unstructured)
 // Delete deletes an object as it was read. One that is gone is no error.
 func (c Client) Delete(ctx context.Context, live *unstructured.Unstructured) error {
 	err := c.Change(ctx, func(ctx context.Context) error {
-		return c.Cluster.Delete(ctx, live.GetAPIVersion(), live.GetKind(), live.GetNamespace(), live.GetName(), string(live.GetUID()))
+		return c.Cluster.Delete(ctx, live.GetAPIVersion(), live.GetKind(), live.GetNamespace(), live.GetName(), live.GetUID())
 	})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
 	if Stale(err) {
 		return fmt.Errorf("deleting %s: there is another object of that name now, which is left alone: %w", objects.ID(live), err)
 	}

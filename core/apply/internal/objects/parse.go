@@ -5,51 +5,36 @@
 package objects
 
 import (
-	"bytes"
-	rawjson "encoding/json"
 	"errors"
 	"fmt"
-	"io"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/util/json"
-	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"github.com/outlast-ci/outlast/core/internal/manifest"
 )
 
 // Parse reads a stream of objects. An empty stream, an object without a name
 // and one that comes twice are mistakes.
-func Parse(manifests []byte) (objects []*unstructured.Unstructured, err error) {
-	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(manifests), 4096)
+func Parse(manifests []byte) ([]*unstructured.Unstructured, error) {
+	all, err := manifest.Parse(manifests)
+	if err != nil {
+		return nil, err
+	}
 	seen := map[string]bool{}
-	for n := 1; ; n++ {
-		obj, raw := &unstructured.Unstructured{}, rawjson.RawMessage{}
-		err := dec.Decode(&raw)
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err == nil && len(raw) > 0 {
-			err = json.Unmarshal(raw, &obj.Object) // apimachinery's: a whole number stays one
-		}
-		if err != nil {
-			return nil, fmt.Errorf("reading object %d of the manifests: %w", n, err)
-		}
-		if len(obj.Object) == 0 {
-			continue
-		}
+	for i, obj := range all {
 		if obj.GetAPIVersion() == "" || obj.GetKind() == "" || obj.GetName() == "" {
-			return nil, fmt.Errorf("reading object %d of the manifests: it has no apiVersion, kind or metadata.name (generateName cannot be applied)", n)
+			return nil, fmt.Errorf("reading object %d of the manifests: it has no apiVersion, kind or metadata.name (generateName cannot be applied)", i+1)
 		}
 		key := obj.GetAPIVersion() + " " + ID(obj)
 		if seen[key] {
-			return nil, fmt.Errorf("reading object %d of the manifests: %s comes twice", n, ID(obj))
+			return nil, fmt.Errorf("reading object %d of the manifests: %s comes twice", i+1, ID(obj))
 		}
 		seen[key] = true
-		objects = append(objects, obj)
 	}
-	if len(objects) == 0 {
+	if len(all) == 0 {
 		return nil, errors.New("reading the manifests: there is no object in them")
 	}
-	return objects, nil
+	return all, nil
 }
 
 // ID is how messages name an object: Kind/namespace/name.

@@ -16,11 +16,11 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
 	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
-// Exit codes: the contract that every wrapper shares. 9 and 10 are kept for
-// "failed and rolled back" and "failed and the rollback failed".
+// Exit codes: the contract that every wrapper shares.
 const (
 	exitOK          = 0
 	exitInternal    = 1
@@ -31,6 +31,8 @@ const (
 	exitApply       = 6
 	exitGate        = 7
 	exitGateTimeout = 8
+	exitRolledBack  = 9   // the deploy failed, and what was there before is there again
+	exitBroken      = 10  // the deploy failed, and so did the rollback
 	exitInterrupt   = 130 // SIGINT
 	exitTerminate   = 143 // SIGTERM
 )
@@ -59,7 +61,8 @@ var stageExits = map[string]struct {
 	"apply":  {exitApply, "apply-failed"},
 	"gate":   {exitGate, "gate-failed"},
 
-	"timings": {exitRender, "findings"}, // a command, no stage
+	"rollback": {exitApply, "apply-failed"}, // a command, like the next
+	"timings":  {exitRender, "findings"},
 }
 
 // FindingsError fails a check that ran.
@@ -86,6 +89,9 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		verdict  *gate.Error
 		stage    *core.StageError
 		found    *FindingsError
+		undone   *core.RolledBackError
+		held     *release.HeldError
+		lost     *release.LostError
 	)
 	switch {
 	case err == nil:
@@ -100,6 +106,15 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		return exitRender, "findings"
 	case errors.As(err, &usage), errors.As(err, &path), errors.As(err, &readOnly):
 		return exitUsage, "usage"
+	case errors.As(err, &undone) && undone.Undone != nil:
+		return exitBroken, "rollback-failed"
+	case errors.As(err, &undone):
+		_, reason := Of(ctx, undone.Err)
+		return exitRolledBack, reason
+	case errors.As(err, &held):
+		return exitApply, "locked"
+	case errors.As(err, &lost), errors.Is(err, release.ErrFenced):
+		return exitApply, "lock-lost"
 	case errors.As(err, &awsAuth), errors.As(err, &pushAuth), errors.As(err, &kubeAuth):
 		return exitAuth, "auth"
 	case errors.As(err, &verdict) && verdict.TimedOut:

@@ -49,6 +49,12 @@ func (a *App) Call(command string) *Call {
 	return &Call{app: a, Call: setup.Call{Env: a.Env, Secrets: a.Secrets, Command: command}}
 }
 
+// Verb is what a run does between settling its inputs and telling its result.
+type Verb struct {
+	Stages []string // that the display shows
+	Do     func(ctx context.Context, cfg core.Config, clients core.Clients) (core.Report, error)
+}
+
 // Run settles the inputs, runs the stages and writes what they leave.
 func (a *App) Run(ctx context.Context, command string, flags map[string][]string) error {
 	c := a.Call(command)
@@ -67,6 +73,30 @@ func (a *App) Run(ctx context.Context, command string, flags map[string][]string
 	if c.filters() {
 		return c.filter(ctx, cfg)
 	}
+	return c.perform(ctx, cfg, Verb{core.Stages(), func(ctx context.Context, cfg core.Config, clients core.Clients) (core.Report, error) {
+		c.greet(cfg)
+		return core.Deploy(ctx, cfg, clients, prior)
+	}})
+}
+
+// RunVerb settles the inputs and runs a verb that has no stages of its own.
+func (a *App) RunVerb(ctx context.Context, command string, flags map[string][]string, verb Verb) error {
+	c := a.Call(command)
+	if err := c.Settle(ctx, flags); err != nil {
+		return c.Skipped(err)
+	}
+	cfg, err := c.Config()
+	if err != nil {
+		return exit.Usage(err)
+	}
+	if cfg.Namespace, err = core.Home(ctx, cfg); err != nil {
+		return err
+	}
+	return c.perform(ctx, cfg, verb)
+}
+
+// perform makes the folders that a run needs, and runs.
+func (c *Call) perform(ctx context.Context, cfg core.Config, verb Verb) (err error) {
 	if err := makeDir(c.outDir); err != nil {
 		return fmt.Errorf("making the output folder: %w", err)
 	}
@@ -79,7 +109,7 @@ func (a *App) Run(ctx context.Context, command string, flags map[string][]string
 	if cfg.To != "build" { // whose layout is its result
 		defer os.RemoveAll(cfg.World.TempDir)
 	}
-	return c.deploy(ctx, cfg, prior)
+	return c.watch(ctx, cfg, verb)
 }
 
 // Settle reads flags, variables, file, CI and git, and chooses the environment.
@@ -184,15 +214,15 @@ func (c *Call) prior(from string) (core.Report, error) {
 	return r, nil
 }
 
-// deploy runs the stages under a progress display and writes the outputs,
-// whatever happened.
-func (c *Call) deploy(ctx context.Context, cfg core.Config, prior core.Report) error {
+// watch runs a verb under a progress display and writes the outputs, whatever
+// happened.
+func (c *Call) watch(ctx context.Context, cfg core.Config, verb Verb) error {
 	env := c.Env
 	mask := c.Secrets.Mask
 	live := env.Live && c.Facts.Host == "" && c.Settings.Text("progress") != "plain" || c.Settings.Text("progress") == "live"
 	console := c.Host().Console(env.Stderr)
 	c.Secrets.Tell(console.Hide)
-	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: core.Stages(), Mask: mask, Open: console.Open, Shut: console.Shut})
+	display := progress.New(progress.Options{W: env.Stderr, Live: live, Width: env.Width, Stages: verb.Stages, Mask: mask, Open: console.Open, Shut: console.Shut})
 	log, err := output.NewEventLog(c.outDir, mask)
 	if err != nil {
 		display.Close()
@@ -208,8 +238,7 @@ func (c *Call) deploy(ctx context.Context, cfg core.Config, prior core.Report) e
 			console.Annotate(ci.Warning, "outlast "+e.Stage, mask(strings.TrimPrefix(e.Object+": "+e.Message, ": ")))
 		}
 	}
-	c.greet(cfg)
-	report, runErr := core.Deploy(ctx, cfg, c.Clients(cfg), prior)
+	report, runErr := verb.Do(ctx, cfg, c.Clients(cfg))
 	display.Close()
 	_, report.Reason = exit.Of(ctx, runErr)
 	report.Error = mask(report.Error)
@@ -242,7 +271,7 @@ func (c *Call) publish(ctx context.Context, r core.Report) error {
 	}
 	mask := c.Secrets.Mask
 	out := ci.Result{Facts: c.Facts, App: r.Run.App, Environment: r.Run.Environment, Summary: mask(output.Summary(r)), Status: status,
-		Deployed: c.Facts.PullRequest == "" && (c.Command == "deploy" || c.Command == "apply")}
+		Deployed: c.Facts.PullRequest == "" && (c.Command == "deploy" || c.Command == "apply" || c.Command == "rollback")}
 	for _, o := range output.Outputs() {
 		out.Pairs = append(out.Pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
 	}
@@ -311,8 +340,8 @@ func (c *Call) tell(r core.Report, err error, mask func(string) string) {
 		return
 	}
 	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\n", c.Command, where, took, r.Reason, mask(err.Error()))
-	if stage != nil && stage.Stage == "gate" && !stage.Preflight {
-		fmt.Fprintln(w, "outlast: what was applied stays as it is, and old pods serve until new ones are ready; deploy a version that is, or undo the rollout with kubectl")
+	if stage != nil && stage.Stage == "gate" && !stage.Preflight && r.Rollback == nil {
+		fmt.Fprintln(w, "outlast: what was applied stays as it is, and old pods serve until new ones are ready; deploy a version that is, or go back with outlast rollback")
 	}
 	fmt.Fprintf(w, "outlast: report: %s\n", c.report)
 }
