@@ -176,7 +176,7 @@ func TestStagesOfSeveralJobs(t *testing.T) {
 	}
 	var wrote []string
 	clients := Clients{Cluster: func(context.Context) (Cluster, error) {
-		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{&wrote}, Records: refusing{&wrote}}, nil
+		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{calls: &wrote}, Records: refusing{calls: &wrote}}, nil
 	}}
 	_, err = Deploy(t.Context(), cfg, clients, next)
 	if err == nil || !strings.Contains(err.Error(), "it refuses") || len(wrote) == 0 {
@@ -219,7 +219,10 @@ func roundTrip(t *testing.T, r Report) (back Report) {
 }
 
 // refusing is an API server that takes nothing.
-type refusing struct{ calls *[]string }
+type refusing struct {
+	apply.Cluster
+	calls *[]string
+}
 
 var _ apply.Cluster = refusing{}
 

@@ -24,9 +24,9 @@ type shipment struct {
 
 // applyShipment writes a shipment to the cluster.
 func (p *pipeline) applyShipment(ctx context.Context, s shipment) (apply.Rollout, error) {
-	routed := map[string][]string{}
+	routed := map[string]apply.Route{}
 	for _, w := range s.Workloads {
-		routed[w.ID()] = w.Services
+		routed[w.ID()] = apply.Route{Services: w.Services}
 	}
 	return apply.Apply(ctx, p.cluster.Apply, s.yaml, apply.Options{Routed: routed, Observe: p.cfg.Observe})
 }

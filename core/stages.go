@@ -247,7 +247,7 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
-	return apply.Check(ctx, p.cluster.Apply, p.report.yaml)
+	return apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{})
 }
 
 // rerender makes the manifests of a run whose render stage ran in another job:

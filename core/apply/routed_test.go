@@ -81,7 +81,7 @@ func TestBound(t *testing.T) {
 				if tc.routed == nil {
 					tc.routed = []string{"dev/web"}
 				}
-				opt := Options{Routed: map[string][]string{"Deployment/dev/web": tc.routed}, Bound: tc.bound, Observe: r.observe}
+				opt := Options{Routed: map[string]Route{"Deployment/dev/web": {Services: tc.routed}}, Bound: tc.bound, Observe: r.observe}
 				started := time.Now()
 				_, err := Apply(t.Context(), s, []byte(web), opt)
 				if took := time.Since(started); took != tc.took {
@@ -107,7 +107,7 @@ func TestRoutedWithoutNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, "")
 		s.kinds["elbv2.k8s.aws/v1beta1 TargetGroupBinding"] = true
-		_, err := Apply(t.Context(), s, []byte(strings.Replace(web, ", namespace: dev", "", 1)), Options{Routed: map[string][]string{"Deployment//web": {"/web"}}})
+		_, err := Apply(t.Context(), s, []byte(strings.Replace(web, ", namespace: dev", "", 1)), Options{Routed: map[string]Route{"Deployment//web": {Services: []string{"/web"}}}})
 		if err == nil || len(s.writes) > 0 {
 			t.Errorf("got %v with the writes %v, want an error and none", err, s.writes)
 		}
@@ -128,7 +128,7 @@ func TestServicesComeBeforeTheWait(t *testing.T) {
 		}
 		manifests := web + "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: dev}\nspec: {selector: {app: web}}\n"
 		started := time.Now()
-		if _, err := Apply(t.Context(), s, []byte(manifests), Options{Routed: map[string][]string{"Deployment/dev/web": {"dev/web"}}}); err != nil {
+		if _, err := Apply(t.Context(), s, []byte(manifests), Options{Routed: map[string]Route{"Deployment/dev/web": {Services: []string{"dev/web"}}}}); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(started); took != 3*time.Second {
@@ -139,7 +139,7 @@ func TestServicesComeBeforeTheWait(t *testing.T) {
 
 // TestWaitMeetsTrouble: what ends the wait other than a binding.
 func TestWaitMeetsTrouble(t *testing.T) {
-	opt := Options{Routed: map[string][]string{"Deployment/dev/web": {"dev/web"}}}
+	opt := Options{Routed: map[string]Route{"Deployment/dev/web": {Services: []string{"dev/web"}}}}
 	setup := func(t *testing.T) *server {
 		s := newServer(t, "")
 		s.kinds["elbv2.k8s.aws/v1beta1 TargetGroupBinding"] = true
@@ -267,7 +267,7 @@ spec: {group: example.com, names: {kind: Widget, plural: widgets}, scope: Namesp
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer(t, "")
-				if err := Check(t.Context(), s, manifests); err != nil || len(s.writes) > 0 {
+				if err := Check(t.Context(), s, manifests, Options{}); err != nil || len(s.writes) > 0 {
 					t.Fatalf("checking: %v with the writes %v", err, s.writes)
 				}
 				s.after = func(_ context.Context, verb, kind, _ string) error {

@@ -1,13 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package stringmap reads and writes the stringMap of the AWS Load Balancer
-// Controller: attributes in one annotation.
-package stringmap
+// Package attribute reads and writes the stringMap of the AWS Load Balancer
+// Controller: attributes of a target group or load balancer in one annotation.
+package attribute
 
 import (
 	"fmt"
 	"strings"
 )
+
+// Delay is the deregistration delay among a target group's attributes.
+const Delay = "deregistration_delay.timeout_seconds"
+
+// IdleTimeout is a load balancer's.
+const IdleTimeout = "idle_timeout.timeout_seconds"
 
 // Map is a list of k=v pairs between commas, each split at the first =. A backslash takes the
 // sign behind it as it is, and a comma at the very end belongs to the last value.
