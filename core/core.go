@@ -11,6 +11,7 @@ import (
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -66,7 +67,7 @@ type Clients struct {
 	ECR        func(context.Context) (push.ECR, error)
 	Cluster    func(context.Context) (Cluster, error)
 	Balancer   func(context.Context) (gate.Balancer, error)
-	Attributes func(context.Context) (Attributes, error)
+	Attributes func(context.Context) (live.Attributes, error)
 }
 
 // Cluster is one API server as the two stages that talk to it see it, and as the

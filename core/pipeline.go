@@ -10,6 +10,8 @@ import (
 
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/live"
+	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -42,18 +44,19 @@ func Stages() []string {
 
 // pipeline is one run in progress.
 type pipeline struct {
-	cfg       Config
-	clients   Clients
-	report    *Report
-	selected  []string // names of the stages that run
-	ecr       push.ECR // once built, like the next two
-	cluster   *Cluster
-	balancer  gate.Balancer
-	manifests *render.Manifests   // once rendered
-	prepared  []render.Workload   // of the manifests, once checked
-	behind    bool                // some workload stands behind a load balancer
-	attempt   *attempt            // once the lock is ours
-	reused    map[string]push.Ref // images whose commit tag is in the registry already
+	cfg        Config
+	clients    Clients
+	report     *Report
+	selected   []string // names of the stages that run
+	ecr        push.ECR // once built, like the next two
+	cluster    *Cluster
+	balancer   gate.Balancer
+	manifests  *render.Manifests   // once rendered
+	prepared   []render.Workload   // of the manifests, once checked
+	behind     bool                // some workload stands behind a load balancer
+	attributes live.Attributes     // of target groups, where the balancer is asked
+	attempt    *record.Attempt     // once the lock is ours
+	reused     map[string]push.Ref // images whose commit tag is in the registry already
 }
 
 // Deploy runs the stages from cfg.From to cfg.To. The earlier ones' results
@@ -115,7 +118,7 @@ func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
 			return &StageError{Stage: s.name, Err: err}
 		}
 	}
-	return p.settle(ctx)
+	return nil
 }
 
 func (p *pipeline) runStage(ctx context.Context, s stage) error {

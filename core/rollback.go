@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -16,8 +15,8 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/manifest"
+	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/release"
-	"github.com/outlast-ci/outlast/core/render"
 )
 
 // OnFailure says what a deploy does when its apply or gate fails.
@@ -63,27 +62,25 @@ func (e *RolledBackError) Unwrap() []error { return []error{e.Err, e.Undone} }
 // fail does what the user wants of a failure under the lock, and gives the error
 // that the run ends with.
 func (p *pipeline) fail(ctx context.Context, stage string, err error) error {
-	under := p.attempt.lock.Context()
-	var lost *release.LostError
-	switch {
+	a := p.attempt
+	under := a.Lock.Context()
+	switch lost := a.Lost(); {
 	case ctx.Err() != nil:
-		brief, cancel := context.WithTimeout(context.WithoutCancel(ctx), last)
-		defer cancel()
-		p.mark(brief, release.Interrupted, "in "+stage)
+		a.Interrupt(ctx, stage)
 		return err
-	case under.Err() != nil && errors.As(context.Cause(under), &lost): // somebody else's turn: nothing more is written
+	case lost != nil: // somebody else's turn: nothing more is written
 		return errors.Join(lost, err)
-	case p.attempt.revision.Number == 0: // nothing was applied
+	case a.Revision.Number == 0: // nothing was applied
 		return err
 	}
-	p.mark(under, release.Failed, err.Error())
+	a.Mark(under, release.Failed, err.Error())
 	switch p.cfg.OnFailure {
 	case Hold:
 		return err
 	case Pause:
 		return errors.Join(err, p.pause(under))
 	}
-	target, lookErr := p.attempt.history.LastPassed(under, p.attempt.revision.Number)
+	target, lookErr := a.History.LastPassed(under, a.Revision.Number)
 	switch {
 	case lookErr != nil:
 		return &RolledBackError{Err: err, Undone: lookErr}
@@ -91,10 +88,10 @@ func (p *pipeline) fail(ctx context.Context, stage string, err error) error {
 		p.note("apply", "", "there is no earlier release whose gate has passed, so there is nothing to roll back to: what was applied stays as it is")
 		return err
 	}
-	failed := p.attempt.revision
+	failed := a.Revision
 	undone := p.restore(under, *target)
-	if p.attempt.revision = failed; undone == nil {
-		p.mark(under, release.RolledBack, err.Error())
+	if a.Revision = failed; undone == nil {
+		a.Mark(under, release.RolledBack, err.Error())
 	}
 	return &RolledBackError{Err: err, To: target.Number, Undone: undone}
 }
@@ -102,6 +99,7 @@ func (p *pipeline) fail(ctx context.Context, stage string, err error) error {
 // restore applies the manifests of an earlier revision again, whole, and waits for
 // them.
 func (p *pipeline) restore(ctx context.Context, target release.Revision) (err error) {
+	a := p.attempt
 	r := &RollbackReport{To: target.Number, Commit: target.Run.Commit, Started: time.Now()}
 	p.report.Rollback = r
 	p.cfg.Observe.Emit(event.Event{Stage: "rollback", Kind: event.Start, Message: fmt.Sprintf("to revision %d", target.Number)})
@@ -109,13 +107,13 @@ func (p *pipeline) restore(ctx context.Context, target release.Revision) (err er
 		ended := event.Event{Stage: "rollback", Kind: event.End}
 		if r.Finished, r.Passed = time.Now(), err == nil; err != nil {
 			r.Error, ended.Message = err.Error(), err.Error()
-			if p.attempt.revision.OfRevision == target.Number {
-				p.mark(ctx, release.Failed, err.Error())
+			if a.Revision.OfRevision == target.Number {
+				a.Mark(ctx, release.Failed, err.Error())
 			}
 		}
 		p.cfg.Observe.Emit(ended)
 	}()
-	content, err := p.attempt.history.Content(ctx, target.Number)
+	content, err := a.History.Content(ctx, target.Number)
 	if err != nil {
 		return err
 	}
@@ -123,77 +121,61 @@ func (p *pipeline) restore(ctx context.Context, target release.Revision) (err er
 	if err := json.Unmarshal(content.Report, &s.ManifestReport); err != nil {
 		return fmt.Errorf("reading what revision %d knew of its manifests: %w", target.Number, err)
 	}
-	r.Manifests = &s.ManifestReport
-	if p.balancer == nil && slices.ContainsFunc(s.Workloads, func(w render.Workload) bool { return w.Behind }) {
-		if p.balancer, err = p.clients.Balancer(ctx); err != nil {
+	if r.Manifests = &s.ManifestReport; behind(s.Workloads) {
+		if err := p.dial(ctx); err != nil {
 			return err
 		}
 	}
-	if err := p.begin(ctx, s, target.Number); err != nil {
+	if err := p.begin(ctx, s, target); err != nil {
 		return err
 	}
-	r.Revision = p.attempt.revision.Number
+	r.Revision = a.Revision.Number
 	rollout, err := p.applyShipment(ctx, s)
 	if r.Rollout = &rollout; err != nil {
 		return err
 	}
-	p.mark(ctx, release.Applied, "")
+	a.Mark(ctx, release.Applied, "")
 	result, err := p.wait(ctx, s, rollout)
 	if r.Gate = &result; err != nil {
 		return err
 	}
-	p.mark(ctx, release.Passed, "")
+	if err := p.settle(ctx, s); err != nil {
+		return err
+	}
+	a.Mark(ctx, release.Passed, "")
 	return nil
 }
 
 // Rollback applies an earlier release again: revision to, or with 0 the newest
-// whose gate has passed and that is not the one in force. namespace is that of the
-// application's records.
+// whose gate has passed and that is not the one in force. cfg.Namespace is that of
+// the application's records.
 func Rollback(ctx context.Context, cfg Config, clients Clients, to int) (Report, error) {
 	p := newPipeline(cfg, clients, Report{})
-	err := p.rollback(ctx, to)
-	return p.finish(ctx, err)
+	return p.finish(ctx, p.rollback(ctx, to))
 }
 
 func (p *pipeline) rollback(ctx context.Context, to int) error {
+	refused := func(err error) error { return &StageError{Stage: "rollback", Preflight: true, Err: err} }
 	if err := p.connect(ctx); err != nil {
-		return &StageError{Stage: "rollback", Preflight: true, Err: err}
+		return refused(err)
 	}
 	under, err := p.open(ctx)
 	if err != nil {
-		return &StageError{Stage: "rollback", Preflight: true, Err: err}
+		return refused(err)
 	}
 	defer p.close(ctx)
-	target, err := p.target(under, to)
+	list, err := p.attempt.History.List(under)
 	if err != nil {
-		return &StageError{Stage: "rollback", Preflight: true, Err: err}
+		return refused(err)
+	}
+	target, err := record.Back(list, to)
+	if err != nil {
+		return refused(err)
 	}
 	if err := p.restore(under, target); err != nil {
 		return &StageError{Stage: "rollback", Err: err}
 	}
 	return nil
-}
-
-// target finds the revision to go back to.
-func (p *pipeline) target(ctx context.Context, to int) (release.Revision, error) {
-	list, err := p.attempt.history.List(ctx)
-	if err != nil {
-		return release.Revision{}, err
-	}
-	for i, r := range list {
-		switch {
-		case to == r.Number && r.State == release.Passed:
-			return r, nil
-		case to == r.Number:
-			return r, fmt.Errorf("going back to revision %d: its gate has not passed (%s); name one that has, see outlast history", to, r.State)
-		case to == 0 && r.State == release.Passed && (list[0].State != release.Passed || i > 0 && r.SHA256 != list[0].SHA256):
-			return r, nil // of the newest attempt that passed, the one before it is meant
-		}
-	}
-	if to > 0 {
-		return release.Revision{}, fmt.Errorf("going back to revision %d: it is not among the %d that are kept, see outlast history", to, len(list))
-	}
-	return release.Revision{}, errors.New("there is no earlier release whose gate has passed, so there is nothing to go back to; see outlast history")
 }
 
 // pause stops the Deployments where they are: no more old pods go, and no more new

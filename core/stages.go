@@ -172,7 +172,7 @@ func (p *pipeline) checkRender(ctx context.Context) error {
 		return err
 	}
 	p.report.yaml, p.prepared = result.YAML, result.Workloads
-	p.behind = slices.ContainsFunc(result.Workloads, func(w render.Workload) bool { return w.Behind })
+	p.behind = behind(result.Workloads)
 	return nil
 }
 
@@ -293,13 +293,14 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.begin(ctx, s, 0); err != nil {
+	if err := p.begin(ctx, s, release.Revision{}); err != nil {
 		return "", err
 	}
+	p.report.Revision = p.attempt.Revision.Number
 	rollout, err := p.applyShipment(ctx, s)
 	p.report.Rollout = &rollout
 	if err == nil {
-		p.mark(ctx, release.Applied, "")
+		p.attempt.Mark(ctx, release.Applied, "")
 	}
 	return applied(rollout), err
 }
@@ -312,13 +313,23 @@ func (p *pipeline) checkGate(ctx context.Context) error {
 		return err
 	}
 	if m := p.report.Manifests; m != nil {
-		p.behind = p.behind || slices.ContainsFunc(m.Workloads, func(w render.Workload) bool { return w.Behind })
+		p.behind = p.behind || behind(m.Workloads)
 	}
-	if !p.behind || p.balancer != nil {
+	if !p.behind {
 		return nil
 	}
-	balancer, err := p.clients.Balancer(ctx)
-	p.balancer = balancer
+	return p.dial(ctx)
+}
+
+// dial builds the balancer's clients once.
+func (p *pipeline) dial(ctx context.Context) (err error) {
+	if p.balancer != nil {
+		return nil
+	}
+	if p.balancer, err = p.clients.Balancer(ctx); err != nil {
+		return err
+	}
+	p.attributes, err = p.clients.Attributes(ctx)
 	return err
 }
 
@@ -326,18 +337,26 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if p.report.Rollout == nil || p.report.Manifests == nil {
 		return "", errors.New("nothing to wait for: the apply stage neither ran here nor in the report given with --report")
 	}
+	s := shipment{*p.report.Manifests, p.report.yaml}
 	alone := p.attempt == nil
 	ctx, err := p.open(ctx)
 	if err == nil && alone && p.report.Revision > 0 {
-		err = p.resume(ctx)
+		err = p.attempt.Resume(ctx, p.report.Revision)
+	}
+	if err == nil && alone && s.yaml == nil {
+		err = p.rerender(ctx)
+		s.yaml = p.report.yaml
 	}
 	if err != nil {
 		return "", err
 	}
-	result, err := p.wait(ctx, shipment{*p.report.Manifests, p.report.yaml}, *p.report.Rollout)
+	result, err := p.wait(ctx, s, *p.report.Rollout)
 	p.report.Gate = &result
 	if err == nil {
-		p.mark(ctx, release.Passed, "")
+		err = p.settle(ctx, s)
+	}
+	if err == nil {
+		p.attempt.Mark(ctx, release.Passed, "")
 	}
 	return fmt.Sprintf("%s watched with %s", count(len(result.Workloads), "workload"), count(result.Polls, "poll")), err
 }

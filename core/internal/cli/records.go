@@ -16,6 +16,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/run"
+	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/release"
 )
 
@@ -53,16 +54,30 @@ func (a *app) historyCommand() *cobra.Command {
 		if err != nil {
 			return exit.Usage(err)
 		}
-		if cfg.Namespace, err = core.Home(cmd.Context(), cfg); err != nil {
-			return err
-		}
-		list, err := core.History(cmd.Context(), cfg, c.Clients(cfg))
+		list, err := history(cmd.Context(), cfg, c.Clients(cfg))
 		if err != nil {
 			return err
 		}
 		return a.printHistory(list, *format)
 	}
 	return cmd
+}
+
+// history reads the revisions, the newest first.
+func history(ctx context.Context, cfg core.Config, clients core.Clients) ([]release.Revision, error) {
+	namespace, err := run.Home(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clients.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, err := release.Open(cluster.Records, record.AppOf(cfg.Run.App, cfg.Run.Environment, namespace))
+	if err != nil {
+		return nil, exit.Usage(err)
+	}
+	return h.List(ctx)
 }
 
 // recordsCommand is a command on the records of deploys.

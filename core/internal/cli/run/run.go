@@ -89,7 +89,7 @@ func (a *App) RunVerb(ctx context.Context, command string, flags map[string][]st
 	if err != nil {
 		return exit.Usage(err)
 	}
-	if cfg.Namespace, err = core.Home(ctx, cfg); err != nil {
+	if cfg.Namespace, err = Home(ctx, cfg); err != nil {
 		return err
 	}
 	return c.perform(ctx, cfg, verb)
@@ -399,4 +399,22 @@ func makeDir(dir string) error {
 		return nil
 	}
 	return os.WriteFile(ignore, []byte("*\n"), 0o644)
+}
+
+// Home finds the namespace of an application's records: the one that was given, or
+// that of the first workload of the manifests.
+func Home(ctx context.Context, cfg core.Config) (string, error) {
+	if cfg.Namespace != "" {
+		return cfg.Namespace, nil
+	}
+	opt := cfg.Render
+	opt.Policy = render.Off
+	r, err := render.Render(ctx, opt)
+	if err != nil {
+		return "", &core.StageError{Stage: "render", Preflight: true, Err: err}
+	}
+	for _, w := range r.Workloads {
+		return cmp.Or(w.Namespace, "default"), nil
+	}
+	return "default", nil
 }

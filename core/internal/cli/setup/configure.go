@@ -27,6 +27,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
+	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -308,7 +309,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			balancer := aws.NewBalancer(sdk)
 			return balancer, balancer.Check(ctx)
 		},
-		Attributes: func(ctx context.Context) (core.Attributes, error) {
+		Attributes: func(ctx context.Context) (live.Attributes, error) {
 			sdk, err := login(ctx)
 			return aws.NewBalancer(sdk), err
 		},
