@@ -271,8 +271,8 @@ func TestHold(t *testing.T) {
 				t.Error("the lock's context goes on")
 			}
 			time.Sleep(time.Hour)
-			if err := l.Ours(t.Context()); err != nil {
-				t.Error(err)
+			if fresh, _ := l.state(); !fresh {
+				t.Error("it was not renewed")
 			}
 			released(t, l)
 		},
@@ -313,6 +313,14 @@ func TestHold(t *testing.T) {
 			killed(l)
 			w.after = func(context.Context, string) error { time.Sleep(20 * time.Second); return nil }
 			has(t, l.Recheck(t.Context()), "looking whether the lock of dev/web is still ours: each answer takes longer than 20s")
+		},
+		"a renewal under way keeps nobody waiting": func(t *testing.T, s *server, w *wire, l *Lock) {
+			w.before = func(context.Context, string) error { time.Sleep(5 * time.Second); return nil }
+			time.Sleep(11 * time.Second)
+			began := time.Now()
+			if err := l.Ours(t.Context()); err != nil || time.Since(began) > 0 {
+				t.Errorf("%v after %s", err, time.Since(began))
+			}
 		},
 		"a label of somebody's is no loss": func(t *testing.T, s *server, _ *wire, l *Lock) {
 			s.touch(t, "Lease", "outlast-web", func(obj *unstructured.Unstructured) { annotate(obj, "someone/was", "here") })

@@ -299,3 +299,7 @@ func has(t *testing.T, err error, parts ...string) {
 func fakeConflict() error {
 	return fmt.Errorf("replacing: %w", apierrors.NewConflict(resource("Lease"), "outlast-web", errors.New("the object has been modified")))
 }
+
+func fakeExists() error {
+	return fmt.Errorf("creating: %w", apierrors.NewAlreadyExists(resource("Secret"), "x"))
+}
