@@ -332,7 +332,7 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 			}
 		}
 	}
-	return fmt.Sprintf("%s watched with %s", count(len(opt.Workloads), "workload"), count(result.Polls, "poll")), err
+	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(opt.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
 }
 
 // gateWorkload joins what apply wrote with what render planned for it.

@@ -289,7 +289,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 		},
 		Attributes: func(ctx context.Context) (core.Attributes, error) {
 			sdk, err := login(ctx)
-			return aws.NewBalancer(sdk), err
+			return aws.NewAttributes(sdk), err
 		},
 	}
 }
