@@ -358,7 +358,7 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if err == nil {
 		p.attempt.Mark(ctx, release.Passed, "")
 	}
-	return fmt.Sprintf("%s watched with %s", count(len(result.Workloads), "workload"), count(result.Polls, "poll")), err
+	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(result.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
 }
 
 // count says how many, in words: 1 image, 2 images.

@@ -311,7 +311,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 		},
 		Attributes: func(ctx context.Context) (live.Attributes, error) {
 			sdk, err := login(ctx)
-			return aws.NewBalancer(sdk), err
+			return aws.NewAttributes(sdk), err
 		},
 	}
 }
