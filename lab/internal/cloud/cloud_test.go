@@ -3,7 +3,9 @@
 package cloud_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -65,6 +67,7 @@ type lab struct {
 	clock    *clock
 	cfg      cloud.Config
 	engine   *alb.Engine
+	servers  sync.Map // where a target's address is on this machine
 }
 
 func newLab(t *testing.T, region string) *lab {
@@ -92,7 +95,13 @@ func roleARN(region string) string {
 
 func (l *lab) open(t *testing.T) {
 	t.Helper()
-	l.engine = alb.New(alb.Options{Registration: alb.Delay{Max: time.Millisecond}, Deregister: alb.Delay{Max: time.Millisecond}, Jitter: alb.Delay{Max: time.Millisecond}})
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if at, ok := l.servers.Load(address); ok {
+			address = at.(string)
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	l.engine = alb.New(alb.Options{Dialer: dial, Registration: alb.Delay{Max: time.Millisecond}, Deregister: alb.Delay{Max: time.Millisecond}, Jitter: alb.Delay{Max: time.Millisecond}})
 	engine := l.engine
 	t.Cleanup(func() { _ = engine.Close() })
 	l.cfg.Engine = l.engine

@@ -23,6 +23,7 @@ const (
 	maxRules              = 100  // of a load balancer, without default rules
 	maxGroupsOfBalancer   = 100  // of a load balancer
 	maxGroupsOfAction     = 5
+	maxCertificates       = 25 // of a load balancer, without default ones
 	maxTags               = 50
 	maxBalancersDescribed = 20 // ARNs in one DescribeLoadBalancers
 	maxTagsDescribed      = 20 // ARNs in one DescribeTags
