@@ -248,7 +248,9 @@ func (w *world) TargetGroups(_ context.Context, q GroupQuery) (out []TargetGroup
 	return out, nil
 }
 
-func (w *world) As(context.Context, string, string) (Balancer, error) { return nil, errors.New("no other account here") }
+func (w *world) As(context.Context, string, string) (Balancer, error) {
+	return nil, errors.New("no other account here")
+}
 
 // rollout is one that goes well.
 var rollout = []stage{
