@@ -57,6 +57,9 @@ func (t *Track) takeTarget(g *Group, p *Pod, r model.Reading) {
 			now = seen
 		}
 	}
+	if g.Shared && !p.Gone.IsZero() && !tg.Left.IsZero() && now.State != "draining" { // another cluster's pod has the address now
+		now = model.Target{ID: ip, Port: port}
+	}
 	if now.State != tg.State || tg.Reads == 0 {
 		tg.Since, tg.Reads = r.At, 0
 	}

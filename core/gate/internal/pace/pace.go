@@ -104,9 +104,9 @@ func coming(t *history.Track, g *history.Group, waiting []*history.Pod, most tim
 	case ready < t.Last.Desired:
 		return most
 	}
-	end := opened.Add(registration)
-	for n := 0; !end.After(last); n++ {
-		if n > count || interval <= 0 {
+	end := opened.Add(registration + interval)
+	for n := 1; !end.After(last); n++ {
+		if n >= count || interval <= 0 {
 			return most
 		}
 		end = end.Add(interval)
