@@ -30,6 +30,10 @@ func TestANewPodHasToHold(t *testing.T) {
 		p.groups = append(p.groups, g)
 		return p
 	}
+	unknown := func(p poll) poll {
+		p.groups[0].unknown = "throttled"
+		return p
+	}
 	live := func(second int, seconds int) poll {
 		return with(good(second), func(p *poll) { p.MinReady = time.Duration(seconds) * time.Second })
 	}
@@ -47,19 +51,18 @@ func TestANewPodHasToHold(t *testing.T) {
 		"a gate that was closed in between":         {held, []poll{good(0), good(5, gateless), good(7), good(15)}, "for 8s of 15s"},
 		"one good reading":                          {unheld, []poll{good(0)}, "pod web-new: healthy in one reading, and not yet in a second"},
 		"two":                                       {unheld, []poll{good(0), good(1)}, ""},
-		"a group that came later":                   {held, []poll{good(0), second(good(15)), second(good(29))}, "for 14s of 15s"},
-		"and has held, too":                         {held, []poll{good(0), second(good(15)), second(good(30))}, ""},
-		"without its gate it takes longer":          {held, []poll{good(0, bare), good(39, bare)}, "for 39s of 40s"},
-		"which F11 tells":                           {held, []poll{good(0, bare), good(40, bare)}, ""},
-		"the live minReadySeconds, when longer":     {held, []poll{live(0, 60), live(59, 60)}, "for 59s of 1m0s"},
-		"and not when shorter":                      {held, []poll{live(0, 1), live(14, 1)}, "for 14s of 15s"},
+		"readings so far apart that a change may have gone unseen": {held, []poll{good(0), unknown(good(10)), good(41)}, "for 0s of 15s"},
+		"a group that came later":                                  {held, []poll{good(0), second(good(15)), second(good(29))}, "for 14s of 15s"},
+		"and has held, too":                                        {held, []poll{good(0), second(good(15)), second(good(30))}, ""},
+		"without its gate it takes longer":                         {held, []poll{good(0, bare), good(39, bare)}, "for 39s of 40s"},
+		"which F11 tells":                                          {held, []poll{good(0, bare), good(40, bare)}, ""},
+		"the live minReadySeconds, when longer":                    {held, []poll{live(0, 60), live(59, 60)}, "for 59s of 1m0s"},
+		"and not when shorter":                                     {held, []poll{live(0, 1), live(14, 1)}, "for 14s of 15s"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			tr := history.New(c.workload)
-			for _, p := range c.polls {
-				take(tr, p)
-			}
+			run(tr, c.polls, func(poll) {})
 			got := strings.Join(newReady(tr, tr.Pods["new"]), "\n")
 			if (got == "") != (c.problem == "") || !strings.Contains(got, c.problem) {
 				t.Errorf("%q, want %q", got, c.problem)
@@ -134,6 +137,40 @@ func TestWhenATargetHasDrained(t *testing.T) {
 				t.Errorf("%q, want %q", got, c.want)
 			}
 		})
+	}
+}
+
+// What drains when the gate begins, and belongs to no pod that it knows, may be a pod's that
+// was gone before.
+func TestLeftoversAreOutlived(t *testing.T) {
+	begin := func(change func(*asked), targets ...model.Target) *history.Track {
+		tr, g := history.New(behind()), group(append(targets, target(newIP, "healthy"))...)
+		change(&g)
+		take(tr, seen(0, pods(newOne()), g))
+		take(tr, seen(5, pods(newOne()), g))
+		return tr
+	}
+	nothing := func(*asked) {}
+	if v := Judge(begin(nothing, target("10.9.9.9", "draining")), at(34)); v.Done || !strings.Contains(v.Problems[0], "gone before the first look: the balancer may send to them for another 1s") {
+		t.Errorf("%+v", v)
+	}
+	for name, tr := range map[string]*history.Track{
+		"after P + M":              nil,
+		"one that is healthy":      begin(nothing, target("10.9.9.9", "healthy")),
+		"a pod that is known":      begin(nothing, target(newIP, "draining")),
+		"a group that others use":  begin(func(g *asked) { g.Shared = true }, target("10.9.9.9", "draining")),
+		"one that came afterwards": begin(nothing),
+	} {
+		now := at(6)
+		if tr == nil {
+			tr, now = begin(nothing, target("10.9.9.9", "draining")), at(35)
+		}
+		if name == "one that came afterwards" {
+			take(tr, seen(6, pods(newOne()), group(target("10.9.9.9", "draining"), target(newIP, "healthy"))))
+		}
+		if v := Judge(tr, now); !v.Done {
+			t.Errorf("%s: %+v", name, v)
+		}
 	}
 }
 
