@@ -248,7 +248,9 @@ func (w *world) TargetGroups(_ context.Context, q GroupQuery) (out []TargetGroup
 	return out, nil
 }
 
-func (w *world) As(context.Context, string, string) (Balancer, error) { return nil, errors.New("no other account here") }
+func (w *world) As(context.Context, string, string) (Balancer, error) {
+	return nil, errors.New("no other account here")
+}
 
 // rollout is one that goes well.
 var rollout = []stage{
@@ -381,7 +383,7 @@ func TestWhatTheResultTells(t *testing.T) {
 		if old.New || old.Name != "old" || old.IP != oldIP || seconds(old.Draining) < 22 || seconds(old.Draining) > 27 || seconds(old.Drained) < 88 || seconds(old.Drained) > 89 || seconds(old.Gone) < 112 || seconds(old.Gone) > 113 {
 			t.Errorf("old pod: draining %d, drained %d, gone %d: %+v", seconds(old.Draining), seconds(old.Drained), seconds(old.Gone), old)
 		}
-		if old.Proof != Proven || old.Margin < 22 || old.Margin > 24 {
+		if old.Proof != Proven || old.Margin < 20 || old.Margin > 24 {
 			t.Errorf("proof: %s by %v s", old.Proof, old.Margin)
 		}
 		if !fresh.New || seconds(fresh.Healthy) < 22 || seconds(fresh.Healthy) > 27 || !fresh.Deleted.IsZero() || fresh.Proof != "" {

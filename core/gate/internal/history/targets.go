@@ -20,6 +20,9 @@ func (t *Track) TakeTargets(arn string, r model.Reading) {
 		return
 	}
 	g := t.Groups[i]
+	if g.Reading.At.IsZero() && !g.Shared && slices.ContainsFunc(r.Targets, t.stranger) {
+		g.Leftover = r.At
+	}
 	g.Reading, g.Unknown = r, ""
 	for _, p := range t.All() {
 		if p.IP != "" && !t.Taken(p) {
@@ -29,6 +32,11 @@ func (t *Track) TakeTargets(arn string, r model.Reading) {
 	t.orphans(g)
 	t.watchFloor(g, r.At)
 	t.aggregate(r.At)
+}
+
+// stranger tells whether a target drains whose pod was never seen.
+func (t *Track) stranger(target model.Target) bool {
+	return target.State == "draining" && !slices.ContainsFunc(t.All(), func(p *Pod) bool { return sameAddress(p.IP, target.ID) })
 }
 
 // TakeUnknown enters that a group could not be read: what was known of it before
@@ -57,7 +65,10 @@ func (t *Track) takeTarget(g *Group, p *Pod, r model.Reading) {
 			now = seen
 		}
 	}
-	if now.State != tg.State || tg.Reads == 0 {
+	if g.Shared && !p.Gone.IsZero() && !tg.Left.IsZero() && now.State != "draining" { // another cluster's pod has the address now
+		now = model.Target{ID: ip, Port: port}
+	}
+	if now.State != tg.State || tg.Reads == 0 || r.At.Sub(tg.Last) > t.Blind(g) {
 		tg.Since, tg.Reads = r.At, 0
 	}
 	tg.Target, tg.Last, tg.Reads = now, r.At, tg.Reads+1
@@ -259,6 +270,23 @@ func (t *Track) Delay(g *Group) time.Duration {
 	return t.Workload.Plan.DeregistrationDelay.Duration()
 }
 
-// Short tells whether that is too short for its end to prove anything: by the time
-// the target is gone, nodes may still send to it.
-func (t *Track) Short(g *Group) bool { return t.Delay(g) < t.Quiet() }
+// Short tells whether that is too short, or not known well enough, for its end to prove
+// anything: by the time the target is gone, nodes may still send to it.
+func (t *Track) Short(g *Group) bool { return g.Info.Delay == nil || t.Delay(g) < t.Quiet() }
+
+// Checks are a group's health check interval, and how many checks in a row make a target
+// healthy and unhealthy: its own where they were read, or else those of the plan.
+func (t *Track) Checks(g *Group) (interval time.Duration, healthy, unhealthy int) {
+	if g.Info.Interval > 0 {
+		return g.Info.Interval, g.Info.Healthy, g.Info.Unhealthy
+	}
+	in := t.Workload.Plan.Inputs
+	return in.HealthInterval, in.HealthyCount, in.UnhealthyCount
+}
+
+// Blind is how far apart two readings may be and say something of the time between
+// them: a target that turned unhealthy needs as long to be healthy again.
+func (t *Track) Blind(g *Group) time.Duration {
+	interval, healthy, _ := t.Checks(g)
+	return max(10*time.Second, interval*time.Duration(healthy))
+}

@@ -46,7 +46,7 @@ type Pod struct {
 type Target struct {
 	model.Target
 	At          string    // address:port
-	Since       time.Time // first reading that showed the present state
+	Since       time.Time // first reading that showed the present state, with no gap in which another may have been
 	Last        time.Time // newest reading
 	Reads       int       // that showed the present state, one after the other
 	Registered  bool      // it has been listed once
@@ -62,6 +62,10 @@ type Group struct {
 	model.Group
 	Reading model.Reading
 	Unknown string // why the newest reading failed
+
+	// Leftover is when the first reading showed targets that drain and belong to no pod that
+	// was seen: to pods, perhaps, that were gone before anybody looked.
+	Leftover time.Time
 
 	reached bool // as many targets as the floor wants have been healthy: from then on they have to be
 }

@@ -136,12 +136,8 @@ func targetCause(t *history.Track, p *history.Pod, g *history.Group, tg *history
 	return cause{}, false
 }
 
-// checks is h (n_u + 1) of a group: its health check's own when it was read.
+// checks is h (n_u + 1) of a group.
 func checks(t *history.Track, g *history.Group) time.Duration {
-	in := t.Workload.Plan.Inputs
-	interval, count := in.HealthInterval, in.UnhealthyCount
-	if g.Info.Interval > 0 {
-		interval, count = g.Info.Interval, g.Info.Unhealthy
-	}
-	return interval * time.Duration(count+1)
+	interval, _, unhealthy := t.Checks(g)
+	return interval * time.Duration(unhealthy+1)
 }

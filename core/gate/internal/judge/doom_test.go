@@ -26,6 +26,9 @@ func TestWhyARolloutIsInVain(t *testing.T) {
 	refused := func(second int, message string, more ...model.Pod) poll {
 		return with(seen(second, append(pods(oldOne()), more...), group(target(oldIP, "healthy"))), func(p *poll) { p.Refused = message })
 	}
+	unanswered := func(second int) poll {
+		return with(state(second, "", ""), func(p *poll) { p.groups[0].unknown = "throttled" })
+	}
 	stalled := func(p poll) poll {
 		return with(p, func(p *poll) { p.Stalled = "timed out progressing" })
 	}
@@ -58,7 +61,7 @@ func TestWhyARolloutIsInVain(t *testing.T) {
 		"a target whose reason changes is unhealthy all the time": {[]poll{state(0, "unhealthy", "Target.Timeout"), state(30, "unhealthy", "Target.FailedHealthChecks"), state(46, "unhealthy", "Target.Timeout")}, model.TargetUnhealthy, "for 46s"},
 		"one that flaps is waited for":                            {[]poll{state(0, "unhealthy", "Target.Timeout"), state(40, "initial", "Elb.InitialHealthChecking"), state(50, "unhealthy", "Target.Timeout"), state(95, "unhealthy", "Target.Timeout")}, "", ""},
 		"one whose containers start again gets its checks anew":   {[]poll{state(0, "unhealthy", "Target.Timeout"), state(30, "unhealthy", "Target.Timeout", unready), state(40, "unhealthy", "Target.Timeout"), state(74, "unhealthy", "Target.Timeout")}, "", ""},
-		"what was read before says nothing of now":                {[]poll{state(0, "unhealthy", "Target.Timeout"), with(state(90, "", ""), func(p *poll) { p.groups[0].unknown = "throttled" })}, "", ""},
+		"what was read before says nothing of now":                {[]poll{state(0, "unhealthy", "Target.Timeout"), unanswered(10), unanswered(90)}, "", ""},
 
 		"the controller gave up, and a pod shows why": {[]poll{stalled(waiting(0, "Unschedulable"))}, model.Unschedulable, "pod web-new: Unschedulable: said the kubelet"},
 		"or its image does":                           {[]poll{stalled(waiting(0, "ErrImagePull"))}, model.ImagePull, "ErrImagePull"},
@@ -71,13 +74,12 @@ func TestWhyARolloutIsInVain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := history.New(behind())
 			var v Verdict
-			for _, p := range c.polls {
-				take(tr, p)
+			run(tr, c.polls, func(p poll) {
 				if v.Failed != "" {
 					t.Fatalf("failed too early: %+v", v)
 				}
 				v = Judge(tr, p.At)
-			}
+			})
 			if v.Done || v.Failed != c.want || !strings.Contains(strings.Join(v.Problems, "\n"), c.problem) {
 				t.Errorf("failed %q: %q; want %q with %q", v.Failed, v.Problems, c.want, c.problem)
 			}
@@ -90,8 +92,9 @@ func TestAGroupsOwnHealthCheckCounts(t *testing.T) {
 	tr := history.New(behind())
 	g := group(target(newIP, "unhealthy", "Target.ResponseCodeMismatch"))
 	g.Info = model.TargetGroup{Interval: 5e9, Unhealthy: 3, Matcher: "200-299"}
-	take(tr, seen(0, pods(newOne()), g))
-	take(tr, seen(20, pods(newOne()), g))
+	for second := range 21 {
+		take(tr, seen(second, pods(newOne()), g))
+	}
 	if v := Judge(tr, at(20)); v.Failed != "" {
 		t.Errorf("after 20 s: %+v", v)
 	}

@@ -52,6 +52,9 @@ func Judge(t *history.Track, now time.Time) Verdict {
 		if g.Current {
 			current++
 		}
+		if left := t.Quiet() - now.Sub(g.Leftover); !g.Leftover.IsZero() && left > 0 {
+			problems = append(problems, fmt.Sprintf("target group %s drains targets whose pods were gone before the first look: the balancer may send to them for another %s", g.Binding, seconds(left)))
+		}
 	}
 	if t.Workload.Behind && current == 0 {
 		problems = append(problems, id+": no target group is bound to its Services")

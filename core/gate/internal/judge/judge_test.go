@@ -103,8 +103,21 @@ func take(t *history.Track, p poll) {
 	}
 }
 
+// run enters polls, and in between what the one before showed, every 10 s.
+func run(t *history.Track, polls []poll, each func(poll)) {
+	for i, p := range polls {
+		take(t, p)
+		each(p)
+		for i+1 < len(polls) && polls[i+1].At.Sub(p.At) > 10*time.Second {
+			p.From, p.At = p.From.Add(10*time.Second), p.At.Add(10*time.Second)
+			take(t, p)
+			each(p)
+		}
+	}
+}
+
 func group(targets ...model.Target) asked {
-	return asked{Group: model.Group{Binding: "tgb", TargetPort: "8080", Current: true}, targets: targets}
+	return asked{Group: model.Group{Binding: "tgb", TargetPort: "8080", Current: true, Info: model.TargetGroup{Delay: new(drain.Seconds(65))}}, targets: targets}
 }
 
 const (
@@ -285,10 +298,7 @@ func TestTheJudge(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			tr := history.New(c.workload)
 			var now time.Time
-			for _, p := range c.polls {
-				now = p.At
-				take(tr, p)
-			}
+			run(tr, c.polls, func(p poll) { now = p.At })
 			if len(c.polls[len(c.polls)-1].Unknown) == 0 {
 				take(tr, c.polls[len(c.polls)-1]) // the second of two good readings
 			}

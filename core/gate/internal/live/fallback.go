@@ -92,3 +92,10 @@ func leadsTo(ing unstructured.Unstructured, service string) bool {
 	}
 	return false
 }
+
+// expectsPods tells whether a Service of type LoadBalancer asks for an NLB whose targets are pods.
+func expectsPods(svc unstructured.Unstructured) bool {
+	const prefix = "service.beta.kubernetes.io/aws-load-balancer-"
+	a := svc.GetAnnotations()
+	return str(svc.Object, "spec", "type") == "LoadBalancer" && (a[prefix+"nlb-target-type"] == "ip" || a[prefix+"type"] == "nlb-ip")
+}

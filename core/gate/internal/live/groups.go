@@ -54,10 +54,10 @@ func NewFinder(cluster model.Cluster, balancer model.Balancer) *Finder {
 // Found is what leads to a workload's pods.
 type Found struct {
 	Groups    []model.Group
-	Selectors []labels.Set // of the Services that have a group
+	Selectors []labels.Set // of the Services that select its pods
 	Warnings  []string
-	// Guessed: bindings could not be read, and the groups were found by host names and tags.
-	Guessed bool
+	Nodes     bool // a binding leads to nodes: their targets say nothing of pods
+	Expected  bool // no binding is there yet, but an Ingress or a Service asks for one with pods as targets
 }
 
 // service is one that selects pods of the workload.
@@ -65,6 +65,7 @@ type service struct {
 	selector labels.Set
 	ports    []map[string]any
 	current  bool // it selects the newest template
+	expects  bool // by its annotations the controller will make a group of pods for it
 }
 
 // Find goes from a workload's pods to Services to TargetGroupBindings. It is asked anew
@@ -94,7 +95,6 @@ func (f *Finder) Find(ctx context.Context, obj *unstructured.Unstructured, pods 
 		}
 	}
 	if refused != nil || !served {
-		found.Guessed = true
 		if err := f.guess(ctx, obj.GetNamespace(), services, hostnames, &found); err != nil {
 			return found, err
 		}
@@ -105,6 +105,7 @@ func (f *Finder) Find(ctx context.Context, obj *unstructured.Unstructured, pods 
 	f.describe(ctx, &found)
 	for _, s := range services {
 		found.Selectors = append(found.Selectors, s.selector)
+		found.Expected = found.Expected || s.expects
 	}
 	return found, nil
 }
@@ -125,7 +126,7 @@ func (f *Finder) services(ctx context.Context, obj *unstructured.Unstructured, p
 		selector := labels.SelectorFromSet(match)
 		current := selector.Matches(labels.Set(template))
 		if current || slices.ContainsFunc(pods, func(p labels.Set) bool { return selector.Matches(p) }) {
-			services[s.GetName()] = service{match, list(s.Object, "spec", "ports"), current}
+			services[s.GetName()] = service{match, list(s.Object, "spec", "ports"), current, expectsPods(s)}
 			hostnames = append(hostnames, hostnamesOf(s)...)
 		}
 	}
@@ -150,7 +151,9 @@ func (f *Finder) bound(ctx context.Context, bindings []unstructured.Unstructured
 	for _, b := range bindings {
 		name := str(b.Object, "spec", "serviceRef", "name")
 		s, ours := services[name]
-		if !ours || b.GetDeletionTimestamp() != nil || slices.Contains([]string{"instance", "alb"}, str(b.Object, "spec", "targetType")) {
+		kind := str(b.Object, "spec", "targetType")
+		found.Nodes = found.Nodes || ours && kind == "instance"
+		if !ours || b.GetDeletionTimestamp() != nil || kind == "instance" || kind == "alb" {
 			continue
 		}
 		g := model.Group{Binding: b.GetName(), ARN: str(b.Object, "spec", "targetGroupARN"), Current: s.current,

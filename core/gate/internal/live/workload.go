@@ -5,7 +5,6 @@ package live
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -66,29 +65,50 @@ func progress(obj *unstructured.Unstructured, s *model.Snapshot) {
 // unavailable is maxUnavailable, resolved: for a Deployment a quarter, rounded down,
 // where nothing is written, for the others one pod.
 func unavailable(obj *unstructured.Unstructured, want int) int {
-	path, unset := []string{"spec", "strategy", "rollingUpdate", "maxUnavailable"}, "25%"
 	switch obj.GetKind() {
 	case "StatefulSet", "DaemonSet":
-		path, unset = []string{"spec", "updateStrategy", "rollingUpdate", "maxUnavailable"}, "1"
+		return min(want, share(obj, want, false, "1", "spec", "updateStrategy", "rollingUpdate", "maxUnavailable"))
 	case "Rollout":
-		path = []string{"spec", "strategy", "canary", "maxUnavailable"}
+		return min(want, share(obj, want, false, "25%", "spec", "strategy", "canary", "maxUnavailable"))
 	case "Deployment":
 		if str(obj.Object, "spec", "strategy", "type") == "Recreate" {
 			return want
 		}
 	}
-	value, _, _ := unstructured.NestedFieldNoCopy(obj.Object, path...)
-	text := cmp.Or(strings.TrimSpace(fmt.Sprint(value)), unset)
-	if value == nil {
-		text = unset
+	return min(want, share(obj, want, false, "25%", "spec", "strategy", "rollingUpdate", "maxUnavailable"))
+}
+
+// surge is maxSurge, resolved: for a Deployment a quarter, rounded up, where nothing is written.
+func surge(obj *unstructured.Unstructured, want int) int {
+	switch obj.GetKind() {
+	case "StatefulSet":
+		return 0
+	case "DaemonSet":
+		return share(obj, want, true, "0", "spec", "updateStrategy", "rollingUpdate", "maxSurge")
+	case "Rollout":
+		return share(obj, want, true, "25%", "spec", "strategy", "canary", "maxSurge")
 	}
-	percent, isPercent := strings.CutSuffix(text, "%")
-	n, err := strconv.Atoi(percent)
-	if err != nil {
+	if str(obj.Object, "spec", "strategy", "type") == "Recreate" {
 		return 0
 	}
-	if isPercent {
-		n = int(math.Floor(float64(want*n) / 100))
+	return share(obj, want, true, "25%", "spec", "strategy", "rollingUpdate", "maxSurge")
+}
+
+// share reads a number, or a percentage of what is wanted.
+func share(obj *unstructured.Unstructured, want int, up bool, unset string, path ...string) int {
+	text := unset
+	if value, _, _ := unstructured.NestedFieldNoCopy(obj.Object, path...); value != nil {
+		text = strings.TrimSpace(fmt.Sprint(value))
 	}
-	return min(n, want)
+	number, percent := strings.CutSuffix(text, "%")
+	n, err := strconv.Atoi(number)
+	switch {
+	case err != nil:
+		return 0
+	case percent && up:
+		return (want*n + 99) / 100
+	case percent:
+		return want * n / 100
+	}
+	return n
 }

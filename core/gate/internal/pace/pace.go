@@ -67,6 +67,7 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 			}
 		case !g.Current || !p.Live():
 		case tg != nil && tg.State == "healthy":
+			at(last.Add(t.Blind(g) * 4 / 5)) // what turns unhealthy is seen
 			if held := tg.Since.Add(hold(p)); tg.Last.Before(held) {
 				at(history.Earliest(held, last.Add(most)))
 			}
@@ -96,7 +97,8 @@ func coming(t *history.Track, g *history.Group, waiting []*history.Pod, most tim
 			ready++
 		}
 	}
-	interval, count, registration := Checks(t, g)
+	interval, count, _ := t.Checks(g)
+	registration := registration(t, g)
 	most = max(most, registration/12)
 	switch {
 	case last.Before(opened.Add(closely)):
@@ -104,9 +106,9 @@ func coming(t *history.Track, g *history.Group, waiting []*history.Pod, most tim
 	case ready < t.Last.Desired:
 		return most
 	}
-	end := opened.Add(registration)
-	for n := 0; !end.After(last); n++ {
-		if n > count || interval <= 0 {
+	end := opened.Add(registration + interval)
+	for n := 1; !end.After(last); n++ {
+		if n >= count || interval <= 0 {
 			return most
 		}
 		end = end.Add(interval)
@@ -116,18 +118,12 @@ func coming(t *history.Track, g *history.Group, waiting []*history.Pod, most tim
 	return time.Duration(float64(min(max(pause, closely), most)) * (0.9 + 0.2*chance))
 }
 
-// Checks are a group's health check interval, how many checks in a row make a target
-// healthy, and how long it takes from ready containers to the first one.
-func Checks(t *history.Track, g *history.Group) (interval time.Duration, count int, registration time.Duration) {
-	in := t.Workload.Plan.Inputs
-	interval, count, registration = in.HealthInterval, in.HealthyCount, attached
-	if g.Info.Interval > 0 {
-		interval, count = g.Info.Interval, g.Info.Healthy
+// registration is how long it takes from ready containers to the first health check.
+func registration(t *history.Track, g *history.Group) time.Duration {
+	if NLB(g.Info) || g.Info.Protocol == "" && t.Workload.Plan.Inputs.Balancer == drain.NLB {
+		return drain.DefaultsFor(drain.NLB).Registration
 	}
-	if NLB(g.Info) || g.Info.Protocol == "" && in.Balancer == drain.NLB {
-		registration = drain.DefaultsFor(drain.NLB).Registration
-	}
-	return interval, count, registration
+	return attached
 }
 
 // NLB tells whether a target group is a Network Load Balancer's.
