@@ -161,10 +161,12 @@ func applied(r apply.Rollout) string {
 }
 
 // wait waits for a rollout's effect.
-func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout) (gate.Result, error) {
+func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout, until gate.Until) (gate.Result, error) {
 	opt := gate.Options{Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Observe: p.cfg.Observe}
 	for _, w := range rollout.Workloads {
-		opt.Workloads = append(opt.Workloads, s.gated(w))
+		wanted := s.gated(w)
+		wanted.Until = until
+		opt.Workloads = append(opt.Workloads, wanted)
 	}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
 	for _, w := range result.Workloads {
