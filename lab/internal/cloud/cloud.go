@@ -155,7 +155,7 @@ func complete(cfg *Config) error {
 		cfg.Now = time.Now
 	}
 	if cfg.TokenLife == 0 {
-		cfg.TokenLife = 12 * time.Hour
+		cfg.TokenLife = ecr.TokenLife
 	}
 	if cfg.PKI == "" {
 		cfg.PKI = filepath.Join(cfg.Dir, "pki")

@@ -35,7 +35,6 @@ var differencesFromMoto = []known{
 	{"ModifyLoadBalancerAttributes of one that is none", "error", "ValidationError", "InvalidConfigurationRequest", "lab", "as terraform-provider-aws's issue 23971 saw it"},
 	{"SetSubnets", "IpAddressType", "ipv4", "absent", "lab", "part of the answer"},
 	{"DescribeCapacityReservation", "*", "*", "*", "neither", "what the service says without a reservation is not documented"},
-	{"DescribeAccountLimits", "[*-per-application-load-balancer]", "absent", "*", "moto", "the lab has no such resources"},
 	{"DescribeAccountLimits", "[*network-load-balancer*]", "absent", "*", "moto", "the lab has no network load balancers"},
 	{"DescribeAccountLimits", "[application-load-balancers]", "50", "20", "lab", "user guide, quotas"},
 	{"DescribeAccountLimits", "[targets-per-application-load-balancer]", "1000", "30", "lab", "user guide, quotas"},
