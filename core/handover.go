@@ -48,7 +48,7 @@ func (p *pipeline) handsOver(ctx context.Context, s shipment) (bool, error) {
 	}
 	wanted := p.cfg.Rollout == Handover
 	if !wanted && p.attributes != nil {
-		orders := live.Orders(ctx, p.cluster.Gate, p.attributes, s.Workloads, nil)
+		orders := live.Orders(ctx, p.cluster.Gate, p.attributes, s.yaml, s.Workloads, nil)
 		wanted = slices.ContainsFunc(orders, func(o live.Order) bool { return o.Unhooked > 0 })
 	}
 	var before []*unstructured.Unstructured

@@ -96,7 +96,7 @@ func (p *pipeline) options(ctx context.Context, s shipment, hold []string) apply
 	opt := apply.Options{Routed: map[string]apply.Route{}, Hold: hold, Logs: p.cluster.Gate, Observe: p.cfg.Observe}
 	for _, w := range s.Workloads {
 		route := apply.Route{Services: w.Services}
-		if w.Behind && !w.NodeTargets && len(hold) == 0 && len(w.Plan.Groups) < 2 { // groups of several delays are not told apart by their Services
+		if w.Behind && !w.NodeTargets && len(hold) == 0 && len(w.Plan.Groups) < 2 && live.Writes(s.yaml, w) { // groups of several delays are not told apart by their Services
 			route.Delay = w.Plan.DeregistrationDelay.Duration()
 		}
 		opt.Routed[w.ID()] = route
@@ -123,7 +123,7 @@ func behind(workloads []render.Workload) bool {
 func (p *pipeline) applyShipment(ctx context.Context, s shipment) (rollout apply.Rollout, err error) {
 	var hold []string
 	if p.attributes != nil {
-		p.report.Orders = live.Orders(ctx, p.cluster.Gate, p.attributes, s.Workloads, p.cfg.Observe)
+		p.report.Orders = live.Orders(ctx, p.cluster.Gate, p.attributes, s.yaml, s.Workloads, p.cfg.Observe)
 		if hold, err = live.Hold(s.yaml, s.Workloads, p.report.Orders); err != nil {
 			return rollout, err
 		}
