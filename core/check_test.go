@@ -20,6 +20,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -124,8 +125,8 @@ spec:
   defaultBackend: {service: {name: web, port: {number: 80}}}
 `
 
-// live is a cluster in which all is well.
-const live = `
+// healthy is a cluster in which all is well.
+const healthy = `
 {apiVersion: v1, kind: Node, metadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}, status: {nodeInfo: {kubeletVersion: v1.33.1-eks-1}}}
 ---
 {apiVersion: v1, kind: Node, metadata: {name: n2, labels: {topology.kubernetes.io/zone: b}}, status: {nodeInfo: {kubeletVersion: v1.30.4}}}
@@ -209,9 +210,9 @@ func TestLiveFacts(t *testing.T) {
 		"a target group that is gone":                {groups: groups{}, said: "no target group tg/web"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := live
+			text := healthy
 			if tc.change != nil {
-				if text = tc.change(live); text == live {
+				if text = tc.change(healthy); text == healthy {
 					t.Fatal("the case changes nothing")
 				}
 			}
@@ -230,7 +231,7 @@ func TestLiveFacts(t *testing.T) {
 				Cluster: func(context.Context) (Cluster, error) {
 					return Cluster{Gate: tc.stock, Ping: func(context.Context) (string, error) { return "v1", nil }}, nil
 				},
-				Attributes: func(context.Context) (Attributes, error) { return tc.groups, nil },
+				Attributes: func(context.Context) (live.Attributes, error) { return tc.groups, nil },
 			}
 			report, err := Check(t.Context(), cfg, clients)
 			if err != nil {
@@ -260,9 +261,9 @@ func TestCheckReadsOnce(t *testing.T) {
 	}
 	clients := Clients{
 		Cluster: func(context.Context) (Cluster, error) {
-			return Cluster{Gate: stock{objects: objects(t, live)}, Ping: func(context.Context) (string, error) { return "v1", os.Remove(path) }}, nil
+			return Cluster{Gate: stock{objects: objects(t, healthy)}, Ping: func(context.Context) (string, error) { return "v1", os.Remove(path) }}, nil
 		},
-		Attributes: func(context.Context) (Attributes, error) { return groups{}, nil },
+		Attributes: func(context.Context) (live.Attributes, error) { return groups{}, nil },
 	}
 	report, err := Check(t.Context(), CheckConfig{Live: true, Render: render.Options{Path: path, Drain: drain.Defaults()}}, clients)
 	if err != nil || report.Objects != 4 {

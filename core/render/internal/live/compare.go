@@ -10,10 +10,10 @@ import (
 	"strings"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	stringmap "github.com/outlast-ci/outlast/core/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
-	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
 // of tells whether a target group may be the one that the manifests make.
