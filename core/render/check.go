@@ -27,8 +27,16 @@ func Rules() []Rule { return slices.Clone(problem.Table) }
 // Live is what only the cluster and the balancer know.
 type Live = live.Facts
 
+// ALBAnnotations starts the keys of an Ingress's and a Service's annotations that are for
+// the AWS Load Balancer Controller.
+const ALBAnnotations = graph.ALBPrefix
+
 // LiveGroup is one target group as it is.
 type LiveGroup = live.Group
+
+// MakerOf tells which kind of object the controller made a TargetGroupBinding of, by its
+// labels, and how it calls what shares the load balancer; "" when they do not tell.
+func MakerOf(labels map[string]string) (live.Maker, string) { return live.MakerOf(labels) }
 
 // LivePod is one running pod.
 type LivePod = live.Pod
@@ -55,17 +63,23 @@ func Check(ctx context.Context, opt Options, live *Live) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	ruleOptions := opt.rules(true)
+	return (&Manifests{opt: opt, read: read}).Check(live)
+}
+
+// Check judges manifests that were prepared by the policy Off, which leaves them as they
+// are written. It may be called again when more is known of the cluster.
+func (m *Manifests) Check(live *Live) (Report, error) {
+	ruleOptions := m.opt.rules(true)
 	ruleOptions.Live = live
-	workloads, problems, err := analyse(graph.New(nodes(read)), ruleOptions)
+	workloads, problems, err := analyse(graph.New(nodes(m.read)), ruleOptions)
 	if err != nil {
-		return Report{}, fmt.Errorf("checking %s: %w", opt.subject(), err)
+		return Report{}, fmt.Errorf("checking %s: %w", m.opt.subject(), err)
 	}
-	out := Report{Objects: len(read.Objects), Root: read.Root}
+	out := Report{Objects: len(m.read.Objects), Root: m.read.Root}
 	for _, w := range workloads {
 		out.Workloads = append(out.Workloads, workload(w, false))
 	}
-	places := newPlaces(read)
+	places := newPlaces(m.read)
 	for _, p := range problems {
 		places.fill(&p)
 		out.Findings = append(out.Findings, p.Finding)

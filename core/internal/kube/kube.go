@@ -56,6 +56,7 @@ func New(access Access) (*Client, error) {
 		return nil, fmt.Errorf("reading the cluster's address %q: %w", cfg.Host, err)
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) })
 	c := &Client{host: cfg.Host}
 	one, err := rest.HTTPClientFor(cfg) // for all three, else each would make tokens of its own
 	if err != nil {
@@ -171,23 +172,78 @@ func (c *Client) List(ctx context.Context, apiVersion, kind, namespace, labels s
 // Apply sends an object by server-side apply, or asks what that would give
 // (dryRun). It never takes a field from another manager.
 func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error) {
-	r, err := c.resource(ctx, "applying "+id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	return c.patch(ctx, obj, metav1.PatchOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict, DryRun: dry(dryRun)})
+}
+
+func (c *Client) patch(ctx context.Context, obj *unstructured.Unstructured, opt metav1.PatchOptions) (*unstructured.Unstructured, error) {
+	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	r, err := c.resource(ctx, "applying "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
 	body, err := obj.MarshalJSON()
 	if err != nil {
-		return nil, fmt.Errorf("writing %s as JSON: %w", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), err)
-	}
-	opt := metav1.PatchOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict}
-	if dryRun {
-		opt.DryRun = []string{metav1.DryRunAll}
+		return nil, fmt.Errorf("writing %s as JSON: %w", what, err)
 	}
 	got, err := r.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, opt)
 	if err != nil {
-		return nil, c.explain(err, "applying", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()))
+		return nil, c.explain(err, "applying", what)
 	}
 	return got, nil
+}
+
+// Create makes an object that must not exist yet; that it does is an error
+// which apierrors.IsAlreadyExists knows.
+func (c *Client) Create(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	r, err := c.resource(ctx, "creating "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	got, err := r.Create(ctx, obj, metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
+	if err != nil {
+		return nil, c.explain(err, "creating", what)
+	}
+	return got, nil
+}
+
+// Update replaces an object that was read before. When it has changed since,
+// by its metadata.resourceVersion, the error is one that apierrors.IsConflict
+// knows.
+func (c *Client) Update(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	if obj.GetResourceVersion() == "" { // some kinds would take it, and another's change be lost
+		return nil, fmt.Errorf("replacing %s: it has no metadata.resourceVersion", what)
+	}
+	r, err := c.resource(ctx, "replacing "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	if err != nil {
+		return nil, err
+	}
+	got, err := r.Update(ctx, obj, metav1.UpdateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
+	if err != nil {
+		return nil, c.explain(err, "replacing", what)
+	}
+	return got, nil
+}
+
+// Delete removes an object and, in the background, what it owns. One that is
+// gone is no error; another of the same name, which has not this UID, is a
+// conflict.
+func (c *Client) Delete(ctx context.Context, apiVersion, kind, namespace, name string, uid types.UID) error {
+	what := id(kind, namespace, name)
+	if uid == "" {
+		return fmt.Errorf("deleting %s: which one is meant must be said by its metadata.uid", what)
+	}
+	r, err := c.resource(ctx, "deleting "+what, apiVersion, kind, namespace)
+	if err != nil {
+		return err
+	}
+	background := metav1.DeletePropagationBackground
+	err = r.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})
+	if err != nil && !apierrors.IsNotFound(err) {
+		return c.explain(err, "deleting", what)
+	}
+	return nil
 }
 
 // Logs reads the last lines of a container; previous means the one before its

@@ -20,15 +20,16 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
-// Annotations and labels of the AWS Load Balancer Controller, and our own.
+// Annotations and labels of the AWS Load Balancer Controller.
 const (
 	ALBPrefix     = "alb.ingress.kubernetes.io/"
 	NLBPrefix     = "service.beta.kubernetes.io/aws-load-balancer-"
 	GateLabel     = "elbv2.k8s.aws/pod-readiness-gate-inject"
 	AutoGateLabel = autoGroup + "/pod-readiness-gate-inject" // EKS Auto Mode
-	OwnPrefix     = "outlast/"
 
-	autoGroup = "eks.amazonaws.com" // API group of EKS Auto Mode's own controller
+	autoGroup          = "eks.amazonaws.com" // API group of EKS Auto Mode's own controller
+	gatewayGroup       = "gateway.networking.k8s.io"
+	gatewayConfigGroup = "gateway.k8s.aws" // of the controller's own resources beside it
 )
 
 // Graph is what the objects say together.
@@ -143,22 +144,24 @@ func (g *Graph) number(text string, object *yaml.RNode, field string) int {
 	return 0
 }
 
-// foreign tells the kinds whose names others use, too, from those that are meant:
-// Knative has a Service, Istio a Gateway, OpenShift an Ingress.
+// apiGroups of the kinds that are read here. Others use their names, too: Knative has a
+// Service, Istio a Gateway, OpenShift an Ingress.
+var apiGroups = map[string][]string{
+	"Service": {""}, "Pod": {""}, "Namespace": {""}, "ReplicationController": {""},
+	"Deployment": {"apps", "extensions"}, "StatefulSet": {"apps"}, "DaemonSet": {"apps", "extensions"}, "ReplicaSet": {"apps", "extensions"},
+	"Rollout": {"argoproj.io"}, "Job": {"batch"}, "CronJob": {"batch"},
+	"HorizontalPodAutoscaler": {"autoscaling"}, "ScaledObject": {"keda.sh"}, "PodDisruptionBudget": {"policy"},
+	"Ingress": {"networking.k8s.io", "extensions"}, "IngressClass": {"networking.k8s.io"},
+	"IngressClassParams": {"elbv2.k8s.aws", autoGroup}, "TargetGroupBinding": {"elbv2.k8s.aws", autoGroup},
+	"Gateway": {gatewayGroup}, "GatewayClass": {gatewayGroup}, "HTTPRoute": {gatewayGroup}, "GRPCRoute": {gatewayGroup},
+	"TCPRoute": {gatewayGroup}, "UDPRoute": {gatewayGroup}, "TLSRoute": {gatewayGroup},
+	"TargetGroupConfiguration": {gatewayConfigGroup}, "LoadBalancerConfiguration": {gatewayConfigGroup},
+}
+
+// foreign tells the kinds whose names others use, too, from those that are meant.
 func foreign(n *yaml.RNode) bool {
-	switch group := node.Group(n); n.GetKind() {
-	case "Service", "Pod", "Namespace":
-		return group != ""
-	case "Ingress":
-		return group != "networking.k8s.io" && group != "extensions"
-	case "Gateway":
-		return group != "gateway.networking.k8s.io"
-	case "Deployment", "StatefulSet", "DaemonSet", "ReplicaSet":
-		return group != "apps" && group != "extensions"
-	case "Rollout":
-		return group != "argoproj.io"
-	}
-	return false
+	groups, known := apiGroups[n.GetKind()]
+	return known && !slices.Contains(groups, node.Group(n))
 }
 
 // workloadKinds run pods for long and replace them by a rollout.
@@ -236,7 +239,7 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 	for _, svc := range w.Services {
 		w.Groups = append(w.Groups, routes[serviceKey(svc)]...)
 	}
-	switch stated, _ := node.Annotation(n, OwnPrefix+"balancer"); drain.Balancer(stated) {
+	switch stated, _ := node.Annotation(n, node.OwnPrefix+"balancer"); drain.Balancer(stated) {
 	case drain.ALB, drain.NLB, drain.Instance:
 		w.Stated = drain.Balancer(stated)
 		target := "ip"

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -24,10 +25,32 @@ import (
 // is absent, and judged by nobody.
 type Facts struct {
 	Kubelets   map[string]string            `json:"kubelets,omitempty"`   // version by node
+	Zones      map[string]string            `json:"zones,omitempty"`      // by node, of those that take pods
 	Namespaces map[string]map[string]string `json:"namespaces,omitempty"` // labels by name
 	Members    []Member                     `json:"members,omitempty"`    // Ingresses of the cluster that are in an IngressGroup
 	Groups     []Group                      `json:"groups,omitempty"`
 	Pods       []Pod                        `json:"pods,omitempty"`
+}
+
+// Maker of a target group.
+type Maker = graph.Maker
+
+// MakerOf tells which kind of object the controller made a TargetGroupBinding of, by its
+// labels: the prefix is the controller's or EKS Auto Mode's. Stack is how it calls what
+// shares the load balancer: the IngressGroup, or namespace/name.
+func MakerOf(labels map[string]string) (maker Maker, stack string) {
+	for key, value := range labels {
+		prefix, name, _ := strings.Cut(key, "/")
+		if name != "stack" && name != "stack-name" {
+			continue
+		}
+		kind, _, _ := strings.Cut(prefix, ".")
+		maker = map[string]Maker{"ingress": graph.ByIngress, "service": graph.ByService, "gateway": graph.ByGateway}[kind]
+		if stack = value; name == "stack-name" {
+			stack = labels[prefix+"/stack-namespace"] + "/" + value
+		}
+	}
+	return maker, stack
 }
 
 // Member is an Ingress that shares its load balancer with others.
@@ -47,7 +70,11 @@ type Group struct {
 	Namespace    string            `json:"namespace"` // of the binding and the Service
 	Binding      string            `json:"binding"`
 	Service      string            `json:"service"`
+	ServicePort  string            `json:"servicePort,omitempty"` // number or name, as the binding has it
 	TargetType   string            `json:"targetType"`
+	Maker        Maker             `json:"maker,omitempty"`      // of the binding, as its labels say; "": they say nothing
+	Stack        string            `json:"stack,omitempty"`      // of Maker Ingress: its group, or its namespace/name
+	Properties   map[string]string `json:"properties,omitempty"` // by the names that ELBv2 has for them
 	Attributes   map[string]string `json:"attributes,omitempty"`
 	LoadBalancer map[string]string `json:"loadBalancer,omitempty"` // attributes of the load balancer
 }
@@ -78,6 +105,17 @@ func (f *Facts) Oldest() (version string) {
 		}
 	}
 	return version
+}
+
+// CountZones counts those that nodes are in; 0: none was read.
+func (f *Facts) CountZones() int {
+	seen := map[string]bool{}
+	for _, zone := range f.Zones {
+		if zone != "" {
+			seen[zone] = true
+		}
+	}
+	return len(seen)
 }
 
 // Gated tells of each Namespace whether it carries the label for readiness gates.
@@ -176,6 +214,7 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 // several to a Service it was, nobody can tell, so it may be as any of them says.
 func (a *Checker) group(w *graph.Workload, g Group, need time.Duration) {
 	a.settings(w, g)
+	a.replaced(w, g)
 	have, err := strconv.Atoi(g.Attributes[attribute.Delay])
 	if err != nil {
 		return
