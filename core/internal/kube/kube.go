@@ -56,7 +56,7 @@ func New(access Access) (*Client, error) {
 		return nil, fmt.Errorf("reading the cluster's address %q: %w", cfg.Host, err)
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &patient{next: newWindow(next)} }) // a pause is no request under way
 	c := &Client{host: cfg.Host}
 	one, err := rest.HTTPClientFor(cfg) // for all three, else each would make tokens of its own
 	if err != nil {
