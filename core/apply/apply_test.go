@@ -39,7 +39,7 @@ const pods = `
 apiVersion: apps/v1
 kind: ReplicaSet
 metadata: {name: web-1, namespace: dev, labels: {app: web}, uid: rs-1, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: web-uid}]}
-spec: {template: {metadata: {labels: {app: web, pod-template-hash: "1"}}, spec: {containers: [{name: web, image: "shop/web@sha256:1"}]}}}
+spec: {template: {metadata: {labels: {app: web, pod-template-hash: "1"}}, spec: {restartPolicy: Always, containers: [{name: web, image: "shop/web@sha256:1"}]}}}
 ---
 apiVersion: v1
 kind: Pod

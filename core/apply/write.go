@@ -86,11 +86,16 @@ func (e *engine) perform(ctx, waits context.Context, v *verdict) (err error) {
 	if err := e.takeOver(ctx, v); err != nil {
 		return err
 	}
-	v.next, err = e.client.Write(ctx, v.obj, v.live)
-	if err == nil && v.change.Action == Created {
+	if v.next, err = e.client.Write(ctx, v.obj, v.live); err != nil {
+		return err
+	}
+	if v.change.Action == Created {
 		v.change.Object = objects.ID(v.next)
 	}
-	return err
+	if v.live != nil && objects.SameTemplate(v.live, v.next) {
+		v.replaced = nil // what was asked for knew less than the server
+	}
+	return nil
 }
 
 func (e *engine) limit() time.Duration {
