@@ -167,6 +167,21 @@ func TestTheSameByAnother(t *testing.T) {
 	}
 }
 
+// TestGivenUp: the manifests give up a field that has its default. No value
+// changes, but from then on it is not ours: written once, and then known.
+func TestGivenUp(t *testing.T) {
+	s := running(t, strings.Replace(web, "spec:\n", "spec:\n  progressDeadlineSeconds: 600\n", 1))
+	got, err := Apply(t.Context(), s, []byte(web), Options{})
+	if err != nil || got.Changes[0].Action != Configured || got.Changes[0].Note == "" || len(got.Changes[0].Fields) > 0 || got.Workloads[0].Generation != 1 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	s.writes, s.dry = nil, nil
+	got, err = Apply(t.Context(), s, []byte(web), Options{})
+	if err != nil || got.Changes[0].Action != Unchanged || len(s.writes)+len(s.dry) > 0 {
+		t.Errorf("got %v, %v with the writes %v and the questions %v", got.Changes, err, s.writes, s.dry)
+	}
+}
+
 func TestSame(t *testing.T) {
 	for field, want := range map[string]bool{
 		"status": true, "metadata.resourceVersion": true, "metadata.generation": true, "metadata.managedFields": true,
