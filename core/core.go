@@ -29,12 +29,22 @@ type Config struct {
 	Gate    Gate
 	Observe event.Func
 
+	Rollout   Strategy  // empty: Rolling
+	Legacy    Strategy  // of pods that have no preStop; empty: Rolling, with a warning
 	OnFailure OnFailure // empty: RollBack
 	Namespace string    // of the application's records; empty: that of the first workload
 	Holder    string    // who this run is, for the lock: the same when a killed job is run again
 	StealLock bool      // take the lock from a run that holds it
 	Keep      int       // revisions to keep; 0: release.DefaultKeep
 }
+
+// Strategy is how the pods of Deployments behind a load balancer are replaced.
+type Strategy string
+
+const (
+	Rolling  Strategy = "rolling"  // as the Deployment's own strategy has it
+	Handover Strategy = "handover" // no old pod is deleted before its targets are seen to be unused
+)
 
 // Image is one image: how it is built and where it goes.
 type Image struct {

@@ -36,6 +36,7 @@ type Report struct {
 	Gate      *gate.Result    `json:"gate,omitempty"`
 	Orders    []live.Order    `json:"orders,omitempty"`   // when deregistration delays were written
 	Pruned    []apply.Change  `json:"pruned,omitempty"`   // what the manifests no longer had
+	Handover  bool            `json:"handover,omitempty"` // old pods drain before they are deleted
 	Revision  int             `json:"revision,omitempty"` // of the application, in the cluster's history
 	Rollback  *RollbackReport `json:"rollback,omitempty"` // of a run that failed
 

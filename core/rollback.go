@@ -84,6 +84,10 @@ func (p *pipeline) fail(ctx context.Context, stage string, err error) error {
 	switch {
 	case lookErr != nil:
 		return &RolledBackError{Err: err, Undone: lookErr}
+	case target == nil && p.before != nil:
+		_, undone := apply.Apply(under, p.cluster.Apply, p.before, apply.Options{Fence: a.Lock, Observe: p.cfg.Observe})
+		p.note("apply", "", "there is no earlier release whose gate has passed: the Deployments get back what they had before the handover")
+		return errors.Join(err, undone)
 	case target == nil:
 		p.note("apply", "", "there is no earlier release whose gate has passed, so there is nothing to roll back to: what was applied stays as it is")
 		return err
@@ -135,7 +139,7 @@ func (p *pipeline) restore(ctx context.Context, target release.Revision) (err er
 		return err
 	}
 	a.Mark(ctx, release.Applied, "")
-	result, err := p.wait(ctx, s, rollout)
+	result, err := p.wait(ctx, s, rollout, gate.UntilEnd)
 	if r.Gate = &result; err != nil {
 		return err
 	}

@@ -96,7 +96,7 @@ func (p *pipeline) options(ctx context.Context, s shipment, hold []string) apply
 	opt := apply.Options{Routed: map[string]apply.Route{}, Hold: hold, Logs: p.cluster.Gate, Observe: p.cfg.Observe}
 	for _, w := range s.Workloads {
 		route := apply.Route{Services: w.Services}
-		if w.Behind && !w.NodeTargets && len(hold) == 0 && len(w.Plan.Groups) < 2 { // groups of several delays are not told apart by their Services
+		if w.Behind && !w.NodeTargets && len(hold) == 0 && len(w.Plan.Groups) < 2 && live.Writes(s.yaml, w) { // groups of several delays are not told apart by their Services
 			route.Delay = w.Plan.DeregistrationDelay.Duration()
 		}
 		opt.Routed[w.ID()] = route
@@ -123,7 +123,7 @@ func behind(workloads []render.Workload) bool {
 func (p *pipeline) applyShipment(ctx context.Context, s shipment) (rollout apply.Rollout, err error) {
 	var hold []string
 	if p.attributes != nil {
-		p.report.Orders = live.Orders(ctx, p.cluster.Gate, p.attributes, s.Workloads, p.cfg.Observe)
+		p.report.Orders = live.Orders(ctx, p.cluster.Gate, p.attributes, s.yaml, s.Workloads, p.cfg.Observe)
 		if hold, err = live.Hold(s.yaml, s.Workloads, p.report.Orders); err != nil {
 			return rollout, err
 		}
@@ -161,10 +161,12 @@ func applied(r apply.Rollout) string {
 }
 
 // wait waits for a rollout's effect.
-func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout) (gate.Result, error) {
+func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout, until gate.Until) (gate.Result, error) {
 	opt := gate.Options{Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Observe: p.cfg.Observe}
 	for _, w := range rollout.Workloads {
-		opt.Workloads = append(opt.Workloads, s.gated(w))
+		wanted := s.gated(w)
+		wanted.Until = until
+		opt.Workloads = append(opt.Workloads, wanted)
 	}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
 	for _, w := range result.Workloads {

@@ -15,6 +15,7 @@ import (
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -247,6 +248,9 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 	if err := p.look(ctx); err != nil {
 		return err
 	}
+	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
+		return err
+	}
 	return apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{})
 }
 
@@ -293,11 +297,23 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if err := p.begin(ctx, s, release.Revision{}); err != nil {
+	steps, err := p.steps(&s)
+	if err == nil && steps != nil {
+		p.report.yaml = s.yaml
+		p.report.Handover, err = p.handsOver(ctx, s)
+	}
+	if err == nil {
+		err = p.begin(ctx, s, release.Revision{})
+	}
+	if err != nil {
 		return "", err
 	}
 	p.report.Revision = p.attempt.Revision.Number
-	rollout, err := p.applyShipment(ctx, s)
+	now := s
+	if p.report.Handover {
+		now.yaml = steps.Raise
+	}
+	rollout, err := p.applyShipment(ctx, now)
 	p.report.Rollout = &rollout
 	if err == nil {
 		p.attempt.Mark(ctx, release.Applied, "")
@@ -350,7 +366,16 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	result, err := p.wait(ctx, s, *p.report.Rollout)
+	steps, err := p.steps(&s)
+	if err != nil {
+		return "", err
+	}
+	var result gate.Result
+	if p.report.Handover {
+		result, err = p.handOver(ctx, s, *steps)
+	} else {
+		result, err = p.wait(ctx, s, *p.report.Rollout, gate.UntilEnd)
+	}
 	p.report.Gate = &result
 	if err == nil {
 		err = p.settle(ctx, s)

@@ -22,12 +22,12 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/managedfields"
 	"k8s.io/apimachinery/pkg/util/validation/field"
-	"sigs.k8s.io/yaml"
 
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 	"github.com/outlast-ci/outlast/core/apply/internal/owner"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/kube"
+	"github.com/outlast-ci/outlast/core/internal/manifest"
 )
 
 // scopes are the kinds that the fake server knows; true: they live in a
@@ -94,16 +94,61 @@ func (s *server) add(t *testing.T, stock string) {
 	}
 }
 
+// created puts objects there as a client does that does not apply: the manager
+// updates all fields, defaults included.
+func (s *server) created(t *testing.T, by, stock string) {
+	t.Helper()
+	for _, obj := range objectsOf(t, stock) {
+		defaults(obj)
+		manager, err := managerOf(obj)
+		if err != nil {
+			t.Fatal(err)
+		}
+		live := &unstructured.Unstructured{Object: map[string]any{"apiVersion": obj.GetAPIVersion(), "kind": obj.GetKind()}}
+		got, err := manager.Update(live, obj, by)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.mu.Lock()
+		next := got.(*unstructured.Unstructured)
+		s.stamp(next)
+		s.objects[s.key(next)] = next
+		s.mu.Unlock()
+	}
+}
+
+// change lets somebody else write to an object.
+func (s *server) change(t *testing.T, key, by string, change func(*unstructured.Unstructured)) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	live := s.objects[key]
+	if live == nil {
+		t.Fatalf("no %s", key)
+	}
+	next := live.DeepCopy()
+	change(next)
+	manager, err := managerOf(next)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := manager.Update(live, next, by)
+	if err != nil {
+		t.Fatal(err)
+	}
+	next = got.(*unstructured.Unstructured)
+	if !reflect.DeepEqual(live.Object["spec"], next.Object["spec"]) {
+		next.SetGeneration(live.GetGeneration() + 1)
+	}
+	s.stamp(next)
+	s.objects[key] = next
+}
+
 func objectsOf(t *testing.T, text string) (all []*unstructured.Unstructured) {
 	t.Helper()
-	for doc := range strings.SplitSeq(text, "\n---\n") {
-		obj := &unstructured.Unstructured{}
-		if err := yaml.Unmarshal([]byte(doc), &obj.Object); err != nil {
-			t.Fatalf("%v in %s", err, doc)
-		}
-		if len(obj.Object) > 0 {
-			all = append(all, obj)
-		}
+	all, err := manifest.Parse([]byte(text))
+	if err != nil {
+		t.Fatalf("%v in %s", err, text)
 	}
 	return all
 }
@@ -311,6 +356,8 @@ func (s *server) Delete(ctx context.Context, apiVersion, kind, namespace, name s
 	delete(s.objects, key)
 	return nil
 }
+
+var errForbidden = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "", errors.New(`User "ci" cannot do it`))
 
 func notFound(kind, name string) error {
 	return apierrors.NewNotFound(schema.GroupResource{Resource: strings.ToLower(kind) + "s"}, name)

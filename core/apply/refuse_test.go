@@ -98,7 +98,7 @@ func TestCheck(t *testing.T) {
 // but everywhere else it is, and for the namespace itself.
 func TestCheckSkips(t *testing.T) {
 	s := newServer(t, "")
-	manifests := "apiVersion: v1\nkind: Namespace\nmetadata: {name: fresh}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: dev}\n---\n" +
+	manifests := "apiVersion: v1\nkind: Namespace\nmetadata: {name: fresh}\n---\napiVersion: v1\nkind: Namespace\nmetadata: {name: dev, labels: {a: b}}\n---\n" +
 		strings.ReplaceAll(web, "dev", "fresh") + "---" + web + "---\n" + configMap("c", "v")
 	if err := Check(t.Context(), s, []byte(manifests), Options{}); err != nil {
 		t.Fatal(err)

@@ -18,6 +18,8 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/outlast-ci/outlast/core/release/internal/pack"
 )
 
 // ErrFenced is a write by a run whose lock is lost: a later run, of a higher
@@ -28,6 +30,7 @@ var ErrFenced = errors.New("a later run holds the lock")
 type History struct {
 	store Store
 	app   App
+	room  int           // bytes in a Secret
 	slot  chan struct{} // one at a time
 	heads map[int]head  // as last written or read; whoever has the slot may touch it
 }
@@ -37,7 +40,7 @@ func Open(store Store, app App) (*History, error) {
 	if err := app.Check(); err != nil {
 		return nil, err
 	}
-	return &History{store: store, app: app, slot: make(chan struct{}, 1), heads: map[int]head{}}, nil
+	return &History{store: store, app: app, room: pack.Room, slot: make(chan struct{}, 1), heads: map[int]head{}}, nil
 }
 
 // turn waits until nobody else uses the history.
@@ -78,7 +81,7 @@ func (h *History) begin(ctx context.Context, r Revision, c Content) (Revision, e
 	if r.Started.IsZero() {
 		r.Started = time.Now().UTC().Round(0)
 	}
-	chunks, err := c.chunks()
+	chunks, err := c.chunks(h.room)
 	if err != nil {
 		return Revision{}, err
 	}

@@ -138,8 +138,8 @@ func decodeText(obj *unstructured.Unstructured) (h head, err error) {
 }
 
 // chunks gives the content as the values of Secrets.
-func (c Content) chunks() ([]map[string][]byte, error) {
-	chunks, err := pack.Cut(pack.Part{Key: keyManifests, Raw: c.Manifests}, pack.Part{Key: keyReport, Raw: c.Report})
+func (c Content) chunks(room int) ([]map[string][]byte, error) {
+	chunks, err := pack.Cut(room, pack.Part{Key: keyManifests, Raw: c.Manifests}, pack.Part{Key: keyReport, Raw: c.Report})
 	if err != nil {
 		return nil, fmt.Errorf("the manifests and the report: %w: split the application, or take large files out of its ConfigMaps", err)
 	}

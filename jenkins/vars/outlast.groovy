@@ -57,6 +57,8 @@ import groovy.transform.Field
     root: 'OUTLAST_ROOT',
     gateTimeout: 'OUTLAST_GATE_TIMEOUT',
     gateInterval: 'OUTLAST_GATE_INTERVAL',
+    rollout: 'OUTLAST_ROLLOUT',
+    legacyPods: 'OUTLAST_LEGACY_PODS',
     onFailure: 'OUTLAST_ON_FAILURE',
     keepRevisions: 'OUTLAST_KEEP_REVISIONS',
     stealLock: 'OUTLAST_STEAL_LOCK',

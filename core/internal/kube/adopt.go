@@ -78,7 +78,11 @@ func give(entry *metav1.ManagedFieldsEntry, fields *fieldpath.Set) (*metav1.Mana
 	}
 	back := entry.DeepCopy()
 	back.Manager, back.Operation = helm, metav1.ManagedFieldsOperationUpdate
-	for e, set := range map[*metav1.ManagedFieldsEntry]*fieldpath.Set{entry: all.Difference(given), back: given} {
+	rest := all.Difference(given)
+	if home := fieldpath.MakePathOrDie("metadata", "annotations"); all.Has(home) { // both: whoever gives up the mapping alone would take all of it away
+		given.Insert(home)
+	}
+	for e, set := range map[*metav1.ManagedFieldsEntry]*fieldpath.Set{entry: rest, back: given} {
 		text, err := set.ToJSON()
 		if err != nil {
 			return nil, fmt.Errorf("writing the fields that %s manages: %w", e.Manager, err)

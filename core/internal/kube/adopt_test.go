@@ -63,6 +63,7 @@ func TestMigrate(t *testing.T) {
 		"others' stay theirs":                               {[]string{"argocd Apply v1 " + a, "kubectl-edit Update v1 " + b}, []string{"argocd Apply v1 " + a, "kubectl-edit Update v1 " + b}},
 		"a status stays its writer's":                       {[]string{"kubectl/status Update v1 " + a, "kubectl Update v1 " + b}, []string{"kubectl/status Update v1 " + a, "outlast Apply v1 " + b}},
 		"what tells Helm its objects stays Helm's":          {[]string{`helm Update v1 {"f:data":{"f:a":{}},` + release + `}`}, []string{"outlast Apply v1 " + a, "helm Update v1 {" + release + "}"}},
+		"with the mapping that they are in":                 {[]string{`helm Update v1 {"f:metadata":{"f:annotations":{".":{},"f:a":{},"f:meta.helm.sh/release-name":{}}}}`}, []string{`outlast Apply v1 {"f:metadata":{"f:annotations":{".":{},"f:a":{}}}}`, `helm Update v1 {"f:metadata":{"f:annotations":{".":{},"f:meta.helm.sh/release-name":{}}}}`}},
 		"Helm without such annotations keeps nothing":       {[]string{"helm Apply v1 " + a}, []string{"outlast Apply v1 " + a}},
 		"such annotations of somebody else are no business": {[]string{"kubectl Update v1 {" + release + "}"}, []string{"outlast Apply v1 {" + release + "}"}},
 	} {

@@ -78,7 +78,7 @@ func private(c *cloud.Cloud, engine *alb.Engine, hub *watch.Hub) http.Handler {
 		json.NewEncoder(w).Encode(engine.Addresses(r.URL.Query().Get("arn"))) //nolint:errcheck // the asker went away
 	})
 	mux.HandleFunc("POST /_lab/access-logs", func(http.ResponseWriter, *http.Request) { c.DeliverLogs() })
-	watched := watch.Handler(engine, hub)
+	watched := watch.Handler(engine, hub, c.Save)
 	mux.Handle("/_lab/targets", watched)
 	mux.Handle("/_lab/propagation", watched)
 	mux.Handle("/_lab/", c.Control())

@@ -27,7 +27,7 @@ func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n
 func up(ctx context.Context, dir string, args []string) error {
 	fs := flag.NewFlagSet("lab up", flag.ContinueOnError)
 	region := fs.String("region", "", "region of the cluster (default: that of the lab that is there, or cn-northwest-1)")
-	propagation := fs.String("propagation", "", "MIN-MAX: how long a balancer's nodes go on sending to a deregistered target (default 15s-17s, the slow end of the 10s-17s measured on real ones)")
+	propagation := fs.String("propagation", "", "MIN-MAX: how long a balancer's nodes go on sending to a deregistered target (default "+labstate.Propagation+", the slow end of the 10s-17s measured on real ones)")
 	requeue := fs.String("requeue", "", "how often the controller looks at readiness gates; one that runs with another is restarted (default 3s; the controller's own is 15s)")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -46,7 +46,7 @@ func up(ctx context.Context, dir string, args []string) error {
 			*region = "cn-northwest-1"
 		}
 		if *propagation == "" {
-			*propagation = "15s-17s"
+			*propagation = labstate.Propagation
 		}
 	}
 	if before.Started && *propagation != "" && *propagation != before.Propagation {

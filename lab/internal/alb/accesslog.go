@@ -36,7 +36,7 @@ func entryOf(l *RequestLog, at time.Time) accesslog.Entry {
 		Type: l.Type, Time: at, LoadBalancer: l.LoadBalancer, Client: l.Client, Target: l.Target,
 		RequestTime: l.RequestTime, TargetTime: l.TargetTime, ResponseTime: l.ResponseTime,
 		Status: l.Status, TargetStatus: l.TargetStatus, Received: l.Received, Sent: l.Sent,
-		Request: l.Method + " " + l.URL + " " + l.Proto, UserAgent: l.UserAgent[:min(len(l.UserAgent), 8<<10)],
+		Request: l.Method + " " + l.URL + " " + l.Proto, UserAgent: l.UserAgent[:min(len(l.UserAgent), MaxUserAgent)],
 		Cipher: l.Cipher, Protocol: l.TLS, TargetGroup: l.TargetGroup, TraceID: l.TraceID, Domain: l.Domain,
 		Certificate: l.Certificate, Priority: l.Priority, Created: l.Created, Actions: l.Action,
 		RedirectURL: l.RedirectURL, Targets: l.Target, ConnTraceID: l.ConnTraceID,

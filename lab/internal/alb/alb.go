@@ -170,7 +170,7 @@ func (o Options) withDefaults() Options {
 	o.Registration = o.Registration.or(time.Second, 3*time.Second)
 	o.Jitter = o.Jitter.or(0, 3*time.Second)
 	if o.ConnectTimeout == 0 {
-		o.ConnectTimeout = 10 * time.Second
+		o.ConnectTimeout = ConnectTimeout
 	}
 	if o.Dialer == nil {
 		o.Dialer = (&net.Dialer{}).DialContext

@@ -64,9 +64,6 @@ type frontConfig struct {
 	tls         handshake.Listener
 }
 
-// maxStreams are the requests at once on one HTTP/2 connection (user guide, listeners).
-const maxStreams = 128
-
 // PutLoadBalancer makes or changes a load balancer. Sockets that stay the same stay open.
 func (e *Engine) PutLoadBalancer(lb LoadBalancer) error {
 	if err := validBalancer(lb); err != nil {
@@ -227,8 +224,8 @@ func (n *node) open(lb LoadBalancer) error {
 func newFrontConfig(lb LoadBalancer, l Listener) (*frontConfig, error) {
 	c := &frontConfig{
 		lb: lb, listener: l, rules: sortRules(l.Rules),
-		idleTimeout: seconds(lb.Attributes, "idle_timeout.timeout_seconds", 60*time.Second),
-		keepAlive:   seconds(lb.Attributes, "client_keep_alive.seconds", time.Hour),
+		idleTimeout: seconds(lb.Attributes, "idle_timeout.timeout_seconds", DefaultIdleTimeout),
+		keepAlive:   seconds(lb.Attributes, "client_keep_alive.seconds", DefaultClientKeepAlive),
 		tls:         handshake.Listener{Policy: l.Policy, HTTP2: lb.Attributes["routing.http2.enabled"] != "false"},
 	}
 	if l.Protocol != "HTTPS" {
@@ -262,9 +259,9 @@ func (n *node) listen(c *frontConfig) (*front, error) {
 		ConnContext: startOfConn,
 		ErrorLog:    log.New(io.Discard, "", 0),
 		// A request head that never ends must not hold a socket for ever.
-		ReadHeaderTimeout: 60 * time.Second,
-		MaxHeaderBytes:    64 << 10,
-		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: maxStreams},
+		ReadHeaderTimeout: HeadTimeout,
+		MaxHeaderBytes:    MaxRequestHead,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: MaxStreams},
 	}
 	if c.listener.Protocol == "HTTPS" {
 		f.server.TLSConfig = &tls.Config{GetConfigForClient: f.tlsConfig}

@@ -155,7 +155,7 @@ func complete(cfg *Config) error {
 		cfg.Now = time.Now
 	}
 	if cfg.TokenLife == 0 {
-		cfg.TokenLife = 12 * time.Hour
+		cfg.TokenLife = ecr.TokenLife
 	}
 	if cfg.PKI == "" {
 		cfg.PKI = filepath.Join(cfg.Dir, "pki")
@@ -268,6 +268,14 @@ func (c *Cloud) ProviderID() string { return c.state.Seeded.ProviderID() }
 
 // VPCID is the id of the cluster's VPC.
 func (c *Cloud) VPCID() string { return c.state.Seeded.VPC }
+
+// Save writes the state and the data plane's. Every call that changes
+// something does so itself; this is for what the lab sets beside the API.
+func (c *Cloud) Save() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.save()
+}
 
 // Close saves the state. The engine is the caller's.
 func (c *Cloud) Close() error {

@@ -114,13 +114,9 @@ func (b *bench) prepare(ctx context.Context) error {
 		return err
 	}
 	b.root.Outlast = program
-	describe := exec.CommandContext(ctx, "git", "describe", "--always", "--dirty")
-	describe.Dir = b.Product
-	out, err := describe.Output()
-	if err != nil {
-		return fmt.Errorf("asking git which outlast this is: %w", err)
+	if b.version, err = commit(ctx, b.Product); err != nil {
+		return err
 	}
-	b.version = strings.TrimSpace(string(out))
 	if err := os.WriteFile(filepath.Join(b.root.Dir, "soak.yaml"), []byte(config), 0o644); err != nil {
 		return err
 	}
@@ -138,6 +134,28 @@ func (b *bench) prepare(ctx context.Context) error {
 		b.images = append(b.images, run.Report.Refs[0].Repository+"@"+run.Report.Refs[0].Digest)
 	}
 	return b.leave(ctx) // what an earlier run that was broken off has left
+}
+
+// commit is the newest one that changed the product, with "-dirty" when its files do.
+func commit(ctx context.Context, product string) (string, error) {
+	git := func(args ...string) (string, error) {
+		cmd := exec.CommandContext(ctx, "git", args...)
+		cmd.Dir = product
+		out, err := cmd.Output()
+		if err != nil {
+			return "", fmt.Errorf("asking git which outlast this is: %w", err)
+		}
+		return strings.TrimSpace(string(out)), nil
+	}
+	of, err := git("log", "-1", "--format=%h", "--", "core")
+	if err != nil {
+		return "", err
+	}
+	changed, err := git("status", "--porcelain", "--", "core")
+	if changed != "" {
+		of += "-dirty"
+	}
+	return of, err
 }
 
 // serve makes trials with one application until none is left.

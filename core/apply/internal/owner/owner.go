@@ -73,10 +73,16 @@ func Moves(live, next *unstructured.Unstructured) bool {
 // exactly the fields that it sets, and they have its values. In doubt it is
 // false, which only costs a question.
 func Covers(live, manifest *unstructured.Unstructured) bool {
-	set, version, ok := applied(live)
-	if !ok || version != manifest.GetAPIVersion() {
-		return false
+	want := wanted(manifest)
+	if len(want) == 0 && !slices.ContainsFunc(live.GetManagedFields(), ours) {
+		return true // it sets nothing, and nothing is ours: a Namespace, say
 	}
+	set, version, ok := applied(live)
+	return ok && version == manifest.GetAPIVersion() && covers(set, want, live.Object)
+}
+
+// wanted is what a manifest sets and a manager can own.
+func wanted(manifest *unstructured.Unstructured) map[string]any {
 	want := map[string]any{}
 	for k, v := range manifest.Object {
 		switch k {
@@ -96,7 +102,7 @@ func Covers(live, manifest *unstructured.Unstructured) bool {
 			want[k] = v
 		}
 	}
-	return covers(set, want, live.Object)
+	return want
 }
 
 // Without is an object without the fields that an apply takes away: before was

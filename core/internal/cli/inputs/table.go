@@ -63,9 +63,9 @@ func (in Input) ReadBy(command string) bool {
 	case in.Name == "from" || in.Name == "to":
 		return command == "deploy"
 	case command == "check": // what rendering reads, and how to reach the cluster
-		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
+		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock", "rollout", "legacy-pods"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
 	case slices.Contains(Records, command): // what finds the records, and what a rollback waits by
-		return slices.Contains([]string{"manifests", "root"}, in.Name) || !slices.Contains([]string{"report", "on-failure"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "apply") || command == "rollback" && in.Stages == "gate")
+		return slices.Contains([]string{"manifests", "root"}, in.Name) || !slices.Contains([]string{"report", "on-failure", "rollout", "legacy-pods"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "apply") || command == "rollback" && in.Stages == "gate")
 	case in.Stages == "all" || command == "deploy":
 		return true
 	case command == "push": // which builds first: layouts do not travel between jobs
@@ -153,6 +153,10 @@ var Table = []Group{
 	{"The gate", []Input{
 		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas", Aliases: []string{"timeout", "wait-timeout"}},
 		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
+	}},
+	{"The rollout", []Input{
+		{Name: "rollout", Key: "rollout", Kind: Choice, Choices: []string{"rolling", "handover"}, Stages: "apply gate", Doc: "how Deployments behind a load balancer replace their pods; handover deletes no old pod before its targets are seen to be unused", Unset: "rolling: as the Deployment's own strategy has it", Rare: true},
+		{Name: "legacy-pods", Key: "drain.legacyPods", Kind: Choice, Choices: []string{"warn", "handover"}, Stages: "apply gate", Doc: "what to do when running pods that have no preStop are to be replaced", Unset: "warn: requests are lost in that one rollout", Rare: true},
 	}},
 	{"When a deploy fails", []Input{
 		{Name: "on-failure", Key: "onFailure", Kind: Choice, Choices: []string{"rollback", "hold", "pause"}, Stages: "apply gate", Doc: "what a failed deploy does with what it applied", Unset: "rollback: the last release whose gate passed is applied again, whole"},

@@ -41,6 +41,7 @@ func (c *Call) Config() (core.Config, error) {
 		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
 		Run: core.Run{Version: env.Version, App: cmp.Or(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
 			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
+		Rollout: core.Strategy(s.Text("rollout")), Legacy: core.Strategy(s.Text("legacy-pods")),
 		OnFailure: core.OnFailure(s.Text("on-failure")), Namespace: s.Text("namespace"), Holder: c.holder(), StealLock: s.Bool("steal-lock"),
 	}
 	if text := s.Text("keep-revisions"); text != "" {

@@ -32,10 +32,10 @@ type Part struct {
 	Raw []byte
 }
 
-// Cut gives parts as the values of Secrets: packed, one behind the other, and
-// cut where a Secret is full.
-func Cut(parts ...Part) (chunks []map[string][]byte, err error) {
-	room, total := 0, 0
+// Cut gives parts as the values of Secrets, with so much room in each: packed,
+// one behind the other, and cut where a Secret is full.
+func Cut(room int, parts ...Part) (chunks []map[string][]byte, err error) {
+	left, total := 0, 0
 	for _, part := range parts {
 		packed, err := Pack(part.Raw)
 		if err != nil {
@@ -43,16 +43,16 @@ func Cut(parts ...Part) (chunks []map[string][]byte, err error) {
 		}
 		total += len(packed)
 		for len(packed) > 0 {
-			if room == 0 {
-				chunks, room = append(chunks, map[string][]byte{}), Room
+			if left == 0 {
+				chunks, left = append(chunks, map[string][]byte{}), room
 			}
-			n := min(room, len(packed))
+			n := min(left, len(packed))
 			chunks[len(chunks)-1][part.Key] = packed[:n]
-			packed, room = packed[n:], room-n
+			packed, left = packed[n:], left-n
 		}
 	}
-	if total > MaxChunks*Room {
-		return nil, fmt.Errorf("packed, it takes %s, more than the %s that are kept", KiB(total), KiB(MaxChunks*Room))
+	if total > MaxChunks*room {
+		return nil, fmt.Errorf("packed, it takes %s, more than the %s that are kept", KiB(total), KiB(MaxChunks*room))
 	}
 	return chunks, nil
 }

@@ -79,7 +79,7 @@ func TestReplaced(t *testing.T) {
 		"another port of the nodes":        {identity("INGRESS", albKey+"target-type: instance"), group("type", "instance", Port, "31000"), nil, "error OL054 Service/shop/web spec.ports[0].nodePort: target group tg has the port 31000, the manifests say 30080"},
 		"one that the API server chooses":  {strings.Replace(identity("INGRESS", albKey+"target-type: instance"), ", nodePort: 30080", "", 1), group("type", "instance", Port, "31000"), nil, ""},
 		"a Service port by name":           {identity("PORT", "name: http"), group(), nil, "error OL054 Ingress/shop/web spec: target group tg has the Service port 80, the manifests say http"},
-		"a port that an action leaves out": {identity("PORT", "name: use-annotation", "INGRESS", albKey+"target-type: ip, "+albKey+"actions.web: '{\"forwardConfig\": {\"targetGroups\": [{\"serviceName\": \"web\"}]}}'"), group(), nil, ""},
+		"a port that an action leaves out": {identity("PORT", "name: use-annotation", "INGRESS", albKey+"target-type: ip, "+albKey+"actions.web: '{\"forwardConfig\": {\"targetGroups\": [{\"serviceName\": \"web\"}, {\"serviceName\": \"web\", \"servicePort\": 81}]}}'"), group(), nil, ""},
 		"what another Ingress made":        {identity(), group("stack", "shop/other", Protocol, "HTTPS"), nil, ""},
 		"what somebody made by hand":       {identity(), group("maker", "", Protocol, "HTTPS"), nil, ""},
 		"the one of two routes that did":   {identity() + second, group("stack", "shop/two"), nil, ""},

@@ -128,7 +128,11 @@ func (a API) ofOne(r *Region, c wire.Call, in request) (any, error) {
 	}
 	switch c.Operation {
 	case "GetCertificate":
-		return map[string]string{"Certificate": string(x.Cert), "CertificateChain": string(x.Chain)}, nil
+		out := map[string]string{"Certificate": string(x.Cert)}
+		if len(x.Chain) > 0 {
+			out["CertificateChain"] = string(x.Chain)
+		}
+		return out, nil
 	case "ListTagsForCertificate":
 		return map[string]any{"Tags": shownTags(x.Tags)}, nil
 	case "DeleteCertificate":

@@ -37,6 +37,7 @@ func (a API) describeAccountLimits(_ *Region, _ wire.Call, in *sdk.DescribeAccou
 		most int
 	}{
 		{"target-groups", maxTargetGroups},
+		{"certificates-per-application-load-balancer", maxCertificates},
 		{"targets-per-application-load-balancer", maxTargets},
 		{"listeners-per-application-load-balancer", maxListeners},
 		{"rules-per-application-load-balancer", maxRules},
