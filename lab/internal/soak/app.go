@@ -38,27 +38,33 @@ func (a *app) install(ctx context.Context) error {
 	if _, err := cluster.Kubectl(ctx, a.State, []byte(grounds(a.namespace)), "apply", "--server-side", "--field-manager", "platform", "-f", "-"); err != nil {
 		return err
 	}
-	a.image, a.release = 0, "first"
-	c, err := a.deploy(a.release, a.image, Kind{})
-	if err != nil {
+	if err := a.put(ctx, "first", shape{}); err != nil {
 		return err
 	}
-	run, err := a.run(ctx, c, "first")
-	if err == nil && run.Exit != 0 {
-		err = fmt.Errorf("deploying the first release to %s: exit %d: %s", a.namespace, run.Exit, run.Report.Error)
-	}
-	if err != nil {
-		return err
-	}
+	var err error
 	if a.front, err = a.checkout.Front(ctx, a.namespace, "web", port); err != nil {
 		return err
 	}
 	return watch.Client{Base: a.State.Control()}.SetPropagation(ctx, a.front.ARN, a.Profile.Propagation)
 }
 
+// put deploys a good release without anybody looking.
+func (a *app) put(ctx context.Context, release string, s shape) error {
+	c, err := a.deploy(release, 0, Kind{pods: s})
+	if err != nil {
+		return err
+	}
+	run, err := a.run(ctx, c, release)
+	if err == nil && run.Exit != 0 {
+		err = fmt.Errorf("deploying release %s to %s: exit %d: %s", release, a.namespace, run.Exit, run.Report.Error)
+	}
+	a.image, a.release = 0, release
+	return err
+}
+
 // deploy writes a release's manifests, and gives the command that deploys them.
 func (a *app) deploy(release string, image int, k Kind) (trial.Command, error) {
-	if err := write(a.checkout.Dir, a.Profile, a.namespace, release, k.env); err != nil {
+	if err := write(a.checkout.Dir, a.Profile, a.namespace, release, k.pods); err != nil {
 		return trial.Command{}, err
 	}
 	ref := a.images[image]
@@ -66,10 +72,11 @@ func (a *app) deploy(release string, image int, k Kind) (trial.Command, error) {
 		repository, _, _ := strings.Cut(ref, "@")
 		ref = repository + absent
 	}
-	return trial.Command{
-		Args: []string{"deploy", "--config", "soak.yaml", "--manifests", folder, "--image", "web=" + ref, "--run-url", "https://ci.example/" + a.namespace + "/" + release},
-		Env:  []string{"OUTLAST_SET=" + strings.Join(a.Profile.Planning, "\n")},
-	}, nil
+	args := []string{"deploy", "--config", "soak.yaml", "--manifests", folder, "--image", "web=" + ref, "--run-url", "https://ci.example/" + a.namespace + "/" + release}
+	if k.pods.bare {
+		args = append(args, "--drain-policy", "off")
+	}
+	return trial.Command{Args: append(args, k.args...), Env: []string{"OUTLAST_SET=" + strings.Join(a.Profile.Planning, "\n")}}, nil
 }
 
 // run calls outlast, and keeps what it says in a file that name is part of.

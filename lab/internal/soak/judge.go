@@ -24,7 +24,10 @@ const (
 // judge says what a trial was worth. A generator that was late makes it void, but
 // never when requests failed: those are looked into.
 func judge(k Kind, r Record, s Seen, rate float64) (Verdict, []string) {
-	if s.Early {
+	if s.Tool != nil {
+		return Failed, []string{s.Tool.Error()}
+	}
+	if s.Early && r.Failed == 0 {
 		return Void, []string{"the deploy was over before it was to be killed"}
 	}
 	if why := lame(r, rate); why != "" && (r.Failed == 0 || k.Losing) {
@@ -36,7 +39,6 @@ func judge(k Kind, r Record, s Seen, rate float64) (Verdict, []string) {
 			why = append(why, fmt.Sprintf(format, args...))
 		}
 	}
-	add(s.Tool != nil, "%v", s.Tool)
 	add(r.Exit != k.Exit, "exit %d, want %d", r.Exit, k.Exit)
 	add(r.Reason != k.Reason, "reason %q, want %q", r.Reason, k.Reason)
 	add(r.Failed > 0 && !k.Losing, "%d requests failed", r.Failed)

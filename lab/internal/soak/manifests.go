@@ -56,6 +56,12 @@ metadata:
     alb.ingress.kubernetes.io/group.name: {{.Namespace}}
     alb.ingress.kubernetes.io/healthcheck-path: /healthz
     alb.ingress.kubernetes.io/healthcheck-interval-seconds: "{{.Health}}"
+{{- if .Bare}}
+    alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds={{.Delay}}
+{{- end}}
+{{- if .Idle}}
+    alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds={{.Idle}}
+{{- end}}
 `),
 	"deployment.yaml": parse(`apiVersion: apps/v1
 kind: Deployment
@@ -69,6 +75,9 @@ spec:
     metadata:
       annotations: {release: "{{.Release}}"}
     spec:
+{{- if .Bare}}
+      terminationGracePeriodSeconds: {{.Grace}}
+{{- end}}
       containers:
         - name: web
           # a wrong port is one where the probe finds the service, and the balancer does not
@@ -84,13 +93,13 @@ spec:
 func parse(text string) *template.Template { return template.Must(template.New("").Parse(text)) }
 
 // write puts the manifests of a release into a checkout, in the folder soak.
-func write(checkout string, p Profile, namespace, release string, env map[string]string) error {
+func write(checkout string, p Profile, namespace, release string, s shape) error {
 	dir := filepath.Join(checkout, folder)
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	values, probe := map[string]string{}, "http"
-	for name, value := range env {
+	for name, value := range s.env {
 		if value == slowStart {
 			value = (time.Duration(p.Deadline)*time.Second + 30*time.Second).String()
 		}
@@ -99,9 +108,15 @@ func write(checkout string, p Profile, namespace, release string, env map[string
 		}
 		values[name] = value
 	}
+	if s.bare {
+		values["ON_SIGTERM"] = "exit"
+	}
 	for name, t := range files {
 		var text bytes.Buffer
-		err := t.Execute(&text, map[string]any{"Namespace": namespace, "Health": p.Health, "Replicas": replicas, "Deadline": p.Deadline, "Surge": p.Surge, "Release": release, "Probe": probe, "Env": values})
+		err := t.Execute(&text, map[string]any{
+			"Namespace": namespace, "Health": p.Health, "Replicas": replicas, "Deadline": p.Deadline, "Surge": p.Surge, "Release": release, "Probe": probe, "Env": values,
+			"Bare": s.bare, "Grace": s.grace, "Delay": s.delay, "Idle": s.idle,
+		})
 		if err != nil {
 			return fmt.Errorf("writing %s of release %s: %w", name, release, err)
 		}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"time"
 )
 
 // Kind is one thing that is tried again and again.
@@ -20,10 +21,45 @@ type Kind struct {
 	Losing  bool   // requests must fail: a control, without which a zero says nothing
 	Changes bool   // the new version must serve after it, else the old one
 
-	env    map[string]string // of the bad pods
+	args   []string // of the deploy, on top of the others
+	pods   shape    // that are deployed
+	before *shape   // of the pods that are to be replaced, unless they are those of any other release
+	load   *stream  // unless it is the usual one
 	step   func(*app, context.Context, *attempt) error
-	legacy bool // the pods that are replaced have no preStop and leave at once
 }
+
+// shape is what a release's manifests have besides the example's.
+type shape struct {
+	env map[string]string
+	// bare pods have these timings, no preStop, and leave at once on SIGTERM.
+	bare        bool
+	grace, idle int // seconds; idle is the balancer's idle timeout
+	delay       int
+}
+
+// stream is what clients ask for.
+type stream struct {
+	path    string  // of slow requests
+	share   float64 // of all
+	before  time.Duration
+	timeout time.Duration
+}
+
+// Pods as people have them before they hear of preStop, and pods whose requests are
+// longer than their grace.
+var (
+	legacy = shape{bare: true, grace: 30, delay: 20}
+	long   = shape{bare: true, grace: 60, delay: longRequest + 10, idle: 2 * longRequest}
+)
+
+const longRequest = 150 // seconds
+
+// usual is the load of most trials: a tenth of it takes two seconds.
+var usual = stream{path: "/slow?ms=2000", share: 0.1, before: 2 * time.Second, timeout: 30 * time.Second}
+
+// longs is one request of 150 s a second, so that many are under way when the deploy
+// begins.
+var longs = stream{path: fmt.Sprintf("/slow?ms=%d000", longRequest), share: 0.01, before: 20 * time.Second, timeout: 2 * longRequest * time.Second}
 
 // crowd says how often a kind is tried: under the fast profile, and in real time.
 func crowd(fast, real int) map[string]int { return map[string]int{Fast.Name: fast, Real.Name: real} }
@@ -31,7 +67,7 @@ func crowd(fast, real int) map[string]int { return map[string]int{Fast.Name: fas
 // Kinds are all that is tried, in the order of the table.
 func Kinds() []Kind {
 	bad := func(name, reason string, env map[string]string) Kind {
-		return Kind{Name: name, Bar: "rolled back, no request fails, the reason is named", Counts: crowd(10, 1), Exit: 9, Reason: reason, env: env, step: (*app).deployOnce}
+		return Kind{Name: name, Bar: "rolled back, no request fails, the reason is named", Counts: crowd(10, 1), Exit: 9, Reason: reason, pods: shape{env: env}, step: (*app).deployOnce}
 	}
 	return []Kind{
 		{Name: "good", Bar: "passes, no request fails", Counts: crowd(30, 3), Reason: "ok", Changes: true, step: (*app).deployOnce},
@@ -43,7 +79,15 @@ func Kinds() []Kind {
 		bad("slow-start", "progress-deadline", map[string]string{"READY_AFTER": slowStart}),
 		{Name: "kill", Bar: "SIGKILL at a random moment; the same command again passes, no request fails", Counts: crowd(50, 5), Reason: "ok", Changes: true, step: (*app).killed},
 		{Name: "kill-rollback", Bar: "SIGKILL in the rollback of a bad image; the same command again ends rolled back, no request fails", Counts: crowd(5, 0), Exit: 9, Reason: "target-unhealthy",
-			env: map[string]string{"ADDR": ":8080"}, step: (*app).killedInRollback},
+			pods: shape{env: map[string]string{"ADDR": ":8080"}}, step: (*app).killedInRollback},
+		{Name: "legacy-rolling", Bar: "a control: pods without preStop are replaced as usual; requests fail", Counts: crowd(10, 0), Reason: "ok", Losing: true, Changes: true,
+			before: &legacy, step: (*app).deployOnce},
+		{Name: "legacy-handover", Bar: "pods without preStop are handed over; passes, no request fails", Counts: crowd(10, 0), Reason: "ok", Changes: true,
+			args: []string{"--legacy-pods", "handover"}, before: &legacy, step: (*app).deployOnce},
+		{Name: "long-rolling", Bar: "a control: requests of 150 s, grace 60 s, as usual; requests are cut", Counts: crowd(1, 0), Reason: "ok", Losing: true, Changes: true,
+			pods: long, before: &long, load: &longs, step: (*app).deployOnce},
+		{Name: "long-handover", Bar: "requests of 150 s, grace 60 s, rollout: handover; passes, none is cut", Counts: crowd(3, 0), Reason: "ok", Changes: true,
+			args: []string{"--rollout", "handover"}, pods: long, before: &long, load: &longs, step: (*app).deployOnce},
 	}
 }
 

@@ -3,6 +3,7 @@
 package soak
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,24 +24,23 @@ type attempt struct {
 	command trial.Command // that is tried
 }
 
-const (
-	before     = 2 * time.Second // of load, before the deploy
-	slowPath   = "/slow?ms=2000"
-	slowShare  = 0.1
-	oneTimeout = 30 * time.Second
-)
-
 // try makes one trial, and says whether the application is what the next one may
 // start with.
 func (a *app) try(ctx context.Context, t Trial, try int) (Record, bool) {
 	at := &attempt{Trial: t, draw: t.Draw(a.Seed, try)}
 	at.record = Record{ID: t.ID(), Kind: t.Name, Seed: a.Seed, Try: try, App: a.namespace, Outlast: a.version, Started: time.Now().UTC().Truncate(time.Second)}
-	next := 1 - a.image
 	at.seen.Release = fmt.Sprintf("%s.%d", t.ID(), try)
 	var err error
-	if at.command, err = a.deploy(at.seen.Release, next, t.Kind); err == nil {
+	if t.before != nil {
+		err = a.put(ctx, "before-"+at.seen.Release, *t.before)
+	}
+	next := 1 - a.image
+	if err == nil {
+		at.command, err = a.deploy(at.seen.Release, next, t.Kind)
+	}
+	if err == nil {
 		var report load.Report
-		report, err = a.underLoad(ctx, func() error { return t.step(a, ctx, at) })
+		report, err = a.underLoad(ctx, cmp.Or(t.load, &usual), func() error { return t.step(a, ctx, at) })
 		at.record.sent(report)
 	}
 	if !t.Changes {
@@ -53,11 +53,11 @@ func (a *app) try(ctx context.Context, t Trial, try int) (Record, bool) {
 	at.seen.Tool = errors.Join(err, errs[0], errs[1])
 	at.record.Verdict, at.record.Why = judge(t.Kind, at.record, at.seen, a.Rate)
 	a.image, a.release = next, at.seen.Release
-	return at.record, len(standing(at.record.Exit, at.seen)) == 0 && at.seen.Tool == nil
+	return at.record, len(standing(at.record.Exit, at.seen)) == 0 && at.seen.Tool == nil && !t.pods.bare
 }
 
 // underLoad does something between requests: some before it, some after.
-func (a *app) underLoad(ctx context.Context, do func() error) (load.Report, error) {
+func (a *app) underLoad(ctx context.Context, l *stream, do func() error) (load.Report, error) {
 	type outcome struct {
 		report load.Report
 		err    error
@@ -66,10 +66,10 @@ func (a *app) underLoad(ctx context.Context, do func() error) (load.Report, erro
 	defer stop()
 	sent := make(chan outcome, 1)
 	go func() {
-		r, err := load.Run(sending, load.Options{URL: a.front.URL, Addresses: a.front.Addresses, Rate: a.Rate, SlowShare: slowShare, SlowPath: slowPath, Timeout: oneTimeout})
+		r, err := load.Run(sending, load.Options{URL: a.front.URL, Addresses: a.front.Addresses, Rate: a.Rate, SlowShare: l.share, SlowPath: l.path, Timeout: l.timeout})
 		sent <- outcome{r, err}
 	}()
-	pause(ctx, before)
+	pause(ctx, l.before)
 	err := do()
 	pause(ctx, a.Profile.Settle)
 	stop()
