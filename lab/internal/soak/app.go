@@ -32,7 +32,7 @@ var absent = "@sha256:" + strings.Repeat("0", 64)
 
 // install makes the namespace anew and deploys a first release to it.
 func (a *app) install(ctx context.Context) error {
-	if err := a.remove(ctx, a.namespace); err != nil {
+	if err := cluster.DeleteNamespaces(ctx, a.State, a.namespace); err != nil {
 		return err
 	}
 	if _, err := cluster.Kubectl(ctx, a.State, []byte(grounds(a.namespace)), "apply", "--server-side", "--field-manager", "platform", "-f", "-"); err != nil {
@@ -104,25 +104,6 @@ func (a *app) pods(ctx context.Context) ([]string, error) {
 		list = append(list, release)
 	}
 	return list, err
-}
-
-// remove deletes namespaces whole. Their pods serve nobody any more, so they get no
-// time to drain.
-func (b *bench) remove(ctx context.Context, names ...string) error {
-	if len(names) == 0 {
-		return nil
-	}
-	steps := [][]string{append([]string{"namespace", "--wait=false"}, names...)}
-	for _, name := range names {
-		steps = append(steps, []string{"pod", "--all", "--grace-period=0", "--force", "-n", name})
-	}
-	steps = append(steps, append([]string{"namespace", "--timeout=5m"}, names...))
-	for _, step := range steps {
-		if _, err := cluster.Kubectl(ctx, b.State, nil, append([]string{"delete", "--ignore-not-found"}, step...)...); err != nil {
-			return fmt.Errorf("deleting the namespaces %s: %w", strings.Join(names, ", "), err)
-		}
-	}
-	return nil
 }
 
 // keepProgram copies outlast, which others may build anew meanwhile.

@@ -91,6 +91,16 @@ func Kinds() []Kind {
 	}
 }
 
+// BadImages are the kinds of which every deploy is to be rolled back.
+func BadImages() (names []string) {
+	for _, k := range Kinds() {
+		if k.Exit != 0 && k.Counts[Real.Name] > 0 {
+			names = append(names, k.Name)
+		}
+	}
+	return names
+}
+
 // slowStart stands for a time after the progress deadline.
 const slowStart = "after the deadline"
 

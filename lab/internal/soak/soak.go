@@ -248,15 +248,9 @@ func (b *bench) typical() time.Duration {
 
 // leave deletes the namespaces of the soak.
 func (b *bench) leave(ctx context.Context) error {
-	list, err := cluster.Kubectl(ctx, b.State, nil, "get", "namespace", "-o", "jsonpath={.items[*].metadata.name}")
+	names, err := cluster.Namespaces(ctx, b.State, prefix)
 	if err != nil {
 		return err
 	}
-	var names []string
-	for _, name := range strings.Fields(list) {
-		if strings.HasPrefix(name, prefix) {
-			names = append(names, name)
-		}
-	}
-	return b.remove(ctx, names...)
+	return cluster.DeleteNamespaces(ctx, b.State, names...)
 }

@@ -65,6 +65,12 @@ func TestThePlanHasTheCountsThatAreAskedFor(t *testing.T) {
 	}
 }
 
+func TestBadImages(t *testing.T) {
+	if diff := cmp.Diff([]string{"never-ready", "crash-loop", "missing-image", "wrong-port", "health-500", "slow-start"}, BadImages()); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestTheSeedDecides(t *testing.T) {
 	one, err := Plan(Fast, 1, nil)
 	if err != nil {
