@@ -25,6 +25,7 @@ type Kind struct {
 	pods   shape    // that are deployed
 	before *shape   // of the pods that are to be replaced, unless they are those of any other release
 	load   *stream  // unless it is the usual one
+	like   string   // the kind whose deploys tell how long this one's take, when it is to be killed
 	step   func(*app, context.Context, *attempt) error
 }
 
@@ -77,13 +78,17 @@ func Kinds() []Kind {
 		bad("wrong-port", "target-unhealthy", map[string]string{"ADDR": ":8080"}),
 		bad("health-500", "target-unhealthy", map[string]string{"HEALTH_STATUS": "500"}),
 		bad("slow-start", "progress-deadline", map[string]string{"READY_AFTER": slowStart}),
-		{Name: "kill", Bar: "SIGKILL at a random moment; the same command again passes, no request fails", Counts: crowd(50, 5), Reason: "ok", Changes: true, step: (*app).killed},
+		{Name: "kill", Bar: "SIGKILL at a random moment; the same command again passes, no request fails", Counts: crowd(50, 5), Reason: "ok", Changes: true, like: "good", step: (*app).killed},
 		{Name: "kill-rollback", Bar: "SIGKILL in the rollback of a bad image; the same command again ends rolled back, no request fails", Counts: crowd(5, 0), Exit: 9, Reason: "target-unhealthy",
 			pods: shape{env: map[string]string{"ADDR": ":8080"}}, step: (*app).killedInRollback},
 		{Name: "legacy-rolling", Bar: "a control: pods without preStop are replaced as usual; requests fail", Counts: crowd(10, 0), Reason: "ok", Losing: true, Changes: true,
 			before: &legacy, step: (*app).deployOnce},
 		{Name: "legacy-handover", Bar: "pods without preStop are handed over; passes, no request fails", Counts: crowd(10, 0), Reason: "ok", Changes: true,
 			args: []string{"--legacy-pods", "handover"}, before: &legacy, step: (*app).deployOnce},
+		{Name: "handover-bad", Bar: "rollout: handover of a bad image; rolled back, no request fails, the reason is named", Counts: crowd(3, 0), Exit: 9, Reason: "target-unhealthy",
+			args: []string{"--rollout", "handover"}, pods: shape{env: map[string]string{"ADDR": ":8080"}}, step: (*app).deployOnce},
+		{Name: "handover-kill", Bar: "rollout: handover, SIGKILL at a random moment; the same command again passes, no request fails", Counts: crowd(10, 0), Reason: "ok", Changes: true,
+			args: []string{"--rollout", "handover"}, like: "legacy-handover", step: (*app).killed},
 		{Name: "long-rolling", Bar: "a control: requests of 150 s, grace 60 s, as usual; requests are cut", Counts: crowd(1, 0), Reason: "ok", Losing: true, Changes: true,
 			pods: long, before: &long, load: &longs, step: (*app).deployOnce},
 		{Name: "long-handover", Bar: "requests of 150 s, grace 60 s, rollout: handover; passes, none is cut", Counts: crowd(3, 0), Reason: "ok", Changes: true,

@@ -230,13 +230,13 @@ func (b *bench) keep(t Trial, r Record) error {
 	return errors.Join(err, f.Close())
 }
 
-// typical is how long a good deploy takes: the mean of those that passed.
-func (b *bench) typical() time.Duration {
+// typical is how long a deploy of a kind takes: the mean of those that passed.
+func (b *bench) typical(kind string) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	sum, n := 0.0, 0.0
 	for _, r := range b.all {
-		if r.Kind == "good" && r.Verdict == Passed {
+		if r.Kind == kind && r.Verdict == Passed {
 			sum, n = sum+r.Seconds, n+1
 		}
 	}

@@ -47,7 +47,7 @@ func TestThePlanHasTheCountsThatAreAskedFor(t *testing.T) {
 	}
 	want := map[string]int{
 		"good": 30, "never-ready": 10, "crash-loop": 10, "missing-image": 10, "wrong-port": 10, "health-500": 10, "slow-start": 10, "kill": 50, "kill-rollback": 5,
-		"legacy-rolling": 10, "legacy-handover": 10, "long-rolling": 1, "long-handover": 3,
+		"legacy-rolling": 10, "legacy-handover": 10, "handover-bad": 3, "handover-kill": 10, "long-rolling": 1, "long-handover": 3,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -219,11 +219,11 @@ func TestABrokenRecordIsNamed(t *testing.T) {
 
 func TestTheTypicalDeployIsThatOfThoseThatPassed(t *testing.T) {
 	b := &bench{Options: Options{Profile: Fast}}
-	if got := b.typical(); got != Fast.Typical {
+	if got := b.typical("good"); got != Fast.Typical {
 		t.Errorf("before any: %s", got)
 	}
 	b.all = []Record{{Kind: "good", Verdict: Passed, Seconds: 40}, {Kind: "good", Verdict: Passed, Seconds: 50}, {Kind: "good", Verdict: Failed, Seconds: 900}, {Kind: "kill", Verdict: Passed, Seconds: 5}}
-	if got := b.typical(); got != 45*time.Second {
+	if got := b.typical("good"); got != 45*time.Second {
 		t.Errorf("%s", got)
 	}
 }

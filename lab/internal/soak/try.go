@@ -94,7 +94,7 @@ func (a *app) deployOnce(ctx context.Context, at *attempt) error {
 // killed deploys, kills outlast at a moment of the time that a deploy takes, any as
 // likely as any other, and deploys again.
 func (a *app) killed(ctx context.Context, at *attempt) error {
-	at.record.KilledAt = at.draw.Float64() * a.typical().Seconds()
+	at.record.KilledAt = at.draw.Float64() * a.typical(at.like).Seconds()
 	mortal, kill := context.WithTimeout(ctx, seconds(at.record.KilledAt))
 	defer kill()
 	return a.cut(ctx, mortal, at)
