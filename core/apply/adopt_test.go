@@ -207,10 +207,33 @@ func TestNotAdopted(t *testing.T) {
 			return nil
 		}
 		plan, err := Diff(t.Context(), s, []byte(web), Options{})
-		if err != nil || !slices.Contains(plan.Changes[0].Lost, Field{Path: "spec.paused", From: "true"}) {
+		if err != nil || !slices.Contains(plan.Changes[0].Lost, Field{Path: "spec.paused", From: "true"}) || plan.Changes[0].Note == "" {
 			t.Errorf("%+v, %v", plan.Changes, err)
 		}
 	})
+}
+
+// TestAdoptionRollsNothingByMistake: where the defaults are not known, the plan
+// may fear for the pods, but what was written tells.
+func TestAdoptionRollsNothingByMistake(t *testing.T) {
+	s := newServer(t, "")
+	s.created(t, "helm", strings.Replace(web, "containers:", "restartPolicy: Always, containers:", 1))
+	s.objects["apps/v1 Deployment dev/web"].SetUID("web-uid")
+	s.add(t, pods)
+	s.before = func(_ context.Context, verb, _, _ string) error {
+		if verb == "replace" {
+			return fmt.Errorf("asking: %w", errForbidden)
+		}
+		return nil
+	}
+	plan, err := Diff(t.Context(), s, []byte(web), Options{})
+	if err != nil || len(plan.Workloads[0].Replaced) != 2 {
+		t.Errorf("planned %+v, %v", plan.Workloads, err)
+	}
+	rollout, err := Apply(t.Context(), s, []byte(web), Options{})
+	if policy, _, _ := unstructured.NestedString(s.objects["apps/v1 Deployment dev/web"].Object, "spec", "template", "spec", "restartPolicy"); err != nil || policy != "Always" || len(rollout.Workloads[0].Replaced) > 0 {
+		t.Errorf("restartPolicy %q, %+v, %v", policy, rollout.Workloads, err)
+	}
 }
 
 // TestAdoptionCutShort: the run ends between the two writes of an adoption,

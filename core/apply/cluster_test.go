@@ -437,6 +437,10 @@ func defaults(obj *unstructured.Unstructured) {
 	if !ok || obj.GetKind() != "Deployment" {
 		return
 	}
+	if pod, ok, _ := unstructured.NestedMap(spec, "template", "spec"); ok && pod["restartPolicy"] == nil {
+		pod["restartPolicy"] = "Always"
+		_ = unstructured.SetNestedMap(spec, pod, "template", "spec") //nolint:errcheck // it is a mapping
+	}
 	for name, value := range map[string]any{"replicas": int64(1), "progressDeadlineSeconds": int64(600)} {
 		if _, ok := spec[name]; !ok {
 			spec[name] = value

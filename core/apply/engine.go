@@ -48,6 +48,9 @@ func newEngine(cluster Cluster, manifests []byte, all []*unstructured.Unstructur
 	if len(opt.Key) == 0 {
 		e.opt.Key = []byte(rand.Text())
 	}
+	if opt.Attempt == "" {
+		e.opt.Attempt = rand.Text()
+	}
 	e.managers = append(owner.Defaults(), opt.Adopt...)
 	return e
 }
@@ -58,6 +61,7 @@ type verdict struct {
 	live     *unstructured.Unstructured // what it was judged against; nil: it is not there
 	next     *unstructured.Unstructured // what it will be; nil: not asked
 	adopt    []string                   // managers to take it over from, first
+	done     bool                       // there is nothing left to do
 	change   Change
 	replaced []Pod
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/experiment"
 	"github.com/outlast-ci/outlast/lab/internal/figure"
+	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
 
 // runExperiment rolls the example out in settings with different drain
@@ -34,15 +35,15 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
+	if *out == "" {
+		*out = labstate.State{Dir: dir}.Path("experiment")
+	}
 	if *draw {
 		return redraw(*out)
 	}
 	s, product, err := started(dir)
 	if err != nil {
 		return err
-	}
-	if *out == "" {
-		*out = s.Path("experiment")
 	}
 	settings := experiment.Main(*long, *short)
 	if *curve {

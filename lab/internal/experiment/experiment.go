@@ -85,15 +85,18 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 	var running sync.WaitGroup
 	for i, s := range o.Settings {
 		slots <- struct{}{}
-		running.Go(func() {
+		try := func(namespace string) { // with a slot, which it gives back
 			free := sync.OnceFunc(func() { <-slots })
 			defer free()
-			results[i] = b.try(ctx, s, prefix+s.Name, free)
+			results[i] = b.try(ctx, s, namespace, free)
 			b.Log("%s", results[i].line())
+		}
+		running.Go(func() {
+			try(prefix + s.Name)
 			if results[i].late && s.Rollouts <= fewRollouts && ctx.Err() == nil {
 				b.Log("%s: once more, since the machine was too busy", s.Name)
-				results[i] = b.try(ctx, s, prefix+s.Name+again, free)
-				b.Log("%s", results[i].line())
+				slots <- struct{}{}
+				try(prefix + s.Name + again)
 			}
 		})
 	}
