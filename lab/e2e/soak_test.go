@@ -14,6 +14,7 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/soak"
+	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 )
 
 // TestSoak is a sample of `make soak`, other trials every day: SOAK_SEED=N makes those
@@ -52,13 +53,13 @@ func TestSoak(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, row := range soak.Rows(plan, all) {
+	for _, row := range book.Rows(soak.Asked(plan), all) {
 		if !row.Holds() {
-			t.Errorf("%s: of %d trials %d passed and %d failed", row.Kind.Name, row.Want, row.Passed, row.Failed)
+			t.Errorf("%s: of %d trials %d passed and %d failed", row.Kind, row.Trials, row.Passed, row.Failed)
 		}
 	}
 	for _, r := range all {
-		if r.Verdict == soak.Failed {
+		if r.Verdict == book.Failed {
 			t.Errorf("%s: %q; requests: %q", r.ID, r.Why, r.Failures)
 		}
 	}

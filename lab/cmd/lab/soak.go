@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/outlast-ci/outlast/lab/internal/soak"
+	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 )
 
 // runSoak makes the trials of a profile that are not made yet, and prints what came
@@ -65,18 +66,18 @@ func runSoak(ctx context.Context, dir string, args []string) error {
 // sumUp prints and keeps the table, and fails when a bar is not met.
 func sumUp(o soak.Options, err error) error {
 	plan, planErr := soak.Plan(o.Profile, o.Seed, o.Counts)
-	all, readErr := soak.ReadFolder(o.Out)
+	all, readErr := book.Read(o.Out)
 	if err := errors.Join(err, planErr, readErr); err != nil && len(all) == 0 {
 		return err
 	}
-	rows := soak.Rows(plan, all)
+	rows := book.Rows(soak.Asked(plan), all)
 	var table bytes.Buffer
-	soak.Table(&table, rows, all)
+	book.Table(&table, rows, all)
 	os.Stdout.Write(table.Bytes()) //nolint:errcheck // nobody is there to be told
 	err = errors.Join(err, os.WriteFile(filepath.Join(o.Out, "table.md"), table.Bytes(), 0o644))
 	for _, r := range rows {
 		if !r.Holds() {
-			err = errors.Join(err, fmt.Errorf("%s: of %d trials %d passed and %d failed", r.Kind.Name, r.Want, r.Passed, r.Failed))
+			err = errors.Join(err, fmt.Errorf("%s: of %d trials %d passed and %d failed", r.Kind, r.Trials, r.Passed, r.Failed))
 		}
 	}
 	return err

@@ -2,7 +2,11 @@
 
 package soak
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/outlast-ci/outlast/lab/internal/soak/book"
+)
 
 // Seen is what is known after a trial, besides its record.
 type Seen struct {
@@ -23,15 +27,15 @@ const (
 
 // judge says what a trial was worth. A generator that was late makes it void, but
 // never when requests failed: those are looked into.
-func judge(k Kind, r Record, s Seen, rate float64) (Verdict, []string) {
+func judge(k Kind, r book.Record, s Seen, rate float64) (book.Verdict, []string) {
 	if s.Tool != nil {
-		return Failed, []string{s.Tool.Error()}
+		return book.Failed, []string{s.Tool.Error()}
 	}
 	if s.Early && r.Failed == 0 {
-		return Void, []string{"the deploy was over before it was to be killed"}
+		return book.Void, []string{"the deploy was over before it was to be killed"}
 	}
 	if why := lame(r, rate); why != "" && (r.Failed == 0 || k.Losing) {
-		return Void, []string{why}
+		return book.Void, []string{why}
 	}
 	var why []string
 	add := func(wrong bool, format string, args ...any) {
@@ -44,9 +48,9 @@ func judge(k Kind, r Record, s Seen, rate float64) (Verdict, []string) {
 	add(r.Failed > 0 && !k.Losing, "%d requests failed", r.Failed)
 	add(r.Failed == 0 && k.Losing, "no request failed: the trials beside this one could not see a loss")
 	if why = append(why, standing(r.Exit, s)...); len(why) > 0 {
-		return Failed, why
+		return book.Failed, why
 	}
-	return Passed, nil
+	return book.Passed, nil
 }
 
 // standing says what is wrong with the application as a trial left it. After a deploy
@@ -70,7 +74,7 @@ func standing(exit int, s Seen) (why []string) {
 }
 
 // lame says why the load was not what was asked for.
-func lame(r Record, rate float64) string {
+func lame(r book.Record, rate float64) string {
 	switch {
 	case r.Requests == 0:
 		return "no request was sent"

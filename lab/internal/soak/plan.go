@@ -8,6 +8,8 @@ import (
 	"hash/fnv"
 	"math/rand/v2"
 	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 )
 
 // Kind is one thing that is tried again and again.
@@ -94,6 +96,35 @@ func Kinds() []Kind {
 		{Name: "long-handover", Bar: "requests of 150 s, grace 60 s, rollout: handover; passes, none is cut", Counts: crowd(3, 0), Reason: "ok", Changes: true,
 			args: []string{"--rollout", "handover"}, pods: long, before: &long, load: &longs, step: (*app).deployOnce},
 	}
+}
+
+// Asked sums a plan up by kinds, for the table.
+func Asked(plan []Trial) (list []book.Asked) {
+	for _, k := range Kinds() {
+		a := book.Asked{Kind: k.Name, Bar: k.Bar}
+		for _, t := range plan {
+			if t.Name == k.Name {
+				a.Trials++
+			}
+		}
+		if a.Trials > 0 {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// left are the trials of a plan that have no record that counts. again takes those
+// that failed, too.
+func left(plan []Trial, all []book.Record, again bool) []Trial {
+	done := book.Last(all)
+	var out []Trial
+	for _, t := range plan {
+		if r, ok := done[t.ID()]; !ok || again && r.Verdict == book.Failed {
+			out = append(out, t)
+		}
+	}
+	return out
 }
 
 // BadImages are the kinds of which every deploy is to be rolled back.

@@ -11,7 +11,6 @@ package soak
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
+	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
 
@@ -31,7 +31,7 @@ type Options struct {
 	State    labstate.State
 	Product  string // the product's folder
 	Dir      string // for checkouts and what outlast says
-	Out      string // folder of trials.ndjson
+	Out      string // folder of the records
 	Profile  Profile
 	Seed     uint64
 	Parallel int            // applications side by side; 0: 3
@@ -55,13 +55,13 @@ type bench struct {
 	version string   // of outlast
 
 	mu     sync.Mutex
-	all    []Record
+	all    []book.Record
 	queue  []Trial
 	failed []error
 }
 
 // Run makes the trials that have no record yet, and returns all records.
-func Run(ctx context.Context, o Options) ([]Record, error) {
+func Run(ctx context.Context, o Options) ([]book.Record, error) {
 	if o.Parallel == 0 {
 		o.Parallel = 3
 	}
@@ -73,7 +73,7 @@ func Run(ctx context.Context, o Options) ([]Record, error) {
 	if err != nil {
 		return nil, err
 	}
-	if b.all, err = ReadFolder(o.Out); err != nil {
+	if b.all, err = book.Read(o.Out); err != nil {
 		return nil, err
 	}
 	b.queue = left(plan, b.all, o.Again)
@@ -175,7 +175,7 @@ func (b *bench) serve(ctx context.Context, namespace string) error {
 				return fmt.Errorf("installing %s: %w", namespace, err)
 			}
 		}
-		var r Record
+		var r book.Record
 		if r, sound = a.try(ctx, t, try); ctx.Err() != nil {
 			break // what was broken off is no record
 		}
@@ -210,24 +210,15 @@ func (b *bench) tries(t Trial) int {
 }
 
 // keep writes a record down, and puts a void trial to the end of the queue.
-func (b *bench) keep(t Trial, r Record) error {
+func (b *bench) keep(t Trial, r book.Record) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.all = append(b.all, r)
-	if r.Verdict == Void && b.tries(t) < mostTries {
+	if r.Verdict == book.Void && b.tries(t) < mostTries {
 		b.queue = append(b.queue, t)
 	}
 	b.Log("%s", r.Line())
-	text, err := json.Marshal(r)
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(filepath.Join(b.Out, records), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
-	if err != nil {
-		return fmt.Errorf("keeping a record: %w", err)
-	}
-	_, err = f.Write(append(text, '\n'))
-	return errors.Join(err, f.Close())
+	return book.Append(b.Out, r)
 }
 
 // typical is how long a deploy of a kind takes: the mean of those that passed.
@@ -236,7 +227,7 @@ func (b *bench) typical(kind string) time.Duration {
 	defer b.mu.Unlock()
 	sum, n := 0.0, 0.0
 	for _, r := range b.all {
-		if r.Kind == kind && r.Verdict == Passed {
+		if r.Kind == kind && r.Verdict == book.Passed {
 			sum, n = sum+r.Seconds, n+1
 		}
 	}

@@ -3,7 +3,6 @@
 package soak
 
 import (
-	"bytes"
 	"errors"
 	"maps"
 	"os"
@@ -16,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
-	"github.com/outlast-ci/outlast/lab/internal/load"
+	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 )
 
 func kind(t *testing.T, name string) Kind {
@@ -109,43 +108,43 @@ func TestProfiles(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	good := Record{Requests: 1000, Rate: 100, Reason: "ok"}
-	bad := Record{Requests: 1000, Rate: 100, Exit: 9, Reason: "crash-loop"}
+	good := book.Record{Requests: 1000, Rate: 100, Reason: "ok"}
+	bad := book.Record{Requests: 1000, Rate: 100, Exit: 9, Reason: "crash-loop"}
 	four := func(release string, more ...string) []string {
 		return append([]string{release, release, release, release}, more...)
 	}
 	fine := Seen{Answers: "v2", Want: "v2", Release: "r", Pods: four("r")}
 	for name, c := range map[string]struct {
 		kind    string
-		record  Record
-		edit    func(*Record, *Seen)
-		verdict Verdict
+		record  book.Record
+		edit    func(*book.Record, *Seen)
+		verdict book.Verdict
 		why     string
 	}{
-		"a good deploy that passed":                      {"good", good, nil, Passed, ""},
-		"a good image that was refused":                  {"good", bad, nil, Failed, `exit 9, want 0; reason "crash-loop", want "ok"`},
-		"one lost request":                               {"good", good, func(r *Record, _ *Seen) { r.Failed = 1 }, Failed, "1 requests failed"},
-		"the old version still answers":                  {"good", good, func(_ *Record, s *Seen) { s.Answers = "v1" }, Failed, `"v1", want "v2"`},
-		"an old pod is left after exit 0":                {"good", good, func(_ *Record, s *Seen) { s.Pods = four("r", "before leaving") }, Failed, "a pod of release before leaving is there"},
-		"a pod is missing":                               {"good", good, func(_ *Record, s *Seen) { s.Pods = s.Pods[1:] }, Failed, "3 pods of release r"},
-		"a pod of the release leaves":                    {"good", good, func(_ *Record, s *Seen) { s.Pods[3] = "r leaving" }, Failed, "3 pods of release r"},
-		"a bad deploy that was rolled back":              {"crash-loop", bad, nil, Passed, ""},
-		"bad pods may still be leaving":                  {"crash-loop", bad, func(_ *Record, s *Seen) { s.Pods = four("r", "bad leaving") }, Passed, ""},
-		"a bad image that passed":                        {"crash-loop", good, nil, Failed, "exit 0, want 9"},
-		"the wrong reason":                               {"crash-loop", bad, func(r *Record, _ *Seen) { r.Reason = "timeout" }, Failed, `reason "timeout"`},
-		"a control that lost requests":                   {"legacy-rolling", good, func(r *Record, _ *Seen) { r.Failed = 9 }, Passed, ""},
-		"a control that lost none":                       {"legacy-rolling", good, nil, Failed, "could not see a loss"},
-		"outlast could not be run":                       {"good", Record{}, func(_ *Record, s *Seen) { s.Tool = errors.New("gone") }, Failed, "gone"},
-		"the deploy was quicker than the kill":           {"kill", good, func(_ *Record, s *Seen) { s.Early = true }, Void, "over before"},
-		"the same, but a request was lost":               {"kill", good, func(r *Record, s *Seen) { s.Early, r.Failed = true, 1 }, Failed, "1 requests failed"},
-		"a generator that was late":                      {"good", good, func(r *Record, _ *Seen) { r.Late = 101 }, Void, "101 of 1000"},
-		"a little late is no matter":                     {"good", good, func(r *Record, _ *Seen) { r.Late = 100 }, Passed, ""},
-		"one request far behind":                         {"good", good, func(r *Record, _ *Seen) { r.MaxLag = 2.5 }, Void, "2.5 s late"},
-		"too slow a generator":                           {"good", good, func(r *Record, _ *Seen) { r.Rate = 96 }, Void, "96 requests a second"},
-		"requests that were not sent":                    {"good", good, func(r *Record, _ *Seen) { r.Missed = 1 }, Void, "were not sent"},
-		"no request at all":                              {"good", good, func(r *Record, _ *Seen) { r.Requests = 0 }, Void, "no request"},
-		"a late generator does not excuse lost requests": {"good", good, func(r *Record, _ *Seen) { r.MaxLag, r.Failed = 2.5, 3 }, Failed, "3 requests failed"},
-		"nor is a late control one":                      {"legacy-rolling", good, func(r *Record, _ *Seen) { r.MaxLag, r.Failed = 2.5, 3 }, Void, "2.5 s late"},
+		"a good deploy that passed":                      {"good", good, nil, book.Passed, ""},
+		"a good image that was refused":                  {"good", bad, nil, book.Failed, `exit 9, want 0; reason "crash-loop", want "ok"`},
+		"one lost request":                               {"good", good, func(r *book.Record, _ *Seen) { r.Failed = 1 }, book.Failed, "1 requests failed"},
+		"the old version still answers":                  {"good", good, func(_ *book.Record, s *Seen) { s.Answers = "v1" }, book.Failed, `"v1", want "v2"`},
+		"an old pod is left after exit 0":                {"good", good, func(_ *book.Record, s *Seen) { s.Pods = four("r", "before leaving") }, book.Failed, "a pod of release before leaving is there"},
+		"a pod is missing":                               {"good", good, func(_ *book.Record, s *Seen) { s.Pods = s.Pods[1:] }, book.Failed, "3 pods of release r"},
+		"a pod of the release leaves":                    {"good", good, func(_ *book.Record, s *Seen) { s.Pods[3] = "r leaving" }, book.Failed, "3 pods of release r"},
+		"a bad deploy that was rolled back":              {"crash-loop", bad, nil, book.Passed, ""},
+		"bad pods may still be leaving":                  {"crash-loop", bad, func(_ *book.Record, s *Seen) { s.Pods = four("r", "bad leaving") }, book.Passed, ""},
+		"a bad image that passed":                        {"crash-loop", good, nil, book.Failed, "exit 0, want 9"},
+		"the wrong reason":                               {"crash-loop", bad, func(r *book.Record, _ *Seen) { r.Reason = "timeout" }, book.Failed, `reason "timeout"`},
+		"a control that lost requests":                   {"legacy-rolling", good, func(r *book.Record, _ *Seen) { r.Failed = 9 }, book.Passed, ""},
+		"a control that lost none":                       {"legacy-rolling", good, nil, book.Failed, "could not see a loss"},
+		"outlast could not be run":                       {"good", book.Record{}, func(_ *book.Record, s *Seen) { s.Tool = errors.New("gone") }, book.Failed, "gone"},
+		"the deploy was quicker than the kill":           {"kill", good, func(_ *book.Record, s *Seen) { s.Early = true }, book.Void, "over before"},
+		"the same, but a request was lost":               {"kill", good, func(r *book.Record, s *Seen) { s.Early, r.Failed = true, 1 }, book.Failed, "1 requests failed"},
+		"a generator that was late":                      {"good", good, func(r *book.Record, _ *Seen) { r.Late = 101 }, book.Void, "101 of 1000"},
+		"a little late is no matter":                     {"good", good, func(r *book.Record, _ *Seen) { r.Late = 100 }, book.Passed, ""},
+		"one request far behind":                         {"good", good, func(r *book.Record, _ *Seen) { r.MaxLag = 2.5 }, book.Void, "2.5 s late"},
+		"too slow a generator":                           {"good", good, func(r *book.Record, _ *Seen) { r.Rate = 96 }, book.Void, "96 requests a second"},
+		"requests that were not sent":                    {"good", good, func(r *book.Record, _ *Seen) { r.Missed = 1 }, book.Void, "were not sent"},
+		"no request at all":                              {"good", good, func(r *book.Record, _ *Seen) { r.Requests = 0 }, book.Void, "no request"},
+		"a late generator does not excuse lost requests": {"good", good, func(r *book.Record, _ *Seen) { r.MaxLag, r.Failed = 2.5, 3 }, book.Failed, "3 requests failed"},
+		"nor is a late control one":                      {"legacy-rolling", good, func(r *book.Record, _ *Seen) { r.MaxLag, r.Failed = 2.5, 3 }, book.Void, "2.5 s late"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			seen := fine
@@ -169,19 +168,19 @@ func TestASecondRunGoesOnWhereTheFirstEnded(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.queue = slices.Clone(plan)
-	for i, verdict := range []Verdict{Passed, Failed, Void} {
+	for i, verdict := range []book.Verdict{book.Passed, book.Failed, book.Void} {
 		tr, try, ok := b.next()
 		if !ok || try != 1 {
 			t.Fatalf("%v, %d", ok, try)
 		}
-		if err := b.keep(tr, Record{ID: tr.ID(), Kind: "good", Try: try, Verdict: verdict, Requests: i}); err != nil {
+		if err := b.keep(tr, book.Record{ID: tr.ID(), Kind: "good", Try: try, Verdict: verdict, Requests: i}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if !slices.Equal(ids(b.queue), []string{plan[3].ID(), plan[2].ID()}) {
 		t.Errorf("a void trial is not at the end of the queue: %v", ids(b.queue))
 	}
-	all, err := ReadFolder(dir)
+	all, err := book.Read(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +194,7 @@ func TestASecondRunGoesOnWhereTheFirstEnded(t *testing.T) {
 		t.Errorf("left again are %v", got)
 	}
 	for try := 2; try <= mostTries; try++ {
-		if err := b.keep(plan[2], Record{ID: plan[2].ID(), Kind: "good", Try: try, Verdict: Void}); err != nil {
+		if err := b.keep(plan[2], book.Record{ID: plan[2].ID(), Kind: "good", Try: try, Verdict: book.Void}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -204,25 +203,12 @@ func TestASecondRunGoesOnWhereTheFirstEnded(t *testing.T) {
 	}
 }
 
-func TestABrokenRecordIsNamed(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.WriteFile(filepath.Join(dir, records), []byte("{\"id\":\"good-01\"}\n{\"id\":\n"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := ReadFolder(dir); err == nil || !strings.Contains(err.Error(), records+":2:") {
-		t.Errorf("%v", err)
-	}
-	if all, err := ReadFolder(filepath.Join(dir, "absent")); err != nil || len(all) != 0 {
-		t.Errorf("%v, %v", all, err)
-	}
-}
-
 func TestTheTypicalDeployIsThatOfThoseThatPassed(t *testing.T) {
 	b := &bench{Options: Options{Profile: Fast}}
 	if got := b.typical("good"); got != Fast.Typical {
 		t.Errorf("before any: %s", got)
 	}
-	b.all = []Record{{Kind: "good", Verdict: Passed, Seconds: 40}, {Kind: "good", Verdict: Passed, Seconds: 50}, {Kind: "good", Verdict: Failed, Seconds: 900}, {Kind: "kill", Verdict: Passed, Seconds: 5}}
+	b.all = []book.Record{{Kind: "good", Verdict: book.Passed, Seconds: 40}, {Kind: "good", Verdict: book.Passed, Seconds: 50}, {Kind: "good", Verdict: book.Failed, Seconds: 900}, {Kind: "kill", Verdict: book.Passed, Seconds: 5}}
 	if got := b.typical("good"); got != 45*time.Second {
 		t.Errorf("%s", got)
 	}
@@ -265,62 +251,5 @@ func TestManifestsOfEachKind(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-func TestARecordTellsOfTheLoad(t *testing.T) {
-	var r Record
-	failures := make([]load.Sample, 9)
-	for i := range failures {
-		failures[i] = load.Sample{Status: 502, Path: "/"}
-	}
-	r.sent(load.Report{Sent: 1000, Failed: 9, Achieved: 99.9, MaxLag: 1500 * time.Millisecond, Failures: failures})
-	if r.Requests != 1000 || r.Failed != 9 || r.MaxLag != 1.5 || len(r.Failures) != keptFailures || !strings.Contains(r.Failures[0], "/: status 502") {
-		t.Errorf("%+v", r)
-	}
-	r.ID, r.Verdict, r.Why = "good-01", Failed, []string{"9 requests failed"}
-	if line := r.Line(); !strings.Contains(line, "1000 requests, 9 failed: 9 requests failed") {
-		t.Error(line)
-	}
-}
-
-func TestTable(t *testing.T) {
-	plan, err := Plan(Fast, 1, map[string]int{"good": 2, "kill": 1, "crash-loop": 1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	all := []Record{
-		{ID: "good-01", Kind: "good", Try: 1, Verdict: Passed, Requests: 4000, Seconds: 40},
-		{ID: "good-02", Kind: "good", Try: 1, Verdict: Void, Requests: 9999},
-		{ID: "good-02", Kind: "good", Try: 2, Verdict: Failed, Requests: 4000, Failed: 3, Outlast: "abc", Why: []string{"3 requests failed"}},
-		{ID: "good-02", Kind: "good", Try: 3, Verdict: Passed, Requests: 5000, Seconds: 50, Outlast: "def"},
-		{ID: "kill-01", Kind: "kill", Try: 1, Verdict: Failed, Requests: 1000, Failed: 1, Outlast: "abc", Why: []string{"1 requests failed"}},
-	}
-	rows := Rows(plan, all)
-	holds := map[string]bool{}
-	for _, r := range rows {
-		holds[r.Kind.Name] = r.Holds()
-	}
-	if diff := cmp.Diff(map[string]bool{"good": true, "kill": false, "crash-loop": false}, holds); diff != "" {
-		t.Error(diff)
-	}
-	var out bytes.Buffer
-	Table(&out, rows, all)
-	for _, want := range []string{
-		"| good | passes, no request fails | 2 | 2 | 9,000 | 0 | 45 | 2 | met |",
-		"| 1 | 0 | 1,000 | 1 | 0 | 0 | **not met** |",
-		"| all | | 4 | 2 | 10,000 | 1 | | 2 | |",
-		"- good-02, try 2, with abc: 3 requests failed (made again with def: passed)",
-		"- kill-01, try 1, with abc: 1 requests failed\n",
-	} {
-		if !strings.Contains(out.String(), want) {
-			t.Errorf("there is no %q in\n%s", want, out.String())
-		}
-	}
-	if rows := Rows(plan, nil); len(rows) != 3 || rows[0].Holds() {
-		t.Errorf("without records: %+v", rows)
-	}
-	if got := thousands(1234567); got != "1,234,567" {
-		t.Error(got)
 	}
 }

@@ -12,13 +12,14 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/load"
+	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
 
 // attempt is one try of a trial, as it goes on.
 type attempt struct {
 	Trial
-	record  Record
+	record  book.Record
 	seen    Seen
 	draw    *rand.Rand
 	command trial.Command // that is tried
@@ -26,9 +27,9 @@ type attempt struct {
 
 // try makes one trial, and says whether the application is what the next one may
 // start with.
-func (a *app) try(ctx context.Context, t Trial, try int) (Record, bool) {
+func (a *app) try(ctx context.Context, t Trial, try int) (book.Record, bool) {
 	at := &attempt{Trial: t, draw: t.Draw(a.Seed, try)}
-	at.record = Record{ID: t.ID(), Kind: t.Name, Seed: a.Seed, Try: try, App: a.namespace, Outlast: a.version, Started: time.Now().UTC().Truncate(time.Second)}
+	at.record = book.Record{ID: t.ID(), Kind: t.Name, Seed: a.Seed, Try: try, App: a.namespace, Outlast: a.version, Started: time.Now().UTC().Truncate(time.Second)}
 	at.seen.Release = fmt.Sprintf("%s.%d", t.ID(), try)
 	var err error
 	if t.before != nil {
@@ -41,7 +42,7 @@ func (a *app) try(ctx context.Context, t Trial, try int) (Record, bool) {
 	if err == nil {
 		var report load.Report
 		report, err = a.underLoad(ctx, cmp.Or(t.load, &usual), func() error { return t.step(a, ctx, at) })
-		at.record.sent(report)
+		at.record.Sent(report)
 	}
 	if !t.Changes {
 		next, at.seen.Release = a.image, a.release

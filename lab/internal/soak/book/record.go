@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package soak
+// Package book keeps what became of the trials of a soak: a file with a line for each,
+// and the table of all of them.
+package book
 
 import (
 	"bufio"
@@ -68,20 +70,20 @@ func (r Record) Line() string {
 
 const keptFailures = 5
 
-// sent takes what the generator tells.
-func (r *Record) sent(l load.Report) {
+// Sent takes what the generator tells.
+func (r *Record) Sent(l load.Report) {
 	r.Requests, r.Failed, r.Rate, r.Late, r.Missed, r.MaxLag, r.Versions = l.Sent, l.Failed, l.Achieved, l.Late, l.Missed, l.MaxLag.Seconds(), l.Versions
 	for _, s := range l.Failures[:min(keptFailures, len(l.Failures))] {
 		r.Failures = append(r.Failures, fmt.Sprintf("%s %s: status %d %s %s after %.2f s", s.Due.UTC().Format("15:04:05.000"), s.Path, s.Status, s.Error, s.Detail, s.Latency.Seconds()))
 	}
 }
 
-// records is the file in Options.Out.
-const records = "trials.ndjson"
+// File is the name of the records in a folder.
+const File = "trials.ndjson"
 
-// ReadFolder reads the records of a folder; none when there are none.
-func ReadFolder(dir string) ([]Record, error) {
-	path := filepath.Join(dir, records)
+// Read reads the records of a folder; none when there are none.
+func Read(dir string) ([]Record, error) {
+	path := filepath.Join(dir, File)
 	f, err := os.Open(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -106,25 +108,26 @@ func ReadFolder(dir string) ([]Record, error) {
 	return list, nil
 }
 
-// last are the records that count: of each trial the newest that is not void.
-func last(all []Record) map[string]Record {
+// Append adds a record to those of a folder.
+func Append(dir string, r Record) error {
+	text, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(filepath.Join(dir, File), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return fmt.Errorf("keeping a record: %w", err)
+	}
+	_, err = f.Write(append(text, '\n'))
+	return errors.Join(err, f.Close())
+}
+
+// Last are the records that count: of each trial the newest that is not void.
+func Last(all []Record) map[string]Record {
 	out := map[string]Record{}
 	for _, r := range all {
 		if r.Verdict != Void {
 			out[r.ID] = r
-		}
-	}
-	return out
-}
-
-// left are the trials of a plan that have no record that counts. again takes those
-// that failed, too.
-func left(plan []Trial, all []Record, again bool) []Trial {
-	done := last(all)
-	var out []Trial
-	for _, t := range plan {
-		if r, ok := done[t.ID()]; !ok || again && r.Verdict == Failed {
-			out = append(out, t)
 		}
 	}
 	return out

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package soak
+package book
 
 import (
 	"fmt"
@@ -10,10 +10,16 @@ import (
 	"strings"
 )
 
-// Row is what came of a kind of trial.
+// Asked is what is asked of a kind of trial.
+type Asked struct {
+	Kind   string
+	Bar    string // in words
+	Trials int
+}
+
+// Row is what came of it.
 type Row struct {
-	Kind     Kind
-	Want     int // trials
+	Asked
 	Passed   int
 	Failed   int
 	Requests int
@@ -24,30 +30,23 @@ type Row struct {
 }
 
 // Holds tells whether the bar is met: every trial was made, and passed.
-func (r Row) Holds() bool { return r.Failed == 0 && r.Passed >= r.Want && r.Want > 0 }
+func (r Row) Holds() bool { return r.Failed == 0 && r.Passed >= r.Trials && r.Trials > 0 }
 
-// Rows sums records up, by the kinds of a plan.
-func Rows(plan []Trial, all []Record) []Row {
-	want := map[string]int{}
-	for _, t := range plan {
-		want[t.Name]++
-	}
-	counted := last(all)
+// Rows sums records up.
+func Rows(asked []Asked, all []Record) []Row {
+	counted := Last(all)
 	var rows []Row
-	for _, k := range Kinds() {
-		row := Row{Kind: k, Want: want[k.Name]}
-		if row.Want == 0 {
-			continue
-		}
+	for _, a := range asked {
+		row := Row{Asked: a}
 		for _, id := range slices.Sorted(maps.Keys(counted)) {
-			if r := counted[id]; r.Kind == k.Name {
+			if r := counted[id]; r.Kind == a.Kind {
 				row.add(r)
 			}
 		}
 		for _, r := range all {
-			if r.Kind == k.Name && r.Verdict == Void {
+			if r.Kind == a.Kind && r.Verdict == Void {
 				row.Void++
-			} else if r.Kind == k.Name {
+			} else if r.Kind == a.Kind {
 				row.Again++
 			}
 		}
@@ -81,11 +80,11 @@ func Table(w io.Writer, rows []Row, all []Record) {
 		if r.Holds() {
 			bar = "met"
 		}
-		fmt.Fprintf(w, "| %s | %s | %d | %d | %s | %s | %.0f | %d | %s |\n", r.Kind.Name, r.Kind.Bar, r.Want, r.Passed, thousands(r.Requests), thousands(r.Lost), r.Mean, r.Void+r.Again, bar)
-		sum.Want, sum.Passed, sum.Requests, sum.Lost, sum.Void, sum.Again = sum.Want+r.Want, sum.Passed+r.Passed, sum.Requests+r.Requests, sum.Lost+r.Lost, sum.Void+r.Void, sum.Again+r.Again
+		fmt.Fprintf(w, "| %s | %s | %d | %d | %s | %s | %.0f | %d | %s |\n", r.Kind, r.Bar, r.Trials, r.Passed, thousands(r.Requests), thousands(r.Lost), r.Mean, r.Void+r.Again, bar)
+		sum.Trials, sum.Passed, sum.Requests, sum.Lost, sum.Void, sum.Again = sum.Trials+r.Trials, sum.Passed+r.Passed, sum.Requests+r.Requests, sum.Lost+r.Lost, sum.Void+r.Void, sum.Again+r.Again
 	}
-	fmt.Fprintf(w, "| all | | %d | %d | %s | %s | | %d | |\n", sum.Want, sum.Passed, thousands(sum.Requests), thousands(sum.Lost), sum.Void+sum.Again)
-	counted := last(all)
+	fmt.Fprintf(w, "| all | | %d | %d | %s | %s | | %d | |\n", sum.Trials, sum.Passed, thousands(sum.Requests), thousands(sum.Lost), sum.Void+sum.Again)
+	counted := Last(all)
 	for _, r := range all {
 		if r.Verdict != Failed {
 			continue
