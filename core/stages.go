@@ -395,11 +395,3 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	}
 	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(result.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
 }
-
-// count says how many, in words: 1 image, 2 images.
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
-}
