@@ -245,9 +245,6 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.look(ctx); err != nil {
-		return err
-	}
 	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
 		return err
 	}
@@ -261,7 +258,10 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
-	return apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{})
+	if err := apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{}); err != nil {
+		return err
+	}
+	return p.look(ctx)
 }
 
 // rerender makes the manifests of a run whose render stage ran in another job:
