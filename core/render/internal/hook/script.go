@@ -25,10 +25,11 @@ type sleep struct {
 	from, to int
 }
 
-// parse reads a script as bash does, which knows all that others do.
+// parse reads a script as bash does, which knows all that others do. One with a NUL is
+// none: no program can be started with it.
 func parse(text string) ([]*syntax.Stmt, bool) {
 	f, err := syntax.NewParser().Parse(strings.NewReader(text), "")
-	if err != nil {
+	if err != nil || strings.Contains(text, "\x00") {
 		return nil, false
 	}
 	return f.Stmts, true
@@ -104,8 +105,8 @@ func asSleep(s *syntax.Stmt) (out sleep, last, ok bool) {
 		return sleep{}, false, false
 	}
 	n, ok := seconds(texts[1])
-	from := int(at[1].Pos().Offset())
-	return sleep{n, from, from + len(texts[1])}, last, ok
+	from, to := int(at[1].Pos().Offset()), int(at[1].End().Offset())
+	return sleep{n, from, to}, last, ok && to-from == len(texts[1]) // else there is more in the text than the parser tells, such as a line that goes on
 }
 
 // ends tells whether a command ends at once, whatever the image.
