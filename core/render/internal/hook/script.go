@@ -42,7 +42,7 @@ func read(text string) (out script) {
 	steps := flatten(all)
 	for i, step := range steps {
 		s, last, ok := asSleep(step)
-		if !ok {
+		if !ok || !sleepTime.MatchString(text[s.from:s.to]) { // a time that goes on in the next line is not there as it is read
 			out.more = slices.ContainsFunc(steps[i:], func(s *syntax.Stmt) bool { return !ends(s) })
 			return out
 		}
@@ -105,8 +105,8 @@ func asSleep(s *syntax.Stmt) (out sleep, last, ok bool) {
 		return sleep{}, false, false
 	}
 	n, ok := seconds(texts[1])
-	from, to := int(at[1].Pos().Offset()), int(at[1].End().Offset())
-	return sleep{n, from, to}, last, ok && to-from == len(texts[1]) // else there is more in the text than the parser tells, such as a line that goes on
+	from := int(at[1].Pos().Offset())
+	return sleep{n, from, from + len(texts[1])}, last, ok
 }
 
 // ends tells whether a command ends at once, whatever the image.
