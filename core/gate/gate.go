@@ -42,6 +42,7 @@ type (
 	Evidence       = model.Evidence
 	Log            = model.Log
 	Reason         = model.Reason
+	Until          = model.Until
 	Error          = model.Error
 	Probe          = probe.Probe
 	ProbeResult    = probe.Result
@@ -52,6 +53,13 @@ const (
 	Proven      = model.Proven
 	Broken      = model.Broken
 	NotObserved = model.NotObserved
+)
+
+// How far a rollout is waited for.
+const (
+	UntilEnd    = model.End
+	UntilReady  = model.Ready
+	UntilUnused = model.Unused
 )
 
 // Why a gate did not pass; docs/exit-codes.md explains the words.

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -107,32 +108,48 @@ func (b *Balancer) Check(ctx context.Context) error {
 	return nil
 }
 
-// TargetGroup gives the attributes of a target group, and those of the load
-// balancer that it is attached to: three calls.
-func (b *Balancer) TargetGroup(ctx context.Context, arn string) (group, loadBalancer map[string]string, err error) {
-	if group, err = b.attributes(ctx, arn); err != nil {
-		return nil, nil, err
+// TargetGroup gives the properties of a target group by the names that ELBv2 has for them, its
+// attributes, and those of the load balancer that it is attached to: three calls.
+func (b *Balancer) TargetGroup(ctx context.Context, arn string) (properties, attributes, loadBalancer map[string]string, err error) {
+	if attributes, err = b.attributes(ctx, arn); err != nil {
+		return nil, nil, nil, err
 	}
 	found, err := b.describe(ctx, &elb.DescribeTargetGroupsInput{TargetGroupArns: []string{arn}})
 	if err != nil {
-		return group, nil, err
+		return nil, attributes, nil, err
 	}
-	if len(found) == 0 || len(found[0].LoadBalancerArns) == 0 {
-		return group, nil, nil
+	if len(found) == 0 {
+		return nil, attributes, nil, nil
+	}
+	properties = propertiesOf(found[0])
+	if len(found[0].LoadBalancerArns) == 0 {
+		return properties, attributes, nil, nil
 	}
 	of := found[0].LoadBalancerArns[0]
 	if err := b.budget.Wait(ctx); err != nil {
-		return group, nil, err
+		return properties, attributes, nil, err
 	}
 	balancer, err := b.client.DescribeLoadBalancerAttributes(ctx, &elb.DescribeLoadBalancerAttributesInput{LoadBalancerArn: &of})
 	if err != nil {
-		return group, nil, refused(err, "describing the attributes of", of)
+		return properties, attributes, nil, refused(err, "describing the attributes of", of)
 	}
 	loadBalancer = map[string]string{}
 	for _, a := range balancer.Attributes {
 		loadBalancer[awssdk.ToString(a.Key)] = awssdk.ToString(a.Value)
 	}
-	return group, loadBalancer, nil
+	return properties, attributes, loadBalancer, nil
+}
+
+// propertiesOf are those that a target group keeps for life, and how its targets are checked.
+func propertiesOf(group types.TargetGroup) map[string]string {
+	all := map[string]string{"TargetType": string(group.TargetType), "Protocol": string(group.Protocol),
+		"ProtocolVersion": awssdk.ToString(group.ProtocolVersion), "HealthCheckProtocol": string(group.HealthCheckProtocol)}
+	for name, n := range map[string]*int32{"Port": group.Port, "HealthCheckIntervalSeconds": group.HealthCheckIntervalSeconds} {
+		if n != nil {
+			all[name] = strconv.Itoa(int(*n))
+		}
+	}
+	return all
 }
 
 // attributes are those of a target group.

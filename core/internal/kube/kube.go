@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -31,15 +30,13 @@ const FieldManager = "outlast"
 // Client talks to one API server.
 type Client struct {
 	host   string
-	rest   *rest.RESTClient
+	wire   *patient
+	rest   rest.Interface
 	dyn    dynamic.Interface
 	disco  *discovery.DiscoveryClient
 	mu     sync.Mutex
 	mapper meta.RESTMapper // nil until the first use
 }
-
-// requestTimeout ends one request; the waits around it have their own deadline.
-const requestTimeout = 30 * time.Second
 
 // New makes a client; it connects to nothing yet.
 func New(access Access) (*Client, error) {
@@ -48,7 +45,6 @@ func New(access Access) (*Client, error) {
 		return nil, err
 	}
 	cfg.QPS = -1 // the server's own fairness limits us; client-go's 5/s makes a deploy crawl
-	cfg.Timeout = requestTimeout
 	cfg.UserAgent = access.UserAgent
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
@@ -56,23 +52,41 @@ func New(access Access) (*Client, error) {
 		return nil, fmt.Errorf("reading the cluster's address %q: %w", cfg.Host, err)
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) }) // below the patience: a pause is no request under way
 	c := &Client{host: cfg.Host}
-	one, err := rest.HTTPClientFor(cfg) // for all three, else each would make tokens of its own
-	if err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
-	}
-	if c.dyn, err = dynamic.NewForConfigAndClient(cfg, one); err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
-	}
-	if c.disco, err = discovery.NewDiscoveryClientForConfigAndClient(cfg, one); err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
-	}
-	raw := rest.CopyConfig(cfg)
-	raw.GroupVersion, raw.APIPath, raw.NegotiatedSerializer = &schema.GroupVersion{Version: "v1"}, "/api", plainText{}
-	if c.rest, err = rest.RESTClientForConfigAndClient(raw, one); err != nil {
+	if err := c.connect(cfg, access.Host == ""); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
 	}
 	return c, nil
+}
+
+// connect makes the clients of client-go. They share one way to the server,
+// else each would make tokens of its own.
+func (c *Client) connect(cfg *rest.Config, renews bool) error {
+	one, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return err
+	}
+	c.wire = &patient{next: one.Transport, renews: renews, patience: patience, hello: hello}
+	one.Transport = c.wire
+	raw := rest.CopyConfig(cfg)
+	raw.GroupVersion, raw.APIPath, raw.NegotiatedSerializer = &schema.GroupVersion{Version: "v1"}, "/api", plainText{}
+	plain, err := rest.RESTClientForConfigAndClient(raw, one)
+	if err != nil {
+		return err
+	}
+	every := dynamic.ConfigFor(cfg)
+	every.GroupVersion, every.APIPath = nil, "/set-by-each-request"
+	objects, err := rest.UnversionedRESTClientForConfigAndClient(every, one)
+	if err != nil {
+		return err
+	}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, one)
+	if err != nil {
+		return err
+	}
+	c.rest, c.dyn, c.disco = single{plain}, dynamic.New(single{objects}), discovery.NewDiscoveryClient(single{disco.RESTClient()})
+	return nil
 }
 
 // Ping asks for the server's version, which tells an unreachable server, a
@@ -171,21 +185,22 @@ func (c *Client) List(ctx context.Context, apiVersion, kind, namespace, labels s
 // Apply sends an object by server-side apply, or asks what that would give
 // (dryRun). It never takes a field from another manager.
 func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error) {
-	r, err := c.resource(ctx, "applying "+id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	return c.patch(ctx, obj, metav1.PatchOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict, DryRun: dry(dryRun)})
+}
+
+func (c *Client) patch(ctx context.Context, obj *unstructured.Unstructured, opt metav1.PatchOptions) (*unstructured.Unstructured, error) {
+	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	r, err := c.resource(ctx, "applying "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
 	body, err := obj.MarshalJSON()
 	if err != nil {
-		return nil, fmt.Errorf("writing %s as JSON: %w", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), err)
-	}
-	opt := metav1.PatchOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict}
-	if dryRun {
-		opt.DryRun = []string{metav1.DryRunAll}
+		return nil, fmt.Errorf("writing %s as JSON: %w", what, err)
 	}
 	got, err := r.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, opt)
 	if err != nil {
-		return nil, c.explain(err, "applying", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()))
+		return nil, c.explain(err, "applying", what)
 	}
 	return got, nil
 }

@@ -38,7 +38,7 @@ func Judge(t *history.Track, now time.Time) Verdict {
 		return Verdict{Failed: reason, Problems: problems}
 	}
 	problems := unread(t)
-	if s.Complete != "" {
+	if s.Complete != "" && (t.Workload.Until == model.End || !s.PodsKnown) {
 		problems = append(problems, id+": "+s.Complete)
 	}
 	fresh, current := t.Fresh(), 0
@@ -59,11 +59,7 @@ func Judge(t *history.Track, now time.Time) Verdict {
 	if t.Workload.Behind && current == 0 {
 		problems = append(problems, id+": no target group is bound to its Services")
 	}
-	for _, p := range t.All() {
-		if !p.New || !p.Deleted.IsZero() {
-			problems = append(problems, oldDrained(t, p, now)...)
-		}
-	}
+	problems = append(problems, oldDone(t, now)...)
 	if !s.PodsKnown && len(problems) == 0 {
 		problems = []string{id + ": its pods have not been seen yet"}
 	}

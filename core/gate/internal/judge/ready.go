@@ -10,6 +10,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate/internal/elb"
 	"github.com/outlast-ci/outlast/core/gate/internal/history"
+	"github.com/outlast-ci/outlast/core/gate/internal/model"
 )
 
 // gatePrefix is what the controller calls its readiness gates, followed by the
@@ -33,7 +34,10 @@ func Hold(t *history.Track, p *history.Pod) time.Duration {
 	if !t.Workload.Behind {
 		return 0
 	}
-	need := max(t.Last.MinReady, t.Workload.Plan.MinReady.Duration())
+	need := t.Workload.Plan.MinReady.Duration()
+	if t.Workload.Until == model.End { // a handover writes one of a day for a while
+		need = max(need, t.Last.MinReady)
+	}
 	if len(ungated(t, p)) > 0 {
 		need = max(need, t.Ungated)
 	}

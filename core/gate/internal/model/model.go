@@ -91,7 +91,17 @@ type Workload struct {
 	Replaced                          []Replaced // pods that have to be gone
 	Behind                            bool       // behind a load balancer: target groups are required
 	Plan                              drain.Plan // timings, when Behind
+	Until                             Until      // how far to wait; empty: to the end
 }
+
+// Until is how far a workload's rollout is waited for.
+type Until string
+
+const (
+	End    Until = ""       // new pods serve, old ones have drained and are gone
+	Ready  Until = "ready"  // new pods serve; old ones may go on
+	Unused Until = "unused" // new pods serve, and the targets of the old ones, which run, have drained
+)
 
 // Replaced is a pod that the new template replaces.
 type Replaced struct{ UID, Name, IP string }

@@ -58,6 +58,9 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 	}
 	next := last.Add(idle)
 	at := func(when time.Time) { next = history.Earliest(next, history.Latest(when, last.Add(closely))) }
+	if t.Workload.Until == model.Unused {
+		at(last.Add(briskly))
+	}
 	var waiting []*history.Pod
 	for _, p := range t.All() {
 		tg := p.In[g.ARN]
