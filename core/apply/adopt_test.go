@@ -41,7 +41,7 @@ func TestAdoption(t *testing.T) {
 		"an old kubectl's": {"before-first-apply", web, web, Options{}, Change{Action: Adopted, Was: "before-first-apply"}, []string{"outlast Apply"}, false},
 		"what the manifests no longer have goes, and is told": {"kubectl-client-side-apply", old, web, Options{},
 			Change{Action: Adopted, Was: "kubectl-client-side-apply", Lost: []Field{
-				{Path: "metadata.annotations", From: `{"meta.helm.sh/release-name":"web","note":"hi"}`}, {Path: "metadata.labels.old", From: `"x"`}, {Path: "spec.paused", From: "true"},
+				{Path: "metadata.annotations.note", From: `"hi"`}, {Path: "metadata.annotations[meta.helm.sh/release-name]", From: `"web"`}, {Path: "metadata.labels.old", From: `"x"`}, {Path: "spec.paused", From: "true"},
 			}}, []string{"outlast Apply"}, false},
 		"Helm's, whose release stays written": {"helm", old, newer, Options{},
 			Change{Action: Adopted, Was: "helm", Fields: []Field{image}, Lost: []Field{
