@@ -236,6 +236,24 @@ func TestAdoptionRollsNothingByMistake(t *testing.T) {
 	}
 }
 
+// TestAdoptionMeetsAController: the object changes between the two writes of
+// its adoption, which is told as one all the same.
+func TestAdoptionMeetsAController(t *testing.T) {
+	s, once := newServer(t, ""), true
+	s.created(t, "helm", web)
+	s.before = func(_ context.Context, verb, kind, _ string) error {
+		if verb == "apply" && once {
+			once = false
+			s.change(t, "apps/v1 Deployment dev/web", "kube-controller-manager", func(o *unstructured.Unstructured) { o.Object["status"] = map[string]any{"replicas": int64(1)} })
+		}
+		return nil
+	}
+	rollout, err := Apply(t.Context(), s, []byte(strings.Replace(web, "sha256:1", "sha256:2", 1)), Options{})
+	if c := rollout.Changes[0]; err != nil || c.Action != Adopted || c.Was != "helm" || len(c.Fields) != 1 || once {
+		t.Errorf("%+v, %v", rollout.Changes, err)
+	}
+}
+
 // TestAdoptionCutShort: the run ends between the two writes of an adoption,
 // and the next one gives the same as if it had not.
 func TestAdoptionCutShort(t *testing.T) {
