@@ -48,7 +48,7 @@ func (p *pipeline) handsOver(ctx context.Context, s shipment) (bool, error) {
 	}
 	wanted := p.cfg.Rollout == Handover
 	if !wanted && p.attributes != nil {
-		orders := live.Orders(ctx, p.cluster.Gate, p.attributes, s.Workloads, nil)
+		orders := live.Orders(ctx, p.cluster.Gate, p.attributes, s.yaml, s.Workloads, nil)
 		wanted = slices.ContainsFunc(orders, func(o live.Order) bool { return o.Unhooked > 0 })
 	}
 	var before []*unstructured.Unstructured
@@ -83,9 +83,7 @@ func (p *pipeline) handOver(ctx context.Context, s shipment, steps handover.Step
 	}
 	err = steps.Run(ctx, handover.World{
 		Apply: func(ctx context.Context, manifests []byte) error {
-			opt := p.options(ctx, s, nil)
-			opt.Set = nil // these are parts: what is missing in them is not gone
-			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, opt)
+			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, p.options(ctx, s, nil)) // a part: only Prune minds what is missing
 			for _, w := range part.Workloads {
 				for i := range rollout.Workloads {
 					if rollout.Workloads[i].ID() == w.ID() {

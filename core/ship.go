@@ -96,7 +96,7 @@ func (p *pipeline) options(ctx context.Context, s shipment, hold []string) apply
 	opt := apply.Options{Routed: map[string]apply.Route{}, Hold: hold, Logs: p.cluster.Gate, Observe: p.cfg.Observe}
 	for _, w := range s.Workloads {
 		route := apply.Route{Services: w.Services}
-		if w.Behind && !w.NodeTargets && len(hold) == 0 && len(w.Plan.Groups) < 2 { // groups of several delays are not told apart by their Services
+		if w.Behind && !w.NodeTargets && len(hold) == 0 && len(w.Plan.Groups) < 2 && live.Writes(s.yaml, w) { // groups of several delays are not told apart by their Services
 			route.Delay = w.Plan.DeregistrationDelay.Duration()
 		}
 		opt.Routed[w.ID()] = route
@@ -123,7 +123,7 @@ func behind(workloads []render.Workload) bool {
 func (p *pipeline) applyShipment(ctx context.Context, s shipment) (rollout apply.Rollout, err error) {
 	var hold []string
 	if p.attributes != nil {
-		p.report.Orders = live.Orders(ctx, p.cluster.Gate, p.attributes, s.Workloads, p.cfg.Observe)
+		p.report.Orders = live.Orders(ctx, p.cluster.Gate, p.attributes, s.yaml, s.Workloads, p.cfg.Observe)
 		if hold, err = live.Hold(s.yaml, s.Workloads, p.report.Orders); err != nil {
 			return rollout, err
 		}
@@ -186,13 +186,21 @@ func (s shipment) gated(w apply.Workload) gate.Workload {
 	for _, pod := range w.Replaced {
 		out.Replaced = append(out.Replaced, gate.Replaced{UID: pod.UID, Name: pod.Name, IP: pod.IP})
 	}
+	if planned := s.planned(w); planned != nil {
+		out.Behind, out.Plan, out.Images = planned.Behind && !planned.NodeTargets, planned.Plan, planned.Images
+	}
+	return out
+}
+
+// planned finds what rendering knows of a workload; nil when it does not.
+func (s shipment) planned(w apply.Workload) *render.Workload {
 	for _, planned := range s.Workloads {
 		planned.Namespace = cmp.Or(planned.Namespace, "default") // what names none is the default one's, as the server told apply
 		if planned.ID() == w.ID() {
-			out.Behind, out.Plan, out.Images = planned.Behind && !planned.NodeTargets, planned.Plan, planned.Images
+			return &planned
 		}
 	}
-	return out
+	return nil
 }
 
 // settle does what waits for the gate's word: delays that were held are written, what

@@ -161,7 +161,6 @@ func (h *History) list(ctx context.Context) ([]head, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.heads = map[int]head{}
 	return h.take(all), nil
 }
 
@@ -224,7 +223,7 @@ func (h *History) update(ctx context.Context, r Revision) error {
 			h.heads[r.Number] = next
 			return nil
 		}
-		if known = false; !apierrors.IsConflict(err) {
+		if known = false; !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}

@@ -5,9 +5,11 @@ package live
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
@@ -15,6 +17,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/drain/change"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/attribute"
 	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -32,7 +35,7 @@ type Order struct {
 // Orders decides for the target groups of the workloads that stand behind a balancer.
 // A group or a pod that cannot be read is told as a warning, and decided for by
 // nobody: then a delay is written first, as always.
-func Orders(ctx context.Context, cluster Cluster, attributes Attributes, workloads []render.Workload, observe event.Func) (orders []Order) {
+func Orders(ctx context.Context, cluster Cluster, attributes Attributes, manifests []byte, workloads []render.Workload, observe event.Func) (orders []Order) {
 	r := &reader{cluster: cluster, attributes: attributes, observe: observe, facts: &render.Live{}}
 	seen := map[string]bool{}
 	for _, w := range workloads {
@@ -57,7 +60,11 @@ func Orders(ctx context.Context, cluster Cluster, attributes Attributes, workloa
 			if err != nil {
 				continue // told already
 			}
-			d, err := change.Delay(w.Plan, drain.Seconds(from), delayOf(w.Plan, g), running)
+			to := delayOf(w.Plan, g)
+			if !Writes(manifests, w) {
+				to = drain.Seconds(from)
+			}
+			d, err := change.Delay(w.Plan, drain.Seconds(from), to, running)
 			if err != nil {
 				r.lost("target group "+g.ARN, err)
 				continue
@@ -134,6 +141,36 @@ func (r *reader) running(ctx context.Context, w render.Workload) (all []drain.Gi
 		all = append(all, given)
 	}
 	return all, unhooked, nil
+}
+
+// Writes tells whether manifests write a deregistration delay for a workload's target
+// groups: on its Services or on an Ingress or a TargetGroupConfiguration beside it.
+// Where they do not, the controller leaves the one that is.
+func Writes(manifests []byte, w render.Workload) bool {
+	objects, err := manifest.Parse(manifests)
+	if err != nil {
+		return false // apply will tell
+	}
+	return slices.ContainsFunc(objects, func(obj *unstructured.Unstructured) bool {
+		if obj.GetNamespace() != w.Namespace || obj.GetKind() == "Service" && !slices.Contains(w.Services, obj.GetNamespace()+"/"+obj.GetName()) {
+			return false
+		}
+		if obj.GetKind() == "TargetGroupConfiguration" {
+			text, err := json.Marshal(obj.Object["spec"])
+			return err == nil && strings.Contains(string(text), attribute.Delay)
+		}
+		for key, text := range obj.GetAnnotations() {
+			if _, attributes, ok := strings.Cut(key, "target-group-attributes"); !ok || attributes != "" && attributes[0] != '.' {
+				continue
+			}
+			if all, err := attribute.Parse(text); err == nil {
+				if _, ok := all.Get(attribute.Delay); ok {
+					return true
+				}
+			}
+		}
+		return false
+	})
 }
 
 // Hold lists the objects (Kind/namespace/name) whose deregistration delay stays as it

@@ -123,6 +123,9 @@ func (d *Display) Observe(e event.Event) {
 		e.Time = d.opt.Now()
 	}
 	e.Message, e.Object = d.clean(e.Message), d.clean(e.Object)
+	if e.Kind == event.Progress && e.Message != event.Running && !d.opt.Live && slices.Contains(d.state.objects, object{e.Object, e.Message}) {
+		return // told already; the heartbeat repeats it
+	}
 	d.state.take(e)
 	text := e.Message
 	if e.Object != "" {

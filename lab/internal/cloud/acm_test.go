@@ -11,8 +11,11 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -309,5 +312,32 @@ func TestCertificatesAreListedByFilterAndPage(t *testing.T) {
 			}
 			l.clock.move(-tt.move)
 		}
+	}
+}
+
+// A lab that was made before there was an ACM goes on, with an empty one.
+func TestAStateWithoutACMIsTakenUp(t *testing.T) {
+	l := newLab(t, "us-east-1")
+	l.newWorld(t)
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_ = l.engine.Close()
+	path := filepath.Join(l.cfg.Dir, "state.json")
+	var state map[string]any
+	if err := json.Unmarshal(must(os.ReadFile(path))(t), &state); err != nil {
+		t.Fatal(err)
+	}
+	region := state["Regions"].(map[string]any)["us-east-1"].(map[string]any)
+	if region["ACM"] == nil {
+		t.Fatalf("there is no ACM in the state to take out: %v", region)
+	}
+	delete(region, "ACM")
+	if err := os.WriteFile(path, must(json.Marshal(state))(t), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.open(t)
+	if list := must(l.acm().ListCertificates(t.Context(), &acm.ListCertificatesInput{}))(t).CertificateSummaryList; len(list) != 0 {
+		t.Errorf("got %+v", list)
 	}
 }

@@ -51,7 +51,7 @@ func (l *lab) newSecure(t *testing.T) *secure {
 	s.web, s.api = l.imported(t, s.issuer, newKey(t, acmtypes.KeyAlgorithmEcPrime256v1), "web.test"), l.imported(t, s.issuer, newKey(t, acmtypes.KeyAlgorithmEcPrime256v1), "api.test")
 	out := must(l.elb().CreateListener(t.Context(), &elbv2.CreateListenerInput{LoadBalancerArn: &s.lb, Port: aws.Int32(18443), Protocol: types.ProtocolEnumHttps,
 		Certificates: certs(s.web), SslPolicy: aws.String(tls13), DefaultActions: forward(s.tg)}))(t).Listeners[0]
-	if *out.SslPolicy != tls13 || len(out.Certificates) != 1 || *out.Certificates[0].CertificateArn != s.web || out.Certificates[0].IsDefault != nil {
+	if *out.SslPolicy != tls13 || len(out.Certificates) != 1 || *out.Certificates[0].CertificateArn != s.web || out.Certificates[0].IsDefault != nil || *out.MutualAuthentication.Mode != "off" {
 		t.Errorf("the new listener: %+v", out)
 	}
 	s.listener = *out.ListenerArn
@@ -232,6 +232,9 @@ func TestHTTPSErrors(t *testing.T) {
 		"a certificate without a domain":     {"UnsupportedCertificate", "fully-qualified domain name", create(func(in *in) { in.Certificates = certs(noDomain) })},
 		"a policy that there is not":         {"SSLPolicyNotFound", "2099", create(func(in *in) { in.SslPolicy = aws.String("ELBSecurityPolicy-2099") })},
 		"a certificate for an HTTP listener": {"ValidationError", "HTTP listeners", create(func(in *in) { in.Protocol = types.ProtocolEnumHttp })},
+		"certificates of clients": {"ValidationError", "not available in the lab", create(func(in *in) {
+			in.MutualAuthentication = &types.MutualAuthenticationAttributes{Mode: aws.String("passthrough")}
+		})},
 		"a policy for an HTTP listener": {"ValidationError", "HTTP listeners", create(func(in *in) {
 			in.Protocol, in.Certificates, in.SslPolicy = types.ProtocolEnumHttp, nil, aws.String(tls13)
 		})},

@@ -82,6 +82,7 @@ var differencesFromMoto = []known{
 	{"ListTagsForCertificate", "Tags[k]", "v", "absent", "lab", "tags stay when a certificate is replaced"},
 	{"ListCertificates *", "CertificateSummaryList[0].*", "*", "absent", "lab", "API reference, CertificateSummary"},
 	{"ListCertificates *", "CertificateSummaryList[1].*", "*", "absent", "both", "the one that was requested, which moto has not issued yet"},
+	{"*Listener *", "Listeners[0].MutualAuthentication.Mode", "off", "absent", "lab", "API reference, MutualAuthenticationAttributes: the default"},
 	{"CreateListener with HTTPS without a certificate", "error", "ValidationError", "no error", "lab", "as pulumi's issue 15712 saw it"},
 	{"AddListenerCertificates", "Certificates[0].IsDefault", "false", "absent", "lab", "API reference, AddListenerCertificates: example"},
 	{"AddListenerCertificates", "Certificates[1].CertificateArn", "absent", "*", "lab", "the list is answered, to which the default certificate does not belong"},

@@ -4,7 +4,6 @@ package judge
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -40,26 +39,9 @@ func Hold(t *history.Track, p *history.Pod) time.Duration {
 		need = max(need, t.Last.MinReady)
 	}
 	if len(ungated(t, p)) > 0 {
-		need = max(need, replan(t, func(in *drain.Inputs) { in.NoGate = true }).MinReady.Duration())
+		need = max(need, t.Ungated)
 	}
 	return need
-}
-
-// replan computes the plan's rollout for other inputs, with its timings as they are.
-func replan(t *history.Track, change func(*drain.Inputs)) drain.Plan {
-	in := t.Workload.Plan.Inputs
-	in.Groups = slices.Clone(in.Groups)
-	for i := range in.Groups {
-		if i < len(t.Workload.Plan.Groups) {
-			in.Groups[i].Delay = &t.Workload.Plan.Groups[i].DeregistrationDelay
-		}
-	}
-	change(&in)
-	plan, err := drain.Adopt(t.Workload.Plan.Given(), in)
-	if err != nil { // the plan was made of such inputs before
-		return t.Workload.Plan
-	}
-	return plan
 }
 
 // Timeout is how long the rollout may take: the plan's, or that for the replicas
@@ -67,7 +49,7 @@ func replan(t *history.Track, change func(*drain.Inputs)) drain.Plan {
 func Timeout(t *history.Track) time.Duration {
 	plan := t.Workload.Plan
 	if n := t.Last.Desired; plan.GateTimeout > 0 && n > plan.Inputs.Replicas {
-		plan = replan(t, func(in *drain.Inputs) { in.Replicas = n })
+		plan = t.Replan(func(in *drain.Inputs) { in.Replicas = n })
 	}
 	return max(plan.GateTimeout, t.Workload.Plan.GateTimeout).Duration()
 }

@@ -32,12 +32,18 @@ func (a API) secure(c wire.Call, l types.Listener, certificates []types.Certific
 		if l.SslPolicy != nil {
 			return l, invalid("A security policy cannot be specified for HTTP listeners")
 		}
+		l.MutualAuthentication = nil
 		return l, nil
 	case types.ProtocolEnumHttps:
 	default:
 		return l, wire.Errorf("UnsupportedProtocol", "The protocol '%s' is not supported by application load balancers", l.Protocol)
 	}
 	orDefault(&l.SslPolicy, handshake.DefaultPolicy)
+	orDefault(&l.MutualAuthentication, types.MutualAuthenticationAttributes{})
+	orDefault(&l.MutualAuthentication.Mode, "off")
+	if *l.MutualAuthentication.Mode != "off" {
+		return l, invalid("Mutual authentication is not available in the lab")
+	}
 	if _, _, ok := handshake.Versions(*l.SslPolicy); !ok {
 		return l, wire.Errorf("SSLPolicyNotFound", "SSL policy '%s' not found", *l.SslPolicy)
 	}

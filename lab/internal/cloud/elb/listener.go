@@ -17,7 +17,7 @@ func (a API) createListener(r *Region, c wire.Call, in *sdk.CreateListenerInput)
 	if err != nil {
 		return nil, err
 	}
-	secure, err := a.secure(c, types.Listener{Protocol: in.Protocol, Port: in.Port, SslPolicy: in.SslPolicy}, in.Certificates)
+	secure, err := a.secure(c, types.Listener{Protocol: in.Protocol, Port: in.Port, SslPolicy: in.SslPolicy, MutualAuthentication: in.MutualAuthentication}, in.Certificates)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (a API) createListener(r *Region, c wire.Call, in *sdk.CreateListenerInput)
 	path := tail(*lb.LB.LoadBalancerArn, "loadbalancer") + "/" + wire.Hex(16)
 	l := &Listener{Attributes: listenerDefaults(), Tags: tags, L: types.Listener{
 		ListenerArn: aws.String(arnOf(c, "listener/"+path)), LoadBalancerArn: lb.LB.LoadBalancerArn, Port: in.Port, Protocol: in.Protocol, DefaultActions: actions,
-		SslPolicy: secure.SslPolicy, Certificates: secure.Certificates,
+		SslPolicy: secure.SslPolicy, Certificates: secure.Certificates, MutualAuthentication: secure.MutualAuthentication,
 	}}
 	rule := &Rule{Listener: *l.L.ListenerArn, R: types.Rule{
 		RuleArn: aws.String(arnOf(c, "listener-rule/"+path+"/"+wire.Hex(16))), Priority: aws.String("default"), IsDefault: aws.Bool(true),
@@ -95,6 +95,7 @@ func (a API) modifyListener(r *Region, c wire.Call, in *sdk.ModifyListenerInput)
 	before, next, list := l.L, l.L, l.Certificates
 	replace(&next.Port, in.Port)
 	replace(&next.SslPolicy, in.SslPolicy)
+	replace(&next.MutualAuthentication, in.MutualAuthentication)
 	if in.Protocol != "" {
 		next.Protocol = in.Protocol
 	}
