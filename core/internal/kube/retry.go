@@ -170,7 +170,7 @@ func transient(err error) bool {
 		return !name.IsNotFound
 	case errors.As(err, &network):
 		return network.Op != "remote error" && network.Op != "local error" // TLS refuses
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errNoAnswer):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return true
 	case errors.As(err, &slow):
 		return slow.Timeout()
