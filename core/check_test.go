@@ -20,6 +20,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -69,15 +70,16 @@ func (s stock) Logs(context.Context, string, string, string, int, bool) (string,
 	return "", errors.New("a check reads no logs")
 }
 
-// groups are target groups by ARN.
+// groups are attributes of target groups and of their balancers by ARN. All groups have
+// one identity.
 type groups map[string][2]map[string]string
 
-func (g groups) TargetGroup(_ context.Context, arn string) (group, loadBalancer map[string]string, err error) {
+func (g groups) TargetGroup(_ context.Context, arn string) (properties, attributes, loadBalancer map[string]string, err error) {
 	found, ok := g[arn]
 	if !ok {
-		return nil, nil, errors.New("no target group " + arn)
+		return nil, nil, nil, errors.New("no target group " + arn)
 	}
-	return found[0], found[1], nil
+	return map[string]string{"Protocol": "HTTP", "ProtocolVersion": "HTTP1", "Port": "80"}, found[0], found[1], nil
 }
 
 // safe are manifests that break no rule but those of the table.
@@ -94,6 +96,7 @@ spec:
     metadata: {labels: {app: web}}
     spec:
       terminationGracePeriodSeconds: 100
+      topologySpreadConstraints: [{topologyKey: topology.kubernetes.io/zone, maxSkew: 1, whenUnsatisfiable: ScheduleAnyway, labelSelector: {matchLabels: {app: web}}}]
       containers:
         - {name: web, image: "r/web@sha256:1", readinessProbe: {httpGet: {port: 80}}, lifecycle: {preStop: {sleep: {seconds: 90}}}}
 ---
@@ -122,15 +125,15 @@ spec:
   defaultBackend: {service: {name: web, port: {number: 80}}}
 `
 
-// live is a cluster in which all is well.
-const live = `
-{apiVersion: v1, kind: Node, metadata: {name: n1}, status: {nodeInfo: {kubeletVersion: v1.33.1-eks-1}}}
+// healthy is a cluster in which all is well.
+const healthy = `
+{apiVersion: v1, kind: Node, metadata: {name: n1, labels: {topology.kubernetes.io/zone: a}}, status: {nodeInfo: {kubeletVersion: v1.33.1-eks-1}}}
 ---
-{apiVersion: v1, kind: Node, metadata: {name: n2}, status: {nodeInfo: {kubeletVersion: v1.30.4}}}
+{apiVersion: v1, kind: Node, metadata: {name: n2, labels: {topology.kubernetes.io/zone: b}}, status: {nodeInfo: {kubeletVersion: v1.30.4}}}
 ---
 {apiVersion: v1, kind: Namespace, metadata: {name: dev, labels: {elbv2.k8s.aws/pod-readiness-gate-inject: enabled}}}
 ---
-{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: k8s-web, namespace: dev}, spec: {targetGroupARN: tg/web, targetType: ip, serviceRef: {name: web, port: 80}}}
+{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: k8s-web, namespace: dev, labels: {ingress.k8s.aws/stack: shop}}, spec: {targetGroupARN: tg/web, targetType: ip, serviceRef: {name: web, port: 80}}}
 ---
 {apiVersion: v1, kind: Pod, metadata: {name: web-1, namespace: dev, labels: {app: web}}, spec: {readinessGates: [{conditionType: target-health.elbv2.k8s.aws/k8s-web}], containers: [{name: web, lifecycle: {preStop: {sleep: {seconds: 90}}}}]}, status: {phase: Running}}
 ---
@@ -157,7 +160,7 @@ func TestLiveFacts(t *testing.T) {
 		change func(text string) string
 		stock  stock
 		groups groups
-		want   []string // rules of errors and warnings
+		want   []string // rules of errors and warnings, and OL055
 		said   string   // part of a warning event
 	}{
 		"all is well": {},
@@ -179,6 +182,24 @@ func TestLiveFacts(t *testing.T) {
 			change: func(s string) string {
 				return strings.Replace(s, "containers: [", "containers: [{name: istio-proxy}, ", 1)
 			}, want: []string{"OL051"}},
+		"another port of the pods than the target group's": {
+			change: func(s string) string { return strings.Replace(s, "name: web, port: 80}", "name: web, port: 8080}", 1) }, want: []string{"OL054"}},
+		"a target group that another Ingress made": {
+			change: func(s string) string {
+				return strings.NewReplacer("{ingress.k8s.aws/stack: shop}", "{ingress.k8s.aws/stack-namespace: dev, ingress.k8s.aws/stack-name: other}", "name: web, port: 80}", "name: web, port: 8080}").Replace(s)
+			}},
+		"a group that the Ingress joins": {
+			change: func(s string) string {
+				return strings.Replace(s, "{ingress.k8s.aws/stack: shop}", "{ingress.k8s.aws/stack-namespace: dev, ingress.k8s.aws/stack-name: web}", 1)
+			}, want: []string{"OL054"}},
+		"three zones for two pods": {
+			change: func(s string) string {
+				return s + "---\n{apiVersion: v1, kind: Node, metadata: {name: n3, labels: {topology.kubernetes.io/zone: c}}}\n"
+			}, want: []string{"OL055"}},
+		"a third that takes no pods": {
+			change: func(s string) string {
+				return s + "---\n{apiVersion: v1, kind: Node, metadata: {name: n3, labels: {topology.kubernetes.io/zone: c}}, spec: {unschedulable: true}}\n"
+			}},
 		"a finished pod is none": {
 			change: func(s string) string {
 				return strings.NewReplacer("aws/k8s-web}]", "aws/k8s-old}]", "Running", "Succeeded").Replace(s)
@@ -189,9 +210,9 @@ func TestLiveFacts(t *testing.T) {
 		"a target group that is gone":                {groups: groups{}, said: "no target group tg/web"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			text := live
+			text := healthy
 			if tc.change != nil {
-				if text = tc.change(live); text == live {
+				if text = tc.change(healthy); text == healthy {
 					t.Fatal("the case changes nothing")
 				}
 			}
@@ -210,7 +231,7 @@ func TestLiveFacts(t *testing.T) {
 				Cluster: func(context.Context) (Cluster, error) {
 					return Cluster{Gate: tc.stock, Ping: func(context.Context) (string, error) { return "v1", nil }}, nil
 				},
-				Attributes: func(context.Context) (Attributes, error) { return tc.groups, nil },
+				Attributes: func(context.Context) (live.Attributes, error) { return tc.groups, nil },
 			}
 			report, err := Check(t.Context(), cfg, clients)
 			if err != nil {
@@ -218,7 +239,7 @@ func TestLiveFacts(t *testing.T) {
 			}
 			var got []string
 			for _, f := range report.Findings {
-				if f.Severity != drain.Info {
+				if f.Severity != drain.Info || f.Rule == "OL055" {
 					got = append(got, f.Rule)
 				}
 			}
@@ -229,6 +250,24 @@ func TestLiveFacts(t *testing.T) {
 				t.Errorf("told %q, want %q", all, tc.said)
 			}
 		})
+	}
+}
+
+// TestCheckReadsOnce: what is judged with the cluster's facts is what was judged without.
+func TestCheckReadsOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "all.yaml")
+	if err := os.WriteFile(path, []byte(safe), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	clients := Clients{
+		Cluster: func(context.Context) (Cluster, error) {
+			return Cluster{Gate: stock{objects: objects(t, healthy)}, Ping: func(context.Context) (string, error) { return "v1", os.Remove(path) }}, nil
+		},
+		Attributes: func(context.Context) (live.Attributes, error) { return groups{}, nil },
+	}
+	report, err := Check(t.Context(), CheckConfig{Live: true, Render: render.Options{Path: path, Drain: drain.Defaults()}}, clients)
+	if err != nil || report.Objects != 4 {
+		t.Errorf("%d objects: %v", report.Objects, err)
 	}
 }
 

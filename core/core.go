@@ -11,7 +11,9 @@ import (
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -26,7 +28,24 @@ type Config struct {
 	Render  render.Options // Path, Root, Policy, Drain; the images are filled in from push
 	Gate    Gate
 	Observe event.Func
+
+	Plan      *Plan     // to do exactly this, or to refuse; nil: whatever is to be done
+	Rollout   Strategy  // empty: Rolling
+	Legacy    Strategy  // of pods that have no preStop; empty: Rolling, with a warning
+	OnFailure OnFailure // empty: RollBack
+	Namespace string    // of the application's records; empty: that of the first workload
+	Holder    string    // who this run is, for the lock: the same when a killed job is run again
+	StealLock bool      // take the lock from a run that holds it
+	Keep      int       // revisions to keep; 0: release.DefaultKeep
 }
+
+// Strategy is how the pods of Deployments behind a load balancer are replaced.
+type Strategy string
+
+const (
+	Rolling  Strategy = "rolling"  // as the Deployment's own strategy has it
+	Handover Strategy = "handover" // no old pod is deleted before its targets are seen to be unused
+)
 
 // Image is one image: how it is built and where it goes.
 type Image struct {
@@ -59,14 +78,16 @@ type Clients struct {
 	ECR        func(context.Context) (push.ECR, error)
 	Cluster    func(context.Context) (Cluster, error)
 	Balancer   func(context.Context) (gate.Balancer, error)
-	Attributes func(context.Context) (Attributes, error)
+	Attributes func(context.Context) (live.Attributes, error)
 }
 
-// Cluster is one API server as the two stages that talk to it see it.
+// Cluster is one API server as the two stages that talk to it see it, and as the
+// keeper of the records.
 type Cluster struct {
-	Apply apply.Cluster
-	Gate  gate.Cluster
-	Ping  func(context.Context) (version string, err error)
+	Apply   apply.Cluster
+	Gate    gate.Cluster
+	Records release.Store
+	Ping    func(context.Context) (version string, err error)
 }
 
 // StageError says in which stage a run ended. Preflight: nothing had been

@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/build"
@@ -175,7 +176,7 @@ func TestStagesOfSeveralJobs(t *testing.T) {
 	}
 	var wrote []string
 	clients := Clients{Cluster: func(context.Context) (Cluster, error) {
-		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{&wrote}}, nil
+		return Cluster{Ping: func(context.Context) (string, error) { return "v1", nil }, Apply: refusing{calls: &wrote}, Records: refusing{calls: &wrote}}, nil
 	}}
 	_, err = Deploy(t.Context(), cfg, clients, next)
 	if err == nil || !strings.Contains(err.Error(), "it refuses") || len(wrote) == 0 {
@@ -218,7 +219,10 @@ func roundTrip(t *testing.T, r Report) (back Report) {
 }
 
 // refusing is an API server that takes nothing.
-type refusing struct{ calls *[]string }
+type refusing struct {
+	apply.Cluster
+	calls *[]string
+}
 
 var _ apply.Cluster = refusing{}
 
@@ -233,6 +237,18 @@ func (r refusing) List(context.Context, string, string, string, string) ([]unstr
 func (r refusing) Apply(_ context.Context, obj *unstructured.Unstructured, _ bool) (*unstructured.Unstructured, error) {
 	*r.calls = append(*r.calls, obj.GetName())
 	return nil, errors.New("it refuses")
+}
+
+func (r refusing) Create(context.Context, *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	return nil, errors.New("it refuses")
+}
+
+func (r refusing) Update(context.Context, *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	return nil, errors.New("it refuses")
+}
+
+func (r refusing) Delete(context.Context, string, string, string, string, types.UID) error {
+	return errors.New("it refuses")
 }
 
 func TestAnInterruptedRunSaysSo(t *testing.T) {
@@ -280,12 +296,12 @@ func TestTheGateGetsThePlanOfEachWorkload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &pipeline{report: &Report{Manifests: &ManifestReport{Workloads: []render.Workload{
+	p := shipment{ManifestReport: ManifestReport{Workloads: []render.Workload{
 		{Kind: "Deployment", Name: "web", Behind: true, Plan: timings}, {Kind: "Deployment", Namespace: "dev", Name: "web"}, {Kind: "Deployment", Namespace: "dev", Name: "api", Behind: true, Plan: timings},
-	}}}}
+	}}}
 	for name, want := range map[string]bool{"default/web": true, "dev/web": false, "dev/api": true, "prod/api": false} {
 		namespace, workload, _ := strings.Cut(name, "/")
-		got := p.gateWorkload(apply.Workload{Kind: "Deployment", Namespace: namespace, Name: workload, Generation: 3, Replaced: []apply.Pod{{UID: "u"}}})
+		got := p.gated(apply.Workload{Kind: "Deployment", Namespace: namespace, Name: workload, Generation: 3, Replaced: []apply.Pod{{UID: "u"}}})
 		if got.Behind != want || (got.Plan.PreStop > 0) != want || got.Generation != 3 || len(got.Replaced) != 1 {
 			t.Errorf("%s: %+v", name, got)
 		}

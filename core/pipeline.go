@@ -10,6 +10,8 @@ import (
 
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/live"
+	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -42,16 +44,20 @@ func Stages() []string {
 
 // pipeline is one run in progress.
 type pipeline struct {
-	cfg       Config
-	clients   Clients
-	report    *Report
-	selected  []string // names of the stages that run
-	ecr       push.ECR // once built, like the next two
-	cluster   *Cluster
-	balancer  gate.Balancer
-	manifests *render.Manifests   // once rendered
-	behind    bool                // some workload stands behind a load balancer
-	reused    map[string]push.Ref // images whose commit tag is in the registry already
+	cfg        Config
+	clients    Clients
+	report     *Report
+	selected   []string // names of the stages that run
+	ecr        push.ECR // once built, like the next two
+	cluster    *Cluster
+	balancer   gate.Balancer
+	manifests  *render.Manifests   // once rendered
+	prepared   []render.Workload   // of the manifests, once checked
+	behind     bool                // some workload stands behind a load balancer
+	attributes live.Attributes     // of target groups, where the balancer is asked
+	attempt    *record.Attempt     // once the lock is ours
+	before     []byte              // Deployments as they were before a handover
+	reused     map[string]push.Ref // images whose commit tag is in the registry already
 }
 
 // Deploy runs the stages from cfg.From to cfg.To. The earlier ones' results
@@ -64,6 +70,11 @@ func Deploy(ctx context.Context, cfg Config, clients Clients, prior Report) (Rep
 	if err != nil {
 		return prior, err
 	}
+	p := newPipeline(cfg, clients, prior)
+	return p.finish(ctx, p.deploy(ctx, selected))
+}
+
+func newPipeline(cfg Config, clients Clients, prior Report) *pipeline {
 	report := prior
 	report.Schema, report.Run, report.Started = Schema, cfg.Run, time.Now()
 	report.Stages = slices.Clone(prior.Stages)
@@ -72,18 +83,21 @@ func Deploy(ctx context.Context, cfg Config, clients Clients, prior Report) (Rep
 			report.Stages = append(report.Stages, StageRecord{Name: s.name, Result: Pending})
 		}
 	}
-	p := &pipeline{cfg: cfg, clients: clients, report: &report, reused: map[string]push.Ref{}}
-	err = p.deploy(ctx, selected)
-	report.Finished = time.Now()
+	return &pipeline{cfg: cfg, clients: clients, report: &report, reused: map[string]push.Ref{}}
+}
+
+// finish ends the report.
+func (p *pipeline) finish(ctx context.Context, err error) (Report, error) {
+	p.report.Finished = time.Now()
 	switch {
 	case err == nil:
-		report.Result, report.Error = Passed, ""
+		p.report.Result, p.report.Error = Passed, ""
 	case ctx.Err() != nil:
-		report.Result, report.Error = Interrupted, err.Error()
+		p.report.Result, p.report.Error = Interrupted, err.Error()
 	default:
-		report.Result, report.Error = Failed, err.Error()
+		p.report.Result, p.report.Error = Failed, err.Error()
 	}
-	return report, err
+	return *p.report, err
 }
 
 func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
@@ -95,8 +109,13 @@ func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
 			return &StageError{Stage: s.name, Preflight: true, Err: err}
 		}
 	}
+	defer p.close(ctx)
 	for _, s := range selected {
-		if err := p.runStage(ctx, s); err != nil {
+		err := p.runStage(ctx, s)
+		if err != nil && p.attempt != nil {
+			err = p.fail(ctx, s.name, err)
+		}
+		if err != nil {
 			return &StageError{Stage: s.name, Err: err}
 		}
 	}
@@ -154,4 +173,12 @@ func selectStages(from, to string) ([]stage, error) {
 
 func (p *pipeline) note(stage, object, format string, args ...any) {
 	p.cfg.Observe.Emit(event.Event{Stage: stage, Kind: event.Note, Object: object, Message: fmt.Sprintf(format, args...)})
+}
+
+// count says how many, in words: 1 image, 2 images.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -33,6 +34,11 @@ type Report struct {
 	Manifests *ManifestReport `json:"manifests,omitempty"`
 	Rollout   *apply.Rollout  `json:"rollout,omitempty"`
 	Gate      *gate.Result    `json:"gate,omitempty"`
+	Orders    []live.Order    `json:"orders,omitempty"`   // when deregistration delays were written
+	Pruned    []apply.Change  `json:"pruned,omitempty"`   // what the manifests no longer had
+	Handover  bool            `json:"handover,omitempty"` // old pods drain before they are deleted
+	Revision  int             `json:"revision,omitempty"` // of the application, in the cluster's history
+	Rollback  *RollbackReport `json:"rollback,omitempty"` // of a run that failed
 
 	yaml []byte // rendered manifests: may hold Secrets, so they never enter the JSON
 }

@@ -3,7 +3,6 @@
 package core
 
 import (
-	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -18,6 +17,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/push"
+	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
@@ -166,14 +166,14 @@ func (p *pipeline) checkRender(ctx context.Context) error {
 		if p.selects("apply") && !p.selects("push") && !slices.ContainsFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name }) {
 			return fmt.Errorf("image %q has no digest: this run starts after the push, and the report given with --report has none; start at --from build, or give the report of the push", img.Push.Name)
 		}
-		images = append(images, render.Image{Name: img.Push.Name, Ref: "preflight.invalid/" + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
+		images = append(images, render.Image{Name: img.Push.Name, Ref: StandIn + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
 	}
 	result, err := p.manifests.Pin(ctx, images)
 	if err != nil {
 		return err
 	}
-	p.report.yaml = result.YAML
-	p.behind = slices.ContainsFunc(result.Workloads, func(w render.Workload) bool { return w.Behind })
+	p.report.yaml, p.prepared = result.YAML, result.Workloads
+	p.behind = behind(result.Workloads)
 	return nil
 }
 
@@ -245,7 +245,23 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
-	return apply.Check(ctx, p.cluster.Apply, p.report.yaml)
+	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
+		return err
+	}
+	if p.cfg.Plan != nil {
+		if p.behind {
+			if err := p.dial(ctx); err != nil {
+				return err
+			}
+		}
+		if err := p.holds(ctx, *p.cfg.Plan); err != nil {
+			return err
+		}
+	}
+	if err := apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{}); err != nil {
+		return err
+	}
+	return p.look(ctx)
 }
 
 // rerender makes the manifests of a run whose render stage ran in another job:
@@ -283,17 +299,36 @@ func (p *pipeline) connect(ctx context.Context) error {
 }
 
 func (p *pipeline) apply(ctx context.Context) (string, error) {
-	routed := map[string][]string{}
-	for _, w := range p.report.Manifests.Workloads {
-		routed[w.ID()] = w.Services
+	s := shipment{*p.report.Manifests, p.report.yaml}
+	if err := p.ground(ctx, s); err != nil {
+		return "", err
 	}
-	rollout, err := apply.Apply(ctx, p.cluster.Apply, p.report.yaml, apply.Options{Routed: routed, Observe: p.cfg.Observe})
+	ctx, err := p.open(ctx)
+	if err != nil {
+		return "", err
+	}
+	steps, err := p.steps(&s)
+	if err == nil && steps != nil {
+		p.report.yaml = s.yaml
+		p.report.Handover, err = p.handsOver(ctx, s)
+	}
+	if err == nil {
+		err = p.begin(ctx, s, release.Revision{})
+	}
+	if err != nil {
+		return "", err
+	}
+	p.report.Revision = p.attempt.Revision.Number
+	now := s
+	if p.report.Handover {
+		now.yaml = steps.Raise
+	}
+	rollout, err := p.applyShipment(ctx, now)
 	p.report.Rollout = &rollout
-	did := map[apply.Action]int{}
-	for _, c := range rollout.Changes {
-		did[c.Action]++
+	if err == nil {
+		p.attempt.Mark(ctx, release.Applied, "")
 	}
-	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[apply.Created], did[apply.Configured], did[apply.Unchanged]), err
+	return applied(rollout), err
 }
 
 // --- gate --------------------------------------------------------------
@@ -304,13 +339,23 @@ func (p *pipeline) checkGate(ctx context.Context) error {
 		return err
 	}
 	if m := p.report.Manifests; m != nil {
-		p.behind = p.behind || slices.ContainsFunc(m.Workloads, func(w render.Workload) bool { return w.Behind })
+		p.behind = p.behind || behind(m.Workloads)
 	}
-	if !p.behind || p.balancer != nil {
+	if !p.behind {
 		return nil
 	}
-	balancer, err := p.clients.Balancer(ctx)
-	p.balancer = balancer
+	return p.dial(ctx)
+}
+
+// dial builds the balancer's clients once.
+func (p *pipeline) dial(ctx context.Context) (err error) {
+	if p.balancer != nil {
+		return nil
+	}
+	if p.balancer, err = p.clients.Balancer(ctx); err != nil {
+		return err
+	}
+	p.attributes, err = p.clients.Attributes(ctx)
 	return err
 }
 
@@ -318,42 +363,35 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if p.report.Rollout == nil || p.report.Manifests == nil {
 		return "", errors.New("nothing to wait for: the apply stage neither ran here nor in the report given with --report")
 	}
-	opt := gate.Options{Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Observe: p.cfg.Observe}
-	for _, w := range p.report.Rollout.Workloads {
-		opt.Workloads = append(opt.Workloads, p.gateWorkload(w))
+	s := shipment{*p.report.Manifests, p.report.yaml}
+	alone := p.attempt == nil
+	ctx, err := p.open(ctx)
+	if err == nil && alone && p.report.Revision > 0 {
+		err = p.attempt.Resume(ctx, p.report.Revision)
 	}
-	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
+	if err == nil && alone && s.yaml == nil {
+		err = p.rerender(ctx)
+		s.yaml = p.report.yaml
+	}
+	if err != nil {
+		return "", err
+	}
+	steps, err := p.steps(&s)
+	if err != nil {
+		return "", err
+	}
+	var result gate.Result
+	if p.report.Handover {
+		result, err = p.handOver(ctx, s, *steps)
+	} else {
+		result, err = p.wait(ctx, s, *p.report.Rollout, gate.UntilEnd)
+	}
 	p.report.Gate = &result
-	for _, w := range result.Workloads {
-		for _, pod := range w.Pods {
-			if pod.Proof == gate.Broken {
-				p.cfg.Observe.Emit(event.Event{Stage: "gate", Kind: event.Warn, Object: "pod " + pod.Name,
-					Message: "it did not outlast its target: requests may have been lost; its timings were not those that are rendered now, or it was killed"})
-			}
-		}
+	if err == nil {
+		err = p.settle(ctx, s)
 	}
-	return fmt.Sprintf("%s watched with %s", count(len(opt.Workloads), "workload"), count(result.Polls, "poll")), err
-}
-
-// gateWorkload joins what apply wrote with what render planned for it.
-func (p *pipeline) gateWorkload(w apply.Workload) gate.Workload {
-	out := gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: w.Namespace, Name: w.Name, Generation: w.Generation, UID: w.UID}
-	for _, pod := range w.Replaced {
-		out.Replaced = append(out.Replaced, gate.Replaced{UID: pod.UID, Name: pod.Name, IP: pod.IP})
+	if err == nil {
+		p.attempt.Mark(ctx, release.Passed, "")
 	}
-	for _, planned := range p.report.Manifests.Workloads {
-		planned.Namespace = cmp.Or(planned.Namespace, "default") // what names none is the default one's, as the server told apply
-		if planned.ID() == w.ID() {
-			out.Behind, out.Plan, out.Images = planned.Behind && !planned.NodeTargets, planned.Plan, planned.Images
-		}
-	}
-	return out
-}
-
-// count says how many, in words: 1 image, 2 images.
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
+	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(result.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
 }

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 )
 
 func TestParse(t *testing.T) {
@@ -46,23 +48,23 @@ func TestParse(t *testing.T) {
 		"a tab where YAML wants spaces":           {"apiVersion: v1\nkind: ConfigMap\nmetadata:\n\tname: a\n", nil, "reading object 1 of the manifests: "},
 	} {
 		t.Run(name, func(t *testing.T) {
-			objects, err := parse([]byte(tc.text))
+			all, err := objects.Parse([]byte(tc.text))
 			if (err == nil) != (tc.err == "") || !strings.Contains(fmt.Sprint(err), tc.err) {
 				t.Fatalf("got %v, want %q", err, tc.err)
 			}
-			if err != nil && (objects != nil || strings.Contains(err.Error(), "hunter22")) {
-				t.Errorf("got %v with %v", err, objects)
+			if err != nil && (all != nil || strings.Contains(err.Error(), "hunter22")) {
+				t.Errorf("got %v with %v", err, all)
 			}
 			var got []string
-			for _, obj := range objects {
-				got = append(got, id(obj))
+			for _, obj := range all {
+				got = append(got, objects.ID(obj))
 			}
 			if !slices.Equal(got, tc.want) {
 				t.Errorf("got %v, want %v", got, tc.want)
 			}
 			if err != nil { // the mistakes that Check and Apply meet first of all
 				s := newServer(t, "")
-				checked := Check(t.Context(), s, []byte(tc.text))
+				checked := Check(t.Context(), s, []byte(tc.text), Options{})
 				rollout, applied := Apply(t.Context(), s, []byte(tc.text), Options{})
 				if fmt.Sprint(checked) != err.Error() || fmt.Sprint(applied) != err.Error() || len(rollout.Changes)+len(s.dry)+len(s.writes) > 0 {
 					t.Errorf("check says %v and apply %v", checked, applied)
@@ -75,11 +77,11 @@ func TestParse(t *testing.T) {
 // TestWholeNumbersStay: a float cannot hold this one, and the API server would
 // store another.
 func TestWholeNumbersStay(t *testing.T) {
-	objects, err := parse([]byte("apiVersion: v1\nkind: Widget\nmetadata: {name: a}\nspec: {limit: 9007199254740993, share: 0.5}\n"))
+	all, err := objects.Parse([]byte("apiVersion: v1\nkind: Widget\nmetadata: {name: a}\nspec: {limit: 9007199254740993, share: 0.5}\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := objects[0].MarshalJSON()
+	text, err := all[0].MarshalJSON()
 	if err != nil || !strings.Contains(string(text), `{"limit":9007199254740993,"share":0.5}`) {
 		t.Errorf("got %s, %v", text, err)
 	}
@@ -92,13 +94,13 @@ func FuzzParse(f *testing.F) {
 		f.Add([]byte(seed))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		objects, err := parse(text)
-		if (err == nil) != (len(objects) > 0) {
-			t.Fatalf("%d objects with %v", len(objects), err)
+		all, err := objects.Parse(text)
+		if (err == nil) != (len(all) > 0) {
+			t.Fatalf("%d objects with %v", len(all), err)
 		}
 		seen := map[string]bool{}
-		for _, obj := range objects {
-			key := obj.GetAPIVersion() + " " + id(obj)
+		for _, obj := range all {
+			key := obj.GetAPIVersion() + " " + objects.ID(obj)
 			if obj.GetName() == "" || obj.GetKind() == "" || seen[key] {
 				t.Errorf("%q comes twice, or has no name or kind", key)
 			}
@@ -106,10 +108,10 @@ func FuzzParse(f *testing.F) {
 			if _, err := obj.MarshalJSON(); err != nil {
 				t.Errorf("%s cannot be sent: %v", key, err)
 			}
-			if p := phaseOf(obj); p < 0 || p >= phases {
+			if p := objects.PhaseOf(obj); p < 0 || p >= len(Phases()) {
 				t.Errorf("%s is of phase %d, which is never begun", key, p)
 			}
-			same(obj, obj)
+			objects.Same(obj, obj)
 		}
 	})
 }

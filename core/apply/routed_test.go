@@ -81,7 +81,7 @@ func TestBound(t *testing.T) {
 				if tc.routed == nil {
 					tc.routed = []string{"dev/web"}
 				}
-				opt := Options{Routed: map[string][]string{"Deployment/dev/web": tc.routed}, Bound: tc.bound, Observe: r.observe}
+				opt := Options{Routed: map[string]Route{"Deployment/dev/web": {Services: tc.routed}}, Bound: tc.bound, Observe: r.observe}
 				started := time.Now()
 				_, err := Apply(t.Context(), s, []byte(web), opt)
 				if took := time.Since(started); took != tc.took {
@@ -107,7 +107,7 @@ func TestRoutedWithoutNamespace(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newServer(t, "")
 		s.kinds["elbv2.k8s.aws/v1beta1 TargetGroupBinding"] = true
-		_, err := Apply(t.Context(), s, []byte(strings.Replace(web, ", namespace: dev", "", 1)), Options{Routed: map[string][]string{"Deployment//web": {"/web"}}})
+		_, err := Apply(t.Context(), s, []byte(strings.Replace(web, ", namespace: dev", "", 1)), Options{Routed: map[string]Route{"Deployment//web": {Services: []string{"/web"}}}})
 		if err == nil || len(s.writes) > 0 {
 			t.Errorf("got %v with the writes %v, want an error and none", err, s.writes)
 		}
@@ -128,7 +128,7 @@ func TestServicesComeBeforeTheWait(t *testing.T) {
 		}
 		manifests := web + "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: dev}\nspec: {selector: {app: web}}\n"
 		started := time.Now()
-		if _, err := Apply(t.Context(), s, []byte(manifests), Options{Routed: map[string][]string{"Deployment/dev/web": {"dev/web"}}}); err != nil {
+		if _, err := Apply(t.Context(), s, []byte(manifests), Options{Routed: map[string]Route{"Deployment/dev/web": {Services: []string{"dev/web"}}}}); err != nil {
 			t.Fatal(err)
 		}
 		if took := time.Since(started); took != 3*time.Second {
@@ -139,7 +139,7 @@ func TestServicesComeBeforeTheWait(t *testing.T) {
 
 // TestWaitMeetsTrouble: what ends the wait other than a binding.
 func TestWaitMeetsTrouble(t *testing.T) {
-	opt := Options{Routed: map[string][]string{"Deployment/dev/web": {"dev/web"}}}
+	opt := Options{Routed: map[string]Route{"Deployment/dev/web": {Services: []string{"dev/web"}}}}
 	setup := func(t *testing.T) *server {
 		s := newServer(t, "")
 		s.kinds["elbv2.k8s.aws/v1beta1 TargetGroupBinding"] = true
@@ -267,7 +267,7 @@ spec: {group: example.com, names: {kind: Widget, plural: widgets}, scope: Namesp
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				s := newServer(t, "")
-				if err := Check(t.Context(), s, manifests); err != nil || len(s.writes) > 0 {
+				if err := Check(t.Context(), s, manifests, Options{}); err != nil || len(s.writes) > 0 {
 					t.Fatalf("checking: %v with the writes %v", err, s.writes)
 				}
 				s.after = func(_ context.Context, verb, kind, _ string) error {
@@ -306,4 +306,75 @@ spec: {group: example.com, names: {kind: Widget, plural: widgets}, scope: Namesp
 			}
 		})
 	})
+}
+
+// groups is an ELBv2 whose target groups take a delay some time after it was
+// asked for.
+type groups struct {
+	s       *server
+	shows   func() string
+	asked   []string // what had been written at each question
+	refuses error
+}
+
+func (g *groups) Attributes(_ context.Context, arn string) (map[string]string, error) {
+	g.s.mu.Lock()
+	g.asked = append(g.asked, strings.Join(g.s.writes, " "))
+	g.s.mu.Unlock()
+	return map[string]string{"deregistration_delay.timeout_seconds": g.shows()}, g.refuses
+}
+
+// TestDelaysComeBeforePods: between the routing and the workloads, the target
+// groups have to show the delay that was written.
+func TestDelaysComeBeforePods(t *testing.T) {
+	const service = "---\napiVersion: v1\nkind: Service\nmetadata: {name: web, namespace: dev, annotations: {a: b}}\nspec: {selector: {app: web}}\n"
+	newer := strings.Replace(web, "sha256:1", "sha256:2", 1) + service
+	bound := strings.Replace(binding, "spec: {", "spec: {targetGroupARN: g1, ", 1)
+	for name, tc := range map[string]struct {
+		delay   time.Duration
+		nobody  bool // no Groups
+		took    time.Duration
+		err     string
+		refuses error
+	}{
+		"a delay that is shown after 3 s":      {delay: 65 * time.Second, took: 3 * time.Second},
+		"a delay that is never shown":          {delay: 66 * time.Second, took: 10500 * time.Millisecond, err: `after 10.5s g1 has a deregistration delay of "65" s, not 66`},
+		"a delay that cannot be read":          {delay: 65 * time.Second, refuses: errors.New("AccessDenied"), took: 10500 * time.Millisecond, err: "the attributes of g1 are not known: AccessDenied"},
+		"a delay that is not asked for":        {},
+		"a caller who cannot ask the balancer": {delay: 65 * time.Second, nobody: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s := running(t, web)
+				s.kinds["elbv2.k8s.aws/v1beta1 TargetGroupBinding"] = true
+				s.add(t, bound)
+				started := time.Now()
+				g := &groups{s: s, refuses: tc.refuses, shows: func() string {
+					if time.Since(started) < 2500*time.Millisecond {
+						return "300"
+					}
+					return "65"
+				}}
+				opt := Options{Routed: map[string]Route{"Deployment/dev/web": {Services: []string{"dev/web"}, Delay: tc.delay}}, Groups: g, Bound: 10500 * time.Millisecond}
+				if tc.nobody {
+					opt.Groups = nil
+				}
+				_, err := Apply(t.Context(), s, []byte(newer), opt)
+				if took := time.Since(started); took != tc.took || (err == nil) != (tc.err == "") || !strings.Contains(fmt.Sprint(err), tc.err) {
+					t.Errorf("got %v after %s, want %q after %s", err, took, tc.err, tc.took)
+				}
+				for _, written := range g.asked {
+					if written != "Service/dev/web" {
+						t.Errorf("asked when %q was written", written)
+					}
+				}
+				if asked := len(g.asked) > 0; asked != (tc.delay > 0 && !tc.nobody) {
+					t.Errorf("asked %d times", len(g.asked))
+				}
+				if rolled := strings.Contains(fmt.Sprint(s.writes), "Deployment/dev/web"); rolled != (tc.err == "") {
+					t.Errorf("wrote %v", s.writes)
+				}
+			})
+		})
+	}
 }

@@ -52,7 +52,7 @@ func TestFindings(t *testing.T) {
 			"89s against 5 + 65 + 15 + 5 = 90s", "", 90},
 		"the strict relation in mode auto":       {"strict", nil, func(*Given, *Inputs) {}, "", "", "", 0},
 		"strict with instance targets":           {"strict", func(_ *Given, in *Inputs) { in.Mode, in.Balancer = Strict, Instance }, nil, Error, "targets are nodes: strict mode is impossible", "targets of type ip", 0},
-		"F1 of instance targets":                 {"F1", func(g *Given, in *Inputs) { g.PreStop, in.Balancer = 69, Instance }, func(g *Given, in *Inputs) { in.Balancer = Instance }, Error, "preStop >= 70", "", 70},
+		"F1 of instance targets":                 {"F1", func(g *Given, in *Inputs) { g.PreStop, in.Balancer = 69, Instance }, func(g *Given, in *Inputs) { in.Balancer = Instance }, Error, "preStop >= X_node (instance targets) does not hold: 69s against 70s", "preStop to at least 70s", 70},
 		"instance targets are best effort":       {"F3", func(_ *Given, in *Inputs) { in.Balancer = Instance }, nil, Info, "targets are nodes: a pod that ends is never deregistered, so this is best effort", "type ip", 0},
 		"a short delay of instance targets":      {"F2", nil, func(g *Given, in *Inputs) { g.DeregistrationDelay, in.Balancer = 0, Instance }, "", "", "", 0},
 		"F6, error":                              {"F6", func(_ *Given, in *Inputs) { in.KeepAlive = ptr(sec(60)) }, nil, Error, "60s against 60 + 5 = 65s, 5s short", "keep-alive timeout of the application to at least 65s", 65},
@@ -67,7 +67,7 @@ func TestFindings(t *testing.T) {
 		"F8 balancer-first, I and A":        {"F8", func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(60)) }, func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(61)) }, Error, "I < A", "", 0},
 		"F8 balancer-first, A and D":        {"F8", func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(65*time.Second+1) }, nil, Error, "A < D) does not hold: 65s against 65.000000001s", "", 66},
 		"F9":                                {"F9", func(_ *Given, in *Inputs) { in.ClientTimeout = ptr(sec(30)) }, func(_ *Given, in *Inputs) { in.ClientTimeout = ptr(sec(31)) }, Warning, "30s against 30s", "", 31},
-		"F10, replicas":                     {"F10", func(_ *Given, in *Inputs) { in.Replicas = 1 }, func(*Given, *Inputs) {}, Warning, "replicas >= 2 does not hold: 1 against 2 pods, 1 short", "", 2},
+		"F10, replicas":                     {"F10", func(_ *Given, in *Inputs) { in.Replicas = 1 }, func(*Given, *Inputs) {}, Warning, "replicas >= 2 does not hold: 1 against 2 pods, 1 short", "set replicas to at least 2|", 2},
 		"F10, surge":                        {"F10", func(_ *Given, in *Inputs) { in.Surge = 0 }, nil, Warning, "maxSurge >= 1", "", 0},
 		"F10, nothing runs":                 {"F10", nil, func(_ *Given, in *Inputs) { in.Replicas = 0 }, "", "", "", 0},
 		"F11":                               {"F11", func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 39 }, func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 40 }, Error, "39s against 40s", "minReadySeconds to at least 40s", 40},
@@ -104,7 +104,7 @@ func TestFindings(t *testing.T) {
 				if !ok {
 					t.Fatalf("no %s with %q in %+v", tc.id, tc.message, judge(tc.broken))
 				}
-				if f.Severity != tc.severity || !strings.Contains(f.Fix, tc.fix) || f.Want != tc.want || f.Fix == "" || f.Field == "" || f.Rule != RuleOf(tc.id) {
+				if f.Severity != tc.severity || !strings.Contains(f.Fix+"|", tc.fix) || f.Want != tc.want || f.Fix == "" || f.Field == "" || f.Rule != RuleOf(tc.id) {
 					t.Errorf("got %+v, want %s, fix %q, %s", f, tc.severity, tc.fix, tc.want)
 				}
 			}

@@ -67,6 +67,7 @@ func TestProfiles(t *testing.T) {
 		"NLB, slower":                       {NLB, Fast, Graceful, "R=30 P=180", Given{215, 190, 230}},
 		"instance targets":                  {Instance, Fast, Graceful, "R=30", Given{300, 70, 110}},
 		"instance targets, abrupt and auto": {Instance, Auto, Abrupt, "R=10", Given{300, 70, 90}},
+		"instance targets, measured":        {Instance, Auto, Abrupt, "X_node=100", Given{300, 100, 140}},
 		"conservative":                      {ALB, Fast, Graceful, "R=30 P=50", Given{85, 60, 100}},
 		"failover of the controller":        {ALB, Fast, Graceful, "R=30 L=120", Given{65, 155, 195}},
 		"a busy controller":                 {ALB, Fast, Graceful, "R=30 n_tgb_queued=20 n_calls=40", Given{65, 48, 88}}, // L = 5 + 3 + 5

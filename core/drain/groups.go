@@ -11,11 +11,6 @@ import (
 const (
 	nlbPropagation  = 150 * time.Second // P of an NLB, at least where the Inputs are of another kind
 	nlbRegistration = 180 * time.Second // T_reg of an NLB, likewise
-
-	// instancePreStop is the preStop behind instance targets: no deregistration tells
-	// the balancer's connections to leave. 40 s were seen to lose few requests, 70 s
-	// none (aws-load-balancer-controller issue 2106).
-	instancePreStop = 70 * time.Second
 )
 
 // group is a target group with nothing left open.

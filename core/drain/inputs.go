@@ -16,10 +16,7 @@
 // the middle > and proves the inequalities F1 to F5 behind it.
 package drain
 
-import (
-	"strconv"
-	"time"
-)
+import "time"
 
 // Mode is how the timings are tied to one another.
 type Mode string
@@ -69,6 +66,7 @@ type Group struct {
 	UnhealthyCount int           `json:"-"`                      // n_u
 	IdleTimeout    time.Duration `json:"-"`                      // I
 	SlowStart      time.Duration `json:"-"`                      // slow_start
+	IfNodes        bool          `json:"ifNodes,omitempty"`      // stands for another group, should nodes be its targets: nobody has told
 }
 
 // Inputs are what the timings depend on. Start from Defaults: a zero here is a
@@ -91,6 +89,7 @@ type Inputs struct {
 	SidecarShutdown   time.Duration  `json:"-"` // S_sc: sidecars that end after the main containers
 	ControllerLatency time.Duration  `json:"-"` // L: pod deleted until DeregisterTargets is accepted
 	Propagation       time.Duration  `json:"-"` // P: accepted until the last new request from any node of the balancer
+	NodePreStop       time.Duration  `json:"-"` // X_node: preStop where nodes are the targets, and no deregistration tells connections to leave
 	Margin            time.Duration  `json:"-"` // M: safety margin
 	Jitter            *time.Duration `json:"-"` // J: end of the delay until the API shows unused, and the poll that sees it; nil: from TargetGroups
 	Cap               time.Duration  `json:"-"` // cap: largest grace that nodes are sure to respect
@@ -136,19 +135,12 @@ type Given struct {
 }
 
 // Unwritten is what Kubernetes and AWS do when nothing is written.
-func Unwritten() Given { return Given{DeregistrationDelay: defaultDelay, GracePeriod: 30} }
+func Unwritten() Given { return Given{DeregistrationDelay: DefaultDelay, GracePeriod: DefaultGrace} }
 
-// defaultDelay is ELBv2's deregistration_delay.timeout_seconds.
-const defaultDelay = 300
-
-// Seconds is a whole number of seconds, as Kubernetes and AWS want them.
-type Seconds int64
-
-// String writes seconds the way a person says them: 40s.
-func (s Seconds) String() string { return strconv.FormatInt(int64(s), 10) + "s" }
-
-// Duration converts to the standard type.
-func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Second }
+const (
+	DefaultDelay Seconds = 300 // ELBv2's deregistration_delay.timeout_seconds
+	DefaultGrace Seconds = 30  // Kubernetes' terminationGracePeriodSeconds
+)
 
 // Defaults are the planning values for an ALB with targets of type ip.
 //
@@ -157,13 +149,14 @@ func (s Seconds) Duration() time.Duration { return time.Duration(s) * time.Secon
 // reported with hooks of 25 and 30 s; L 5 s covers 1 to 2 s measured on an
 // idle controller (issue 2366); C is the VPC CNI's IP_COOLDOWN_PERIOD; the cap
 // is the grace that spot nodes and AL2023's graceful shutdown respect; h, t,
-// n_h, n_u, Q are the controller's defaults. R, S and B are guesses to be
-// replaced by the user's knowledge.
+// n_h, n_u, Q are the controller's defaults; behind instance targets 40 s of
+// preStop were seen to lose few requests, and 70 s, which is X_node, none (issue
+// 2106). R, S and B are guesses to be replaced by the user's knowledge.
 func Defaults() Inputs {
 	return Inputs{
 		Mode: Auto, App: Abrupt, Balancer: ALB, IdleTimeout: 60 * time.Second,
 		Request: 30 * time.Second, Shutdown: 5 * time.Second,
-		ControllerLatency: 5 * time.Second, Propagation: 30 * time.Second, Margin: 5 * time.Second,
+		ControllerLatency: 5 * time.Second, Propagation: 30 * time.Second, NodePreStop: 70 * time.Second, Margin: 5 * time.Second,
 		Cap: 120 * time.Second, IPCooldown: 30 * time.Second,
 		HealthInterval: 15 * time.Second, HealthTimeout: 5 * time.Second, HealthyCount: 2, UnhealthyCount: 2,
 		GatePoll: 15 * time.Second, Registration: 10 * time.Second, Start: 30 * time.Second,

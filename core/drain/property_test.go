@@ -35,6 +35,7 @@ func drawInputs(t *rapid.T) Inputs {
 		}
 	}
 	in.Propagation, in.Margin = millis(t, "P", 1000), 5*time.Second+millis(t, "M", 60)
+	in.NodePreStop = max(in.NodePreStop, time.Second) // or there is nothing to take away
 	in.Cap = time.Duration(rapid.IntRange(30, 2000).Draw(t, "cap")) * time.Second
 	in.Mode = rapid.SampledFrom([]Mode{Auto, Strict, Fast}).Draw(t, "mode")
 	in.App = rapid.SampledFrom([]App{Abrupt, Graceful}).Draw(t, "app")
@@ -169,8 +170,8 @@ func TestMoreRiskNeverMeansLess(t *testing.T) {
 		if err != nil {
 			return
 		}
-		risks := map[string]*time.Duration{"R": &in.Request, "L": &in.ControllerLatency, "P": &in.Propagation, "M": &in.Margin, "S": &in.Shutdown, "S_sc": &in.SidecarShutdown, "J": in.Jitter}
-		symbol := rapid.SampledFrom([]string{"R", "L", "P", "M", "S", "S_sc", "J", "n_tgb_queued", "n_calls"}).Draw(t, "symbol")
+		risks := map[string]*time.Duration{"R": &in.Request, "L": &in.ControllerLatency, "P": &in.Propagation, "M": &in.Margin, "S": &in.Shutdown, "S_sc": &in.SidecarShutdown, "J": in.Jitter, "X_node": &in.NodePreStop}
+		symbol := rapid.SampledFrom([]string{"R", "L", "P", "M", "S", "S_sc", "J", "X_node", "n_tgb_queued", "n_calls"}).Draw(t, "symbol")
 		if d := risks[symbol]; d != nil {
 			*d += millis(t, "more", 500)
 		} else {

@@ -6,9 +6,14 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"github.com/outlast-ci/outlast/core/drain/internal/inequality"
 )
 
-type terms = []time.Duration
+type (
+	rule  = inequality.Rule
+	terms = inequality.Terms
+)
 
 // Fields, as people call them.
 const (
@@ -37,16 +42,17 @@ func (in Inputs) rules(p Plan, groups []group, b bounds) []rule {
 			own = append(own, in.timeoutRules(g)...)
 			own = append(own, in.orderRules(g, wanted[i].delay)...)
 		}
-		own = append(own, rule{id: "F16", text: "h * n_u + t <= 60", have: time.Minute, need: terms{g.HealthInterval * time.Duration(g.UnhealthyCount), g.HealthTimeout}, severity: Info,
-			causes: "a target that dies without being deregistered stays in rotation for so long", field: "health check", fix: "check more often (h=5, t=4), or live with a slow backstop"})
+		own = append(own, rule{ID: "F16", Text: "h * n_u + t <= 60", Have: time.Minute, Need: terms{g.HealthInterval * time.Duration(g.UnhealthyCount), g.HealthTimeout}, Severity: Info,
+			Causes: "a target that dies without being deregistered stays in rotation for so long", Field: "health check", Fix: "check more often (h=5, t=4), or live with a slow backstop"})
 		for j, r := range own {
-			if own[j].group = g.Name; r.field == "preStop" && r.want > p.PreStop && safe.GracePeriod > p.GracePeriod {
-				own[j].fix = fmt.Sprintf("set preStop to at least %s, and %s to at least %s", r.want, fieldGrace, safe.GracePeriod)
+			if own[j].Group = g.Name; r.Field == "preStop" && r.Want > p.PreStop && safe.GracePeriod > p.GracePeriod {
+				own[j].Fix = fmt.Sprintf("set preStop to at least %s, and %s to at least %s", r.Want, fieldGrace, safe.GracePeriod)
 			}
 		}
 		all = append(all, own...)
 	}
-	return sorted(all)
+	inequality.Sort(all)
+	return all
 }
 
 // podRules are about the pod as a whole.
@@ -69,14 +75,14 @@ func (in Inputs) podRules(p Plan, groups []group, safe Given) []rule {
 		f15 = Error
 	}
 	return []rule{
-		{id: "F4", text: "grace >= preStop + S_drain + S + S_sc + M", have: grace, need: terms{x, finishing, in.Shutdown, in.SidecarShutdown, in.Margin}, severity: Error,
-			causes: "SIGKILL comes in the middle of a request", field: fieldGrace, want: safe.GracePeriod},
-		{id: "F5", text: "grace >= preStop + 5", have: grace, need: terms{x, 5 * time.Second}, severity: f5,
-			causes: "after the hook the application has no time to end; no more than preStop is refused or cuts the hook off", field: fieldGrace, want: safe.GracePeriod},
-		{id: "F15", text: "grace <= cap", have: in.Cap, need: terms{grace}, severity: f15,
-			causes: "a node that is drained or reclaimed may cut the grace short", field: fieldGrace, fix: in.fix15(p)},
-		{id: "F19", text: "preStop <= 60", have: time.Minute, need: terms{x}, unless: true, severity: Info,
-			causes: "a container that hangs sleeps for so long before its liveness probe's restart", field: "preStop", fix: "nothing, unless hung containers have to be restarted sooner"},
+		{ID: "F4", Text: "grace >= preStop + S_drain + S + S_sc + M", Have: grace, Need: terms{x, finishing, in.Shutdown, in.SidecarShutdown, in.Margin}, Severity: Error,
+			Causes: "SIGKILL comes in the middle of a request", Field: fieldGrace, Want: safe.GracePeriod},
+		{ID: "F5", Text: "grace >= preStop + 5", Have: grace, Need: terms{x, 5 * time.Second}, Severity: f5,
+			Causes: "after the hook the application has no time to end; no more than preStop is refused or cuts the hook off", Field: fieldGrace, Want: safe.GracePeriod},
+		{ID: "F15", Text: "grace <= cap", Have: in.Cap, Need: terms{grace}, Severity: f15,
+			Causes: "a node that is drained or reclaimed may cut the grace short", Field: fieldGrace, Fix: in.fix15(p)},
+		{ID: "F19", Text: "preStop <= 60", Have: time.Minute, Need: terms{x}, Unless: true, Severity: Info,
+			Causes: "a container that hangs sleeps for so long before its liveness probe's restart", Field: "preStop", Fix: "nothing, unless hung containers have to be restarted sooner"},
 	}
 }
 
@@ -108,55 +114,55 @@ func (in Inputs) drainRules(p Plan, g group, preStop, delay Seconds) []rule {
 	if p.Mode == Strict {
 		strict = Error
 	}
-	f2 := rule{id: "F2", text: "deregistration delay >= P + R + M", have: d, need: terms{pr, r, m}, severity: Error,
-		causes: "the balancer aborts requests in flight when the delay ends (502)", field: fieldDelay, want: delay}
+	f2 := rule{ID: "F2", Text: "deregistration delay >= P + R + M", Have: d, Need: terms{pr, r, m}, Severity: Error,
+		Causes: "the balancer aborts requests in flight when the delay ends (502)", Field: fieldDelay, Want: delay}
 	if delay > maxDelay {
-		f2.want, f2.fix = 0, "no target group waits that long (3600 s): let the application cut long-lived connections, and say when (--set R_cut=TIME)"
+		f2.Want, f2.Fix = 0, "no target group waits that long (3600 s): let the application cut long-lived connections, and say when (--set R_cut=TIME)"
 	}
 	return []rule{
-		{id: "F1", text: "preStop >= L + P + M", have: x, need: terms{l, pr, m}, severity: Error,
-			causes: "new requests reach a process that is gone (502), or an address that is (504 after 10 s)", field: "preStop", want: preStop},
+		{ID: "F1", Text: "preStop >= L + P + M", Have: x, Need: terms{l, pr, m}, Severity: Error,
+			Causes: "new requests reach a process that is gone (502), or an address that is (504 after 10 s)", Field: "preStop", Want: preStop},
 		f2,
-		{id: "F2", text: "deregistration delay <= 3600", have: maxDelay * time.Second, need: terms{d}, unless: true, severity: Error,
-			causes: "AWS refuses it", field: fieldDelay, fix: "set it to 3600s or less"},
-		{id: "F3", text: "preStop + S_drain >= L + P + R + M", have: x + finishing, need: terms{l, pr, r, m}, severity: Error,
-			causes: "the application closes connections with a request outstanding (502)", field: "preStop", want: preStop},
-		{id: "strict", text: "preStop >= L + deregistration delay + J + M", have: x, need: terms{l, d, in.jitter(), m}, severity: strict,
-			causes: "the pod ends before its target can be seen to be unused", field: "preStop", want: preStop},
-		{id: "F17", text: "preStop + C >= L + deregistration delay + J", have: x + in.IPCooldown, need: terms{l, d, in.jitter()}, severity: Warning,
-			causes: "a new pod may get the address of a target that is still draining", field: "preStop", fix: "keep free addresses in the subnets, so that a used one is not given away again soon"},
+		{ID: "F2", Text: "deregistration delay <= 3600", Have: maxDelay * time.Second, Need: terms{d}, Unless: true, Severity: Error,
+			Causes: "AWS refuses it", Field: fieldDelay, Fix: "set it to 3600s or less"},
+		{ID: "F3", Text: "preStop + S_drain >= L + P + R + M", Have: x + finishing, Need: terms{l, pr, r, m}, Severity: Error,
+			Causes: "the application closes connections with a request outstanding (502)", Field: "preStop", Want: preStop},
+		{ID: "strict", Text: "preStop >= L + deregistration delay + J + M", Have: x, Need: terms{l, d, in.jitter(), m}, Severity: strict,
+			Causes: "the pod ends before its target can be seen to be unused", Field: "preStop", Want: preStop},
+		{ID: "F17", Text: "preStop + C >= L + deregistration delay + J", Have: x + in.IPCooldown, Need: terms{l, d, in.jitter()}, Severity: Warning,
+			Causes: "a new pod may get the address of a target that is still draining", Field: "preStop", Fix: "keep free addresses in the subnets, so that a used one is not given away again soon"},
 	}
 }
 
 // instanceRules are about a group whose targets are nodes.
 func (in Inputs) instanceRules(p Plan, safe Given) []rule {
-	effort := rule{id: "F3", text: "targets are nodes", strictly: true, unless: true, severity: Info, field: "target-type", fix: "use targets of type ip, and let the application close connections on SIGTERM",
-		causes: "a pod that ends is never deregistered, so this is best effort: nothing can be proven"}
+	effort := rule{ID: "F3", Text: "targets are nodes", Strictly: true, Unless: true, Severity: Info, Field: "target-type", Fix: "use targets of type ip, and let the application close connections on SIGTERM",
+		Causes: "a pod that ends is never deregistered, so this is best effort: nothing can be proven"}
 	if p.Mode == Strict {
-		effort.id, effort.severity, effort.causes = "strict", Error, "strict mode is impossible, since a pod that ends is never deregistered"
+		effort.ID, effort.Severity, effort.Causes = "strict", Error, "strict mode is impossible, since a pod that ends is never deregistered"
 	}
-	return []rule{effort, {id: "F1", text: "preStop >= 70 (instance targets)", have: p.PreStop.Duration(), need: terms{instancePreStop}, severity: Error,
-		causes: "connections through the node go on bringing requests to a pod that is gone", field: "preStop", want: safe.PreStop}}
+	return []rule{effort, {ID: "F1", Text: "preStop >= X_node (instance targets)", Have: p.PreStop.Duration(), Need: terms{in.NodePreStop}, Severity: Error,
+		Causes: "connections through the node go on bringing requests to a pod that is gone", Field: "preStop", Want: safe.PreStop}}
 }
 
 // timeoutRules are those between the timeouts of application, balancer and
 // client, as far as they are known. They count at any time, not only in deploys.
 func (in Inputs) timeoutRules(g group) (all []rule) {
 	if k := in.KeepAlive; k != nil {
-		r := rule{id: "F6", text: "keep-alive timeout >= idle timeout + 5 (K > I)", have: *k, need: terms{g.IdleTimeout, 5 * time.Second}, severity: Warning,
-			causes: "the application closes an idle connection just when the balancer sends a request on it (502)", field: "keep-alive timeout of the application", want: ceil(g.IdleTimeout + 5*time.Second)}
+		r := rule{ID: "F6", Text: "keep-alive timeout >= idle timeout + 5 (K > I)", Have: *k, Need: terms{g.IdleTimeout, 5 * time.Second}, Severity: Warning,
+			Causes: "the application closes an idle connection just when the balancer sends a request on it (502)", Field: "keep-alive timeout of the application", Want: ceil(g.IdleTimeout + 5*time.Second)}
 		if *k <= g.IdleTimeout {
-			r.severity = Error
+			r.Severity = Error
 		}
 		all = append(all, r)
 	}
 	if silent := in.Silent; silent != nil {
-		all = append(all, rule{id: "F7", text: "idle timeout > longest silence (R_silent < I)", have: g.IdleTimeout, need: terms{*silent}, strictly: true, severity: Error,
-			causes: "the balancer ends a request that is silent for so long (504)", field: "idle timeout", want: Seconds(*silent/time.Second) + 1})
+		all = append(all, rule{ID: "F7", Text: "idle timeout > longest silence (R_silent < I)", Have: g.IdleTimeout, Need: terms{*silent}, Strictly: true, Severity: Error,
+			Causes: "the balancer ends a request that is silent for so long (504)", Field: "idle timeout", Want: Seconds(*silent/time.Second) + 1})
 	}
 	if client := in.ClientTimeout; client != nil {
-		all = append(all, rule{id: "F9", text: "client timeout > min(idle timeout, R)", have: *client, need: terms{min(g.IdleTimeout, in.longest())}, strictly: true, severity: Warning,
-			causes: "clients give up first, and the balancer logs 460", field: "timeout of the clients", want: Seconds(min(g.IdleTimeout, in.longest())/time.Second) + 1})
+		all = append(all, rule{ID: "F9", Text: "client timeout > min(idle timeout, R)", Have: *client, Need: terms{min(g.IdleTimeout, in.longest())}, Strictly: true, Severity: Warning,
+			Causes: "clients give up first, and the balancer logs 460", Field: "timeout of the clients", Want: Seconds(min(g.IdleTimeout, in.longest())/time.Second) + 1})
 	}
 	return all
 }
@@ -172,7 +178,7 @@ func (in Inputs) orderRules(g group, delay Seconds) (all []rule) {
 		severity = Error
 	}
 	add := func(text string, have, need time.Duration, causes, field, fix string, want Seconds) {
-		all = append(all, rule{id: "F8", text: text, have: have, need: terms{need}, strictly: true, severity: severity, causes: causes, field: field, fix: fix, want: want})
+		all = append(all, rule{ID: "F8", Text: text, Have: have, Need: terms{need}, Strictly: true, Severity: severity, Causes: causes, Field: field, Fix: fix, Want: want})
 	}
 	if in.Order == BalancerFirst {
 		add("request timeout > idle timeout (I < A)", a, i, "clients see the application's own error before the balancer's 504", "request timeout", "raise the application's request timeout above the idle timeout, or lower that", 0)
@@ -190,8 +196,8 @@ func (in Inputs) orderRules(g group, delay Seconds) (all []rule) {
 	default:
 		severity = ""
 	}
-	all = append(all, rule{id: "F8", text: "deregistration delay >= P + min(A, R) + M", have: d, need: terms{g.propagation, min(a, in.longest()), in.Margin}, severity: severity,
-		causes: "the balancer aborts requests before the application's timeout does", field: fieldDelay, want: delay})
+	all = append(all, rule{ID: "F8", Text: "deregistration delay >= P + min(A, R) + M", Have: d, Need: terms{g.propagation, min(a, in.longest()), in.Margin}, Severity: severity,
+		Causes: "the balancer aborts requests before the application's timeout does", Field: fieldDelay, Want: delay})
 	return all
 }
 
@@ -199,34 +205,34 @@ func (in Inputs) orderRules(g group, delay Seconds) (all []rule) {
 func (in Inputs) rolloutRules(p Plan, b bounds) (all []rule) {
 	if in.Replicas > 0 {
 		all = append(all,
-			rule{id: "F10", text: "replicas >= 2", have: time.Duration(in.Replicas) * time.Second, need: terms{2 * time.Second}, unit: "pods", severity: Warning,
-				causes: "an eviction or a lost node leaves nobody to answer (503)", field: "replicas", want: 2},
-			rule{id: "F10", text: "maxSurge >= 1", have: time.Duration(in.Surge) * time.Second, need: terms{time.Second}, unit: "pods", severity: Warning,
-				causes: "an old pod goes before its replacement is there", field: "maxSurge", fix: "keep spare replicas, or surge where the workload can"})
+			rule{ID: "F10", Text: "replicas >= 2", Have: time.Duration(in.Replicas) * time.Second, Need: terms{2 * time.Second}, Unit: "pods", Severity: Warning,
+				Causes: "an eviction or a lost node leaves nobody to answer (503)", Field: "replicas", Want: 2},
+			rule{ID: "F10", Text: "maxSurge >= 1", Have: time.Duration(in.Surge) * time.Second, Need: terms{time.Second}, Unit: "pods", Severity: Warning,
+				Causes: "an old pod goes before its replacement is there", Field: "maxSurge", Fix: "keep spare replicas, or surge where the workload can"})
 	}
 	if b.ready > 0 {
-		r := rule{id: "F12", text: "minReadySeconds >= max(10, h)", have: b.ready.Duration(), need: terms{b.needReady}, severity: Warning,
-			causes: "healthy is reported before every node of the balancer routes to the pod", field: "minReadySeconds", want: p.MinReady}
+		r := rule{ID: "F12", Text: "minReadySeconds >= max(10, h)", Have: b.ready.Duration(), Need: terms{b.needReady}, Severity: Warning,
+			Causes: "healthy is reported before every node of the balancer routes to the pod", Field: "minReadySeconds", Want: p.MinReady}
 		if in.NoGate {
-			r.id, r.text, r.severity, r.causes = "F11", "minReadySeconds >= L + T_reg + h + t + M", Error, "without a readiness gate old pods leave before new ones are in rotation (503)"
+			r.ID, r.Text, r.Severity, r.Causes = "F11", "minReadySeconds >= L + T_reg + h + t + M", Error, "without a readiness gate old pods leave before new ones are in rotation (503)"
 		}
 		all = append(all, r)
 		if b.slowStart > 0 {
-			all = append(all, rule{id: "F18", text: "minReadySeconds >= slow_start", have: b.ready.Duration(), need: terms{b.slowStart}, severity: Warning,
-				causes: "new pods take a reduced share of the requests while old ones leave", field: "minReadySeconds", want: p.MinReady})
+			all = append(all, rule{ID: "F18", Text: "minReadySeconds >= slow_start", Have: b.ready.Duration(), Need: terms{b.slowStart}, Severity: Warning,
+				Causes: "new pods take a reduced share of the requests while old ones leave", Field: "minReadySeconds", Want: p.MinReady})
 		}
 	}
 	if b.deadline > 0 {
-		r := rule{id: "F13", text: "progressDeadlineSeconds >= B + L + T_reg + h + Q + minReadySeconds + M", have: b.deadline.Duration(), severity: Warning,
-			need: terms{b.start, in.Margin}, causes: "a healthy rollout is called stuck", field: "progressDeadlineSeconds", want: p.ProgressDeadline}
+		r := rule{ID: "F13", Text: "progressDeadlineSeconds >= B + L + T_reg + h + Q + minReadySeconds + M", Have: b.deadline.Duration(), Severity: Warning,
+			Need: terms{b.start, in.Margin}, Causes: "a healthy rollout is called stuck", Field: "progressDeadlineSeconds", Want: p.ProgressDeadline}
 		if in.Tight {
-			r.text, r.need = "progressDeadlineSeconds >= B + L + T_reg + h + Q + minReadySeconds + G + M", terms{b.start, b.grace, in.Margin}
+			r.Text, r.Need = "progressDeadlineSeconds >= B + L + T_reg + h + Q + minReadySeconds + G + M", terms{b.start, b.grace, in.Margin}
 		}
 		if b.deadline <= b.ready {
-			r.severity, r.causes = Error, "the API server wants more than minReadySeconds"
+			r.Severity, r.Causes = Error, "the API server wants more than minReadySeconds"
 		}
 		all = append(all, r)
 	}
-	return append(all, rule{id: "F14", text: "gate timeout >= lower bound of the rollout", have: p.GateTimeout.Duration(), need: terms{p.GateTimeoutLowerBound.Duration()}, severity: Warning,
-		causes: "the gate gives up on a rollout that is healthy", field: "gate-timeout", want: p.GateTimeoutLowerBound})
+	return append(all, rule{ID: "F14", Text: "gate timeout >= lower bound of the rollout", Have: p.GateTimeout.Duration(), Need: terms{p.GateTimeoutLowerBound.Duration()}, Severity: Warning,
+		Causes: "the gate gives up on a rollout that is healthy", Field: "gate-timeout", Want: p.GateTimeoutLowerBound})
 }

@@ -114,7 +114,7 @@ func Adopt(given Given, in Inputs) (Plan, error) {
 		case g.Delay != nil:
 			g.delay = *g.Delay
 		default:
-			g.delay = defaultDelay
+			g.delay = DefaultDelay
 		}
 		if given.DeregistrationDelay = max(given.DeregistrationDelay, g.delay); i == 0 {
 			given.DeregistrationDelay = g.delay
@@ -152,8 +152,8 @@ func (in Inputs) timings(mode Mode, groups []group) Given {
 		var x time.Duration
 		switch {
 		case !g.drains():
-			x = instancePreStop
-			if g.delay = defaultDelay; g.Delay != nil {
+			x = in.NodePreStop
+			if g.delay = DefaultDelay; g.Delay != nil {
 				g.delay = *g.Delay
 			}
 		default:

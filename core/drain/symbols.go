@@ -14,7 +14,7 @@ func (in *Inputs) symbols() symbols.Table {
 		Durations: map[string]*time.Duration{
 			"R": &in.Request, "S": &in.Shutdown, "S_sc": &in.SidecarShutdown, "L": &in.ControllerLatency,
 			"P": &in.Propagation, "M": &in.Margin, "cap": &in.Cap, "C": &in.IPCooldown, "I": &in.IdleTimeout, "slow_start": &in.SlowStart,
-			"h": &in.HealthInterval, "t": &in.HealthTimeout, "Q": &in.GatePoll, "T_reg": &in.Registration, "B": &in.Start,
+			"h": &in.HealthInterval, "t": &in.HealthTimeout, "Q": &in.GatePoll, "T_reg": &in.Registration, "B": &in.Start, "X_node": &in.NodePreStop,
 		},
 		Optional: map[string]**time.Duration{
 			"J": &in.Jitter, "A": &in.RequestTimeout, "K": &in.KeepAlive, "R_silent": &in.Silent, "R_cut": &in.Cut, "T_client": &in.ClientTimeout,

@@ -21,8 +21,25 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
+	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 )
+
+const (
+	newIP = "10.0.0.2"
+	oldIP = "10.0.0.1"
+)
+
+// behind is a Deployment of one pod behind a balancer, in strict mode: D 65, preStop 90, grace 100.
+func behind() Workload {
+	in := drain.Defaults()
+	in.Mode = drain.Strict
+	plan, err := drain.Solve(in)
+	if err != nil {
+		panic(err)
+	}
+	return Workload{APIVersion: "apps/v1", Kind: "Deployment", Namespace: "dev", Name: "web", Replaced: []Replaced{{UID: "Pod-old"}}, Generation: 2, Behind: true, Plan: plan}
+}
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
@@ -43,9 +60,11 @@ type stage struct {
 type world struct {
 	began  time.Time
 	stages []stage
+	mute   [2]int // seconds between which ELBv2 is throttled
 
-	mu    sync.Mutex
-	asked []string
+	mu      sync.Mutex
+	asked   []string
+	refused int
 }
 
 func (w *world) now() stage {
@@ -177,13 +196,20 @@ func (w *world) pod(word string) *unstructured.Unstructured {
 	if strings.HasSuffix(word, "!") {
 		status["containerStatuses"] = []any{map[string]any{"name": "web", "restartCount": int64(3), "state": map[string]any{"waiting": map[string]any{"reason": "CrashLoopBackOff", "message": "back-off"}}}}
 	}
-	status["conditions"] = []any{map[string]any{"type": "Ready", "status": ready}}
+	status["conditions"] = []any{map[string]any{"type": "Ready", "status": ready}, map[string]any{"type": "ContainersReady", "status": ready, "lastTransitionTime": w.since(word).Format(time.RFC3339)},
+		map[string]any{"type": "target-health.elbv2.k8s.aws/web", "status": ready}}
 	about := map[string]any{"labels": map[string]any{"pod-template-hash": name}, "ownerReferences": []any{map[string]any{"uid": "ReplicaSet-" + name}}, "creationTimestamp": w.began.UTC().Format(time.RFC3339)}
 	if strings.HasPrefix(word, "-") {
-		first := slices.IndexFunc(w.stages, func(s stage) bool { return slices.Contains(strings.Fields(s.pods), word) })
-		about["deletionTimestamp"], about["deletionGracePeriodSeconds"] = w.began.Add(time.Duration(w.stages[first].from+100)*time.Second).UTC().Format(time.RFC3339), int64(100)
+		about["deletionTimestamp"], about["deletionGracePeriodSeconds"] = w.since(word).Add(100*time.Second).Format(time.RFC3339), int64(100)
 	}
-	return object("Pod", name, map[string]any{"metadata": about, "status": status, "spec": map[string]any{"containers": []any{map[string]any{"name": "web", "ports": []any{map[string]any{"name": "http", "containerPort": int64(8080)}}}}}})
+	return object("Pod", name, map[string]any{"metadata": about, "status": status, "spec": map[string]any{"readinessGates": []any{map[string]any{"conditionType": "target-health.elbv2.k8s.aws/web"}},
+		"containers": []any{map[string]any{"name": "web", "lifecycle": map[string]any{"preStop": map[string]any{"sleep": map[string]any{"seconds": int64(90)}}}, "ports": []any{map[string]any{"name": "http", "containerPort": int64(8080)}}}}}})
+}
+
+// since is when a pod was first as a word says.
+func (w *world) since(word string) time.Time {
+	first := slices.IndexFunc(w.stages, func(s stage) bool { return slices.Contains(strings.Fields(s.pods), word) })
+	return w.began.Add(time.Duration(w.stages[first].from) * time.Second).UTC()
 }
 
 func (w *world) Logs(ctx context.Context, _, pod, container string, _ int, previous bool) (string, error) {
@@ -203,8 +229,12 @@ func (w *world) TargetHealth(ctx context.Context, arn string) ([]Target, error) 
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if elapsed := int(time.Since(w.began).Seconds()); elapsed >= w.mute[0] && elapsed < w.mute[1] {
+		w.refused++
+		s.noBalancer = true
+	}
 	if s.noBalancer {
-		return nil, errors.New("throttled")
+		return nil, ErrThrottled
 	}
 	var targets []Target
 	for _, word := range strings.Fields(s.targets) {
@@ -212,6 +242,20 @@ func (w *world) TargetHealth(ctx context.Context, arn string) ([]Target, error) 
 		targets = append(targets, Target{ID: ips[name], Port: 8080, State: state})
 	}
 	return targets, nil
+}
+
+func (w *world) TargetGroups(_ context.Context, q GroupQuery) (out []TargetGroup, err error) {
+	if w.now().noBalancer {
+		return nil, ErrThrottled
+	}
+	for _, arn := range q.ARNs {
+		out = append(out, TargetGroup{ARN: arn, Name: strings.TrimPrefix(arn, "arn:"), TargetType: "ip", Protocol: "HTTP", LoadBalancers: []string{"lb"}, Interval: 15 * time.Second, Healthy: 2, Unhealthy: 2, Delay: new(drain.Seconds(65))})
+	}
+	return out, nil
+}
+
+func (w *world) As(context.Context, string, string) (Balancer, error) {
+	return nil, errors.New("no other account here")
 }
 
 // rollout is one that goes well.
@@ -245,9 +289,9 @@ func TestTheWait(t *testing.T) {
 	}{
 		"a rollout passes when its old pod is gone, after a second look": {rollout, nil, "", false, [2]int{114, 120}, []string{"rollout complete, old pods gone", "pod old: old, terminating, target draining", "pod old: old, gone, target drained"}, nil},
 		"a healthy target that vanishes in between starts the second look anew": {
-			append(slices.Clone(rollout), stage{from: 114, pods: "new", targets: ""}, stage{from: 130, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{132, 138}, nil, nil},
+			append(slices.Clone(rollout), stage{from: 114, pods: "new", targets: ""}, stage{from: 130, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{145, 152}, nil, nil},
 		"a balancer that does not answer for a while holds it up, and no more": {
-			append(slices.Clone(rollout), stage{from: 112, pods: "new", noBalancer: true}, stage{from: 140, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{142, 150}, []string{"cannot tell: asking for the target health of web: throttled"}, nil},
+			append(slices.Clone(rollout), stage{from: 112, pods: "new", noBalancer: true}, stage{from: 140, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{142, 180}, []string{"cannot tell: asking for the target health of web: the ELB API is throttled"}, nil},
 		"an API server that never answers is no success": {[]stage{{noAnswer: true}}, func(o *Options) { o.Timeout = 60 * time.Second }, TimedOut, true, [2]int{60, 60}, []string{"the API server does not answer"}, nil},
 		"nor is a balancer that never answers":           {change(0, func(s *stage) { s.noBalancer = true }), func(o *Options) { o.Timeout = 200 * time.Second }, TimedOut, true, [2]int{200, 200}, nil, nil},
 		"no target group to the end":                     {change(0, func(s *stage) { s.unbound = true }), func(o *Options) { o.Timeout = 200 * time.Second }, NoTargetGroup, true, [2]int{200, 200}, nil, nil},
@@ -258,7 +302,7 @@ func TestTheWait(t *testing.T) {
 			[]stage{{pods: "old", targets: "old=healthy"}, {from: 30, pods: "old new!", targets: "old=healthy"}}, nil, CrashLoop, false, [2]int{30, 36},
 			[]string{"event: Warning BackOff: restarting (x4)", "panic: no database"}, nil},
 		"a ready pod that never gets healthy is asked for its logs, too": {
-			[]stage{{pods: "old new", targets: "old=healthy new=unhealthy"}}, nil, TargetUnhealthy, false, [2]int{136, 142}, []string{"panic: no database"}, nil},
+			[]stage{{pods: "old new", targets: "old=healthy new=unhealthy"}}, nil, TargetUnhealthy, false, [2]int{45, 52}, []string{"panic: no database"}, nil},
 		"the time is over while nobody asks: the new pod is heard even so": {
 			[]stage{{pods: "old new?", targets: "old=healthy"}}, func(o *Options) { o.Timeout = 33 * time.Second }, TimedOut, true, [2]int{33, 33}, []string{"panic: no database", "event: Warning"}, []string{"logs of old"}},
 		"the time is over while the API server is asked: what was seen before counts": { // looks at 0 to 2, 7 to 9, 14 to 16, 21 to 23
@@ -289,7 +333,6 @@ func TestTheWait(t *testing.T) {
 				var quiet time.Duration
 				spoke := time.Now()
 				workload := behind()
-				workload.Replaced, workload.Generation = []Replaced{{UID: "Pod-old"}}, 2
 				opt := Options{Workloads: []Workload{workload}, Observe: func(e event.Event) {
 					quiet, spoke = max(quiet, time.Since(spoke)), time.Now()
 					told = append(told, strings.TrimSpace(e.Object+": "+e.Message))
@@ -332,7 +375,6 @@ func TestWhatTheResultTells(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{began: time.Now(), stages: rollout}
 		workload := behind()
-		workload.Replaced, workload.Generation = []Replaced{{UID: "Pod-old"}}, 2
 		result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{workload}})
 		if err != nil {
 			t.Fatal(err)
@@ -343,11 +385,11 @@ func TestWhatTheResultTells(t *testing.T) {
 		}
 		seconds := func(at time.Time) int { return int(at.Sub(w.began).Seconds()) }
 		old, fresh := r.Pods[0], r.Pods[1]
-		// Deletion is the API server's word; drained and gone are seen by a poll: a second late at most, since a target is about to leave.
-		if old.New || old.Name != "old" || old.IP != oldIP || seconds(old.Draining) < 22 || seconds(old.Draining) > 27 || seconds(old.Drained) < 88 || seconds(old.Drained) > 89 || seconds(old.Gone) < 112 || seconds(old.Gone) > 113 {
+		// Deletion is the API server's word; drained is seen within the interval, and gone a second late at most, since the pod is about to end.
+		if old.New || old.Name != "old" || old.IP != oldIP || seconds(old.Draining) < 22 || seconds(old.Draining) > 27 || seconds(old.Drained) < 88 || seconds(old.Drained) > 93 || seconds(old.Gone) < 112 || seconds(old.Gone) > 113 {
 			t.Errorf("old pod: draining %d, drained %d, gone %d: %+v", seconds(old.Draining), seconds(old.Drained), seconds(old.Gone), old)
 		}
-		if old.Proof != Proven || old.Margin < 22 || old.Margin > 24 {
+		if old.Proof != Proven || old.Margin < 20 || old.Margin > 24 {
 			t.Errorf("proof: %s by %v s", old.Proof, old.Margin)
 		}
 		if !fresh.New || seconds(fresh.Healthy) < 22 || seconds(fresh.Healthy) > 27 || !fresh.Deleted.IsZero() || fresh.Proof != "" {
@@ -361,11 +403,11 @@ func TestWhatTheResultTells(t *testing.T) {
 		if err := json.Unmarshal(text, &back); err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(result, back, cmpopts.IgnoreUnexported(PodTimeline{})); diff != "" {
+		if diff := cmp.Diff(result, back, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("it does not survive JSON:\n%s", diff)
 		}
-		if seconds(result.Finished) < 114 || result.Polls < 20 {
-			t.Errorf("finished after %d s with %d polls", seconds(result.Finished), result.Polls)
+		if seconds(result.Finished) < 114 || result.Looks < 20 || result.Polls < 10 || result.Polls > 25 {
+			t.Errorf("finished after %d s with %d looks and %d polls", seconds(result.Finished), result.Looks, result.Polls)
 		}
 	})
 }
@@ -376,7 +418,6 @@ func TestACancelledWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{began: time.Now(), stages: rollout[:2]}
 		workload := behind()
-		workload.Generation = 2
 		stop := errors.New("terminated by SIGTERM")
 		ctx, cancel := context.WithCancelCause(t.Context())
 		go func() { time.Sleep(20 * time.Second); cancel(stop) }()
@@ -398,7 +439,11 @@ func TestACancelledWait(t *testing.T) {
 type both map[string]*world
 
 func (b both) Get(ctx context.Context, version, kind, namespace, name string) (*unstructured.Unstructured, error) {
-	return b[namespace].Get(ctx, version, kind, namespace, name)
+	obj, err := b[namespace].Get(ctx, version, kind, namespace, name)
+	if obj != nil {
+		obj.SetNamespace(namespace)
+	}
+	return obj, err
 }
 
 func (b both) List(ctx context.Context, version, kind, namespace, labels string) ([]unstructured.Unstructured, error) {
@@ -418,8 +463,8 @@ func TestTwoWorkloads(t *testing.T) {
 	}{
 		"the slower one decides when it is over":       {[]stage{{pods: "old new?"}, {from: 150, pods: "new"}}, "", [2]int{152, 158}, []int{0, 0}},
 		"the faster one does not end it":               {[]stage{{pods: "new"}}, "", [2]int{114, 120}, []int{0, 0}},
-		"one that is doomed ends it for both":          {[]stage{{pods: "old"}, {from: 30, pods: "old new!"}}, CrashLoop, [2]int{30, 36}, []int{2, 1}},
-		"one that is never done fails the one that is": {[]stage{{pods: "old new?"}}, TimedOut, [2]int{200, 200}, []int{0, 3}},
+		"one that is doomed ends it for both":          {[]stage{{pods: "old"}, {from: 30, pods: "old new!"}}, CrashLoop, [2]int{30, 36}, []int{3, 1}},
+		"one that is never done fails the one that is": {[]stage{{pods: "old new?"}}, TimedOut, [2]int{200, 200}, []int{0, 4}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -453,34 +498,47 @@ func TestTwoWorkloads(t *testing.T) {
 	}
 }
 
-// A pod of a StatefulSet has the name of the one that it replaces.
-func TestWhatDidNotChangeIsNotToldAgain(t *testing.T) {
-	var told []string
-	w := newWait(nil, nil, Options{Workloads: []Workload{behind()}, Observe: func(e event.Event) { told = append(told, e.Message) }}.defaults())
-	tr := w.tracks[0]
-	again := newOne()
-	again.Name = "web-old"
-	for second := range 5 {
-		s := seen(second, pods(again, oldOne()), group(target(newIP, "healthy")))
-		tr.groups = s.Groups
-		tr.take(s)
-		w.tell(tr, tr.judge(s))
-	}
-	if len(told) != 3 {
-		t.Errorf("said %q, want one line each for the workload and its two pods", told)
+// A minute of throttling costs at most a call each two seconds, and at most the pause of a
+// retreat beside itself. The gate passes, or fails by its own time.
+func TestAMinuteOfThrottling(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to int
+		timeout  time.Duration
+		between  [2]int
+	}{
+		"at the beginning":            {0, 60, 0, [2]int{114, 140}},
+		"while targets get healthy":   {10, 70, 0, [2]int{114, 140}},
+		"while the old target drains": {30, 90, 0, [2]int{114, 150}},
+		"at the end":                  {100, 160, 0, [2]int{160, 202}},
+		"for ever":                    {10, 10000, 200 * time.Second, [2]int{200, 200}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{began: time.Now(), stages: slices.Clone(rollout), mute: [2]int{c.from, c.to}}
+				result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{behind()}, Timeout: c.timeout})
+				took := int(time.Since(w.began).Seconds())
+				var failed *Error
+				if errors.As(err, &failed); result.Passed == (c.timeout > 0) || c.timeout > 0 && !failed.TimedOut || took < c.between[0] || took > c.between[1] {
+					t.Errorf("after %d s: passed %t, %v", took, result.Passed, err)
+				}
+				if longest := min(c.to, took) - c.from; w.refused == 0 || w.refused > longest/2+2 {
+					t.Errorf("%d calls in %d s of throttling", w.refused, longest)
+				}
+			})
+		})
 	}
 }
 
 func TestLimitsThatNobodySet(t *testing.T) {
 	long, short := behind(), behind()
 	long.Plan.GateTimeout, short.Plan.GateTimeout = 700, 500
-	if o := (Options{Workloads: []Workload{short, long}}).defaults(); o.Timeout != 700*time.Second || o.Interval != 5*time.Second || o.Heartbeat != 15*time.Second {
-		t.Errorf("%+v", o)
-	}
-	if o := (Options{Workloads: []Workload{{}}}).defaults(); o.Timeout != 10*time.Minute {
-		t.Errorf("without a balancer: %s", o.Timeout)
-	}
-	if o := (Options{Workloads: []Workload{long}, Timeout: time.Second, Interval: 2, Heartbeat: 3}).defaults(); o.Timeout != time.Second || o.Interval != 2 || o.Heartbeat != 3 {
-		t.Errorf("the user's own: %+v", o)
+	for want, o := range map[time.Duration]Options{
+		700 * time.Second: {Workloads: []Workload{short, long}},
+		10 * time.Minute:  {Workloads: []Workload{{}}},
+		time.Second:       {Workloads: []Workload{long}, Timeout: time.Second},
+	} {
+		if got := newWait(nil, nil, o).total; got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
 	}
 }

@@ -15,6 +15,7 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/live"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 	"github.com/outlast-ci/outlast/core/render/internal/source"
+	"github.com/outlast-ci/outlast/core/render/internal/source/origin"
 	"github.com/outlast-ci/outlast/core/render/internal/tree"
 )
 
@@ -27,8 +28,16 @@ func Rules() []Rule { return slices.Clone(problem.Table) }
 // Live is what only the cluster and the balancer know.
 type Live = live.Facts
 
+// ALBAnnotations starts the keys of an Ingress's and a Service's annotations that are for
+// the AWS Load Balancer Controller.
+const ALBAnnotations = graph.ALBPrefix
+
 // LiveGroup is one target group as it is.
 type LiveGroup = live.Group
+
+// MakerOf tells which kind of object the controller made a TargetGroupBinding of, by its
+// labels, and how it calls what shares the load balancer; "" when they do not tell.
+func MakerOf(labels map[string]string) (live.Maker, string) { return live.MakerOf(labels) }
 
 // LivePod is one running pod.
 type LivePod = live.Pod
@@ -55,17 +64,23 @@ func Check(ctx context.Context, opt Options, live *Live) (Report, error) {
 	if err != nil {
 		return Report{}, err
 	}
-	ruleOptions := opt.rules(true)
+	return (&Manifests{opt: opt, read: read}).Check(live)
+}
+
+// Check judges manifests that were prepared by the policy Off, which leaves them as they
+// are written. It may be called again when more is known of the cluster.
+func (m *Manifests) Check(live *Live) (Report, error) {
+	ruleOptions := m.opt.rules(true)
 	ruleOptions.Live = live
-	workloads, problems, err := analyse(graph.New(nodes(read)), ruleOptions)
+	workloads, problems, err := analyse(graph.New(nodes(m.read)), ruleOptions)
 	if err != nil {
-		return Report{}, fmt.Errorf("checking %s: %w", opt.subject(), err)
+		return Report{}, fmt.Errorf("checking %s: %w", m.opt.subject(), err)
 	}
-	out := Report{Objects: len(read.Objects), Root: read.Root}
+	out := Report{Objects: len(m.read.Objects), Root: m.read.Root}
 	for _, w := range workloads {
 		out.Workloads = append(out.Workloads, workload(w, false))
 	}
-	places := newPlaces(read)
+	places := newPlaces(m.read)
 	for _, p := range problems {
 		places.fill(&p)
 		out.Findings = append(out.Findings, p.Finding)
@@ -78,7 +93,7 @@ func Check(ctx context.Context, opt Options, live *Live) (Report, error) {
 
 // places finds where an object's fields are written.
 type places struct {
-	index source.Index                // of a kustomization's files
+	index origin.Index                // of a kustomization's files
 	plain map[*yaml.Node]*tree.Object // of plain YAML, whose nodes know their lines
 }
 
@@ -90,11 +105,11 @@ func newPlaces(read *tree.Tree) places {
 		}
 		return p
 	}
-	var files []source.File
+	var files []origin.File
 	for _, f := range read.Files {
-		files = append(files, source.File{Name: f.Path, Text: f.Text})
+		files = append(files, origin.File{Name: f.Path, Text: f.Text})
 	}
-	p.index = source.NewIndex(files)
+	p.index = origin.New(files)
 	return p
 }
 
@@ -110,7 +125,7 @@ func (p places) fill(found *problem.Problem) {
 		found.Line, _, _ = source.Locate(source.Document{Node: o.YNode()}, path)
 		return
 	}
-	if place, ok := p.index.Find(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
+	if place, ok := p.index.Field(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
 		found.File, found.Line = place.File, place.Line
 	}
 }

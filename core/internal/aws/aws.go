@@ -18,7 +18,6 @@ import (
 	"time"
 
 	awssdk "github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -43,14 +42,12 @@ type AuthError struct{ Err error }
 func (e *AuthError) Error() string { return e.Err.Error() }
 func (e *AuthError) Unwrap() error { return e.Err }
 
-// Load makes the SDK's config and proves that there is a region. Requests are
-// tried up to 8 times: the SDK's own 3 give up after a few seconds of the ELB
-// API's throttling.
+// Load makes the SDK's config and proves that there is a region. Requests that are
+// throttled are tried for a minute and more: the SDK's own 3 tries give up after a few
+// seconds of the ELB API's throttling.
 func Load(ctx context.Context, opt Options) (awssdk.Config, error) {
 	load := []func(*config.LoadOptions) error{
-		config.WithRetryer(func() awssdk.Retryer {
-			return retry.NewStandard(func(o *retry.StandardOptions) { o.MaxAttempts, o.MaxBackoff = 8, 10*time.Second })
-		}),
+		config.WithRetryer(lasting.retryer),
 		config.WithAppID(opt.UserAgent),
 	}
 	if opt.CA != nil {
@@ -154,8 +151,15 @@ const (
 // the region's public STS host even when AWS_ENDPOINT_URL_STS points
 // elsewhere, since EKS accepts no other. The token is a bearer secret.
 func Token(ctx context.Context, cfg awssdk.Config, cluster string) (string, time.Time, error) {
+	signed, err := cfg.Credentials.Retrieve(ctx)
+	if err != nil {
+		return "", time.Time{}, explain(err, "signing the login to EKS cluster "+cluster, "in "+cfg.Region)
+	}
 	// Options of a client come after what the SDK reads from its surroundings.
-	client := sts.NewFromConfig(cfg, func(o *sts.Options) { o.BaseEndpoint = nil })
+	client := sts.NewFromConfig(cfg, func(o *sts.Options) {
+		o.BaseEndpoint = nil
+		o.Credentials = awssdk.CredentialsProviderFunc(func(context.Context) (awssdk.Credentials, error) { return signed, nil })
+	})
 	req, err := sts.NewPresignClient(client).PresignGetCallerIdentity(ctx, &sts.GetCallerIdentityInput{}, func(o *sts.PresignOptions) {
 		o.ClientOptions = append(o.ClientOptions, sts.WithAPIOptions(
 			smithyhttp.SetHeaderValue("x-k8s-aws-id", cluster),
@@ -164,7 +168,11 @@ func Token(ctx context.Context, cfg awssdk.Config, cluster string) (string, time
 	if err != nil {
 		return "", time.Time{}, explain(err, "signing the login to EKS cluster "+cluster, "in "+cfg.Region)
 	}
-	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(req.URL)), time.Now().Add(tokenLife), nil
+	ends := time.Now().Add(tokenLife)
+	if signed.CanExpire && signed.Expires.Before(ends) { // STS takes no request that an expired session has signed
+		ends = signed.Expires
+	}
+	return tokenPrefix + base64.RawURLEncoding.EncodeToString([]byte(req.URL)), ends, nil
 }
 
 // explain sorts AWS's errors: a login or permission that lacks is an AuthError

@@ -305,43 +305,35 @@ func TestWhatELBRefuses(t *testing.T) {
 	}
 }
 
-func TestThrottlingIsWaitedFor(t *testing.T) {
-	elb := newService(t, func(n int, _ url.Values, _ string) (int, string) {
-		if n < 2 {
-			return http.StatusBadRequest, queryError("Throttling", "Rate exceeded")
-		}
-		return http.StatusOK, health
-	})
-	bare(t, "AWS_REGION=cn-northwest-1", "AWS_ACCESS_KEY_ID=AKIA", "AWS_SECRET_ACCESS_KEY=secret", "AWS_ENDPOINT_URL_ELASTIC_LOAD_BALANCING_V2="+elb.URL)
-	cfg, err := Load(t.Context(), Options{}) // its retryer, which is more patient than the SDK's 3 tries
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := NewBalancer(cfg).TargetHealth(t.Context(), "arn"); err != nil || len(elb.asked) != 2 {
-		t.Errorf("after %d tries: %v", len(elb.asked), err)
-	}
-	if most := cfg.Retryer().MaxAttempts(); most != 8 {
-		t.Errorf("it would try %d times", most)
-	}
-}
-
-// One process shares one budget: after a burst of ten, two calls a second.
+// A wait asks once a second at most; a check of manifests, for whose answer somebody
+// waits, ten times at once and then twice a second.
 func TestTheBudgetOfCalls(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		b := NewBalancer(awssdk.Config{Region: "cn-northwest-1", Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", ""),
-			HTTPClient: client(func(r *http.Request) (*http.Response, error) {
-				return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(health))}, nil
-			})})
-		began := time.Now()
-		for i := range 16 {
-			if _, err := b.TargetHealth(t.Context(), "arn"); err != nil {
-				t.Fatal(err)
-			}
-			if took, want := time.Since(began), time.Duration(max(0, i-9))*time.Second/2; took != want {
-				t.Errorf("%d calls took %s, want %s", i+1, took, want)
-			}
-		}
-	})
+	cases := map[string]struct {
+		make func(awssdk.Config) *Balancer
+		want func(calls int) time.Duration
+	}{
+		"a wait":  {NewBalancer, func(calls int) time.Duration { return time.Duration(calls-1) * time.Second }},
+		"a check": {NewAttributes, func(calls int) time.Duration { return time.Duration(max(0, calls-10)) * time.Second / 2 }},
+	}
+	for name, c := range cases {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				b := c.make(awssdk.Config{Region: "cn-northwest-1", Credentials: credentials.NewStaticCredentialsProvider("AKIA", "secret", ""),
+					HTTPClient: client(func(r *http.Request) (*http.Response, error) {
+						return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Request: r, Body: io.NopCloser(strings.NewReader(health))}, nil
+					})})
+				began := time.Now()
+				for i := range 16 {
+					if _, err := b.TargetHealth(t.Context(), "arn"); err != nil {
+						t.Fatal(err)
+					}
+					if took, want := time.Since(began), c.want(i+1); took != want {
+						t.Errorf("%d calls took %s, want %s", i+1, took, want)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestACallWithoutBudgetIsNotMade(t *testing.T) {

@@ -20,9 +20,10 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
 	"github.com/outlast-ci/outlast/core/internal/cli/cure"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/run"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
-	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/lint"
 	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/render"
@@ -82,52 +83,48 @@ func atMostOne(command string) cobra.PositionalArgs {
 		if len(args) <= 1 {
 			return nil
 		}
-		return &usageError{fmt.Errorf("%s takes one path, not %q; see outlast %s --help", command, args, command)}
+		return exit.Usage(fmt.Errorf("%s takes one path, not %q; see outlast %s --help", command, args, command))
 	}
 }
 
 // failWords are the severities, the worst first, and never.
 var failWords = []string{string(drain.Error), string(drain.Warning), string(drain.Info), "never"}
 
-// findingsError fails a check that ran.
-type findingsError struct{ count int }
-
-func (e *findingsError) Error() string {
-	if e.count == 1 {
-		return "a rule is broken"
-	}
-	return fmt.Sprintf("%d rules are broken", e.count)
+// checking is one check, settled.
+type checking struct {
+	*run.Call
+	app *app
 }
 
 // check settles the inputs, judges and prints.
 func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOptions) error {
 	began := time.Now()
 	if !slices.Contains(lint.Formats(), opt.output) {
-		return &usageError{fmt.Errorf("reading --output: %q is none of %s", opt.output, strings.Join(lint.Formats(), ", "))}
+		return exit.Usage(fmt.Errorf("reading --output: %q is none of %s", opt.output, strings.Join(lint.Formats(), ", ")))
 	}
 	if !slices.Contains(failWords, opt.failOn) {
-		return &usageError{fmt.Errorf("reading --fail-on: %q is none of %s", opt.failOn, strings.Join(failWords, ", "))}
+		return exit.Usage(fmt.Errorf("reading --fail-on: %q is none of %s", opt.failOn, strings.Join(failWords, ", ")))
 	}
-	c := a.call("check")
-	if err := c.settle(ctx, flags); err != nil {
-		return c.skipped(err)
+	c := checking{a.Call("check"), a}
+	if err := c.Settle(ctx, flags); err != nil {
+		return c.Skipped(err)
 	}
 	cfg := core.CheckConfig{Live: opt.live, Observe: func(e event.Event) {
-		fmt.Fprintf(setup.Tame(a.env.Stderr), "outlast: %s: %s\n", e.Object, a.secrets.Mask(e.Message))
+		fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Object, a.Secrets.Mask(e.Message))
 	}}
 	var err error
 	if cfg.Render, err = c.Rendering(); err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	var clients core.Clients
 	if opt.live {
 		if err := c.Login(); err != nil {
-			return &usageError{err}
+			return exit.Usage(err)
 		}
 		clients = c.Clients(core.Config{})
 	}
 	if opt.fix && cfg.Render.Path == render.Stdin {
-		return &usageError{errors.New("reading --fix: standard input cannot be written to; name a file or a folder")}
+		return exit.Usage(errors.New("reading --fix: standard input cannot be written to; name a file or a folder"))
 	}
 	if opt.fix {
 		if err := c.fix(ctx, cfg.Render); err != nil {
@@ -142,7 +139,7 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 }
 
 // fix writes the cures, and says what it wrote.
-func (c *call) fix(ctx context.Context, opt render.Options) error {
+func (c checking) fix(ctx context.Context, opt render.Options) error {
 	cures, err := cure.Write(ctx, opt)
 	var undone *cure.UndoneError
 	var refused *cure.RefusedError
@@ -165,18 +162,8 @@ func (c *call) fix(ctx context.Context, opt render.Options) error {
 	return nil
 }
 
-// skipped lets a branch without an environment pass, where that is asked for.
-func (c *call) skipped(err error) error {
-	var none *config.NoEnvironmentError
-	if errors.As(err, &none) && c.unmatched() == "skip" {
-		fmt.Fprintf(c.Env.Stderr, "outlast: skipped: %v\n", err)
-		return nil
-	}
-	return &usageError{err}
-}
-
 // tellFindings prints what was found, and fails when it is bad enough.
-func (c *call) tellFindings(report render.Report, opt render.Options, flags checkOptions, took time.Duration) error {
+func (c checking) tellFindings(report render.Report, opt render.Options, flags checkOptions, took time.Duration) error {
 	out := lint.Report{Findings: report.Findings, Version: c.Env.Version, Objects: report.Objects, Root: report.Root}
 	if c.Env.Live { // elsewhere equal runs print equal bytes
 		out.Took = took
@@ -220,14 +207,14 @@ func (c *call) tellFindings(report render.Report, opt render.Options, flags chec
 	}
 	var failed error
 	if bad > 0 {
-		c.app.told = flags.output == "text"
-		failed = &findingsError{bad}
+		c.app.Told = flags.output == "text"
+		failed = &exit.FindingsError{Count: bad}
 	}
 	return errors.Join(failed, c.publishFindings(out, failed))
 }
 
 // publishFindings hands the verdict to the CI that runs us, for the steps behind.
-func (c *call) publishFindings(out lint.Report, failed error) error {
+func (c checking) publishFindings(out lint.Report, failed error) error {
 	var page strings.Builder
 	if err := lint.Write(&page, "text", out, lint.Options{}); err != nil {
 		return err
@@ -237,7 +224,7 @@ func (c *call) publishFindings(out lint.Report, failed error) error {
 	if failed != nil {
 		r.Result, status = core.Failed, ci.Failed
 	}
-	_, r.Reason = exitOf(context.Background(), failed)
+	_, r.Reason = exit.Of(context.Background(), failed)
 	result := ci.Result{Facts: c.Facts, App: r.Run.App, Environment: r.Run.Environment, Status: status,
 		Summary: c.Secrets.Mask("## outlast check: " + string(r.Result) + "\n\n```text\n" + strings.ReplaceAll(page.String(), "```", "` ` `") + "```\n")}
 	for _, o := range output.Outputs() {

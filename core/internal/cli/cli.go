@@ -8,13 +8,14 @@ package cli
 import (
 	"context"
 	"fmt"
-	"os"
 
 	"github.com/spf13/cobra"
 
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/run"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/secret"
 )
@@ -24,31 +25,25 @@ type Env = setup.Env
 
 // ErrTerminated is the cause to cancel Main's context with on SIGTERM; any
 // other cause counts as an interrupt.
-func ErrTerminated() error { return errTerminated }
+func ErrTerminated() error { return exit.ErrTerminated }
 
 // Main runs one command and gives its exit code.
 func Main(ctx context.Context, env Env) int {
-	app := &app{env: env, secrets: secret.New(env.Environ)}
+	app := &app{&run.App{Env: env, Secrets: secret.New(env.Environ)}}
 	root := app.command()
 	root.SetArgs(env.Args)
 	root.SetOut(env.Stdout)
 	root.SetErr(env.Stderr)
 	err := root.ExecuteContext(ctx)
-	code, _ := exitOf(ctx, err)
-	if err != nil && !app.told {
-		fmt.Fprintf(setup.Tame(env.Stderr), "outlast: %s\n", app.secrets.Mask(err.Error()))
+	code, _ := exit.Of(ctx, err)
+	if err != nil && !app.Told {
+		fmt.Fprintf(setup.Tame(env.Stderr), "outlast: %s\n", app.Secrets.Mask(err.Error()))
 	}
 	return code
 }
 
-// app is one call: told is set when the error has been shown already, and
-// explain when render is to say more.
-type app struct {
-	env     Env
-	secrets *secret.Set
-	told    bool
-	explain bool
-}
+// app is one call of the program, with its commands.
+type app struct{ *run.App }
 
 // renderOptions are the flags of render alone, which no wrapper has.
 type renderOptions struct{ explain, krm bool }
@@ -70,7 +65,7 @@ func (a *app) command() *cobra.Command {
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{fmt.Errorf("%w; see %s --help", err, cmd.CommandPath())}
+		return exit.Usage(fmt.Errorf("%w; see %s --help", err, cmd.CommandPath()))
 	})
 	root.AddCommand(a.stageCommand("deploy", "run all stages, or those from --from to --to", "", ""))
 	shorts := map[string]string{
@@ -87,6 +82,9 @@ func (a *app) command() *cobra.Command {
 		}
 		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
 	}
+	root.AddCommand(a.planCommand())
+	root.AddCommand(a.rollbackCommand())
+	root.AddCommand(a.historyCommand())
 	root.AddCommand(a.checkCommand())
 	root.AddCommand(a.timingsCommand())
 	root.AddCommand(a.initCommand())
@@ -97,11 +95,11 @@ func (a *app) command() *cobra.Command {
 	root.AddCommand(&cobra.Command{
 		Use: "version", Short: "print the version", Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintln(cmd.OutOrStdout(), a.env.Version)
+			_, err := fmt.Fprintln(cmd.OutOrStdout(), a.Env.Version)
 			return err
 		},
 	})
-	complete.AddCommand(root, func(err error) error { return &usageError{err} })
+	complete.AddCommand(root, func(err error) error { return exit.Usage(err) })
 	return root
 }
 
@@ -109,7 +107,7 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	return &usageError{fmt.Errorf("unknown command %q%s; see outlast --help", args[0], suggest(cmd, args[0]))}
+	return exit.Usage(fmt.Errorf("unknown command %q%s; see outlast --help", args[0], suggest(cmd, args[0])))
 }
 
 func suggest(cmd *cobra.Command, word string) string {
@@ -141,7 +139,7 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		if len(args) == 0 || name == "render" && len(args) == 1 {
 			return nil
 		}
-		return &usageError{fmt.Errorf("%s takes no argument %q; see outlast %s --help", name, args[0], name)}
+		return exit.Usage(fmt.Errorf("%s takes no argument %q; see outlast %s --help", name, args[0], name))
 	}
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		given := values(flags)
@@ -152,13 +150,13 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 			given["from"], given["to"] = []string{from}, []string{to}
 		}
 		if own.krm && len(args) > 0 {
-			return &usageError{fmt.Errorf("render --krm takes no path, not %q: its manifests come in the ResourceList on standard input", args[0])}
+			return exit.Usage(fmt.Errorf("render --krm takes no path, not %q: its manifests come in the ResourceList on standard input", args[0]))
 		}
 		if own.krm {
-			return a.function(cmd.Context(), given)
+			return a.Function(cmd.Context(), given)
 		}
-		a.explain = own.explain
-		return a.run(cmd.Context(), name, given)
+		a.Explain = own.explain
+		return a.Run(cmd.Context(), name, given)
 	}
 	return cmd
 }
@@ -180,7 +178,7 @@ func (a *app) addFlags(cmd *cobra.Command, reads func(inputs.Input) bool) map[st
 			if in.Kind == inputs.Boolean {
 				flag.NoOptDefVal = "true"
 			}
-			words := complete.World{Environ: a.env.Environ, Dir: a.env.Dir}.Value(in, func() map[string][]string { return values(flags) })
+			words := complete.World{Environ: a.Env.Environ, Dir: a.Env.Dir}.Value(in, func() map[string][]string { return values(flags) })
 			_ = cmd.RegisterFlagCompletionFunc(name, words) // fails only for a flag that is not there
 		}
 	}
@@ -204,15 +202,3 @@ type flagValue struct {
 func (v *flagValue) String() string     { return "" }
 func (v *flagValue) Type() string       { return string(v.kind) }
 func (v *flagValue) Set(s string) error { v.items = append(v.items, s); return nil }
-
-// makeDir makes the folder of the outputs, with a .gitignore that hides it.
-func makeDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	ignore := dir + "/.gitignore"
-	if _, err := os.Stat(ignore); err == nil {
-		return nil
-	}
-	return os.WriteFile(ignore, []byte("*\n"), 0o644)
-}

@@ -14,6 +14,7 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/scaffold"
 )
@@ -49,7 +50,7 @@ func (a *app) initCommand() *cobra.Command {
 	})
 	cmd.Args = func(_ *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return &usageError{fmt.Errorf("init takes one folder, not %q; see outlast init --help", args)}
+			return exit.Usage(fmt.Errorf("init takes one folder, not %q; see outlast init --help", args))
 		}
 		return nil
 	}
@@ -61,20 +62,20 @@ func (a *app) initCommand() *cobra.Command {
 
 // initialise plans, shows or writes, and tells.
 func (a *app) initialise(ctx context.Context, flags map[string][]string, args []string, opt initOptions) error {
-	s, err := inputs.Read(flags, a.env.Environ)
+	s, err := inputs.Read(flags, a.Env.Environ)
 	if err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	dir := s.Text("working-directory")
 	if len(args) == 1 {
-		if err := errors.Join(a.enter(dir), a.enter(args[0])); err != nil {
-			return &usageError{err}
+		if err := errors.Join(a.Enter(dir), a.Enter(args[0])); err != nil {
+			return exit.Usage(err)
 		}
-	} else if err := a.enter(dir); err != nil {
-		return &usageError{err}
+	} else if err := a.Enter(dir); err != nil {
+		return exit.Usage(err)
 	}
 	plan, err := scaffold.New(ctx, scaffold.Options{
-		Dir: a.env.Dir, Top: inputs.RepositoryTop(a.env.Dir), Repository: ci.ReadRepository(ctx, a.env.Dir, a.env.Environ), CI: opt.ci,
+		Dir: a.Env.Dir, Top: inputs.RepositoryTop(a.Env.Dir), Repository: ci.ReadRepository(ctx, a.Env.Dir, a.Env.Environ), CI: opt.ci,
 		App: s.Text("app"), Cluster: s.Text("cluster-name"), Region: s.Text("region"), RoleARN: s.Text("role-arn"), Scalars: inputs.ScalarKeys(), Force: opt.force,
 	})
 	var broken *scaffold.RenderError
@@ -82,13 +83,13 @@ func (a *app) initialise(ctx context.Context, flags map[string][]string, args []
 	case errors.As(err, &broken):
 		return &core.StageError{Stage: "render", Preflight: true, Err: fmt.Errorf("%w; nothing was written", err)}
 	case err != nil:
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	if opt.dryRun {
 		return a.show(plan)
 	}
 	if err := plan.Write(); err != nil {
-		return &usageError{err}
+		return exit.Usage(err)
 	}
 	return a.tellPlan(plan, "wrote")
 }
@@ -97,7 +98,7 @@ func (a *app) initialise(ctx context.Context, flags map[string][]string, args []
 // the text.
 func (a *app) show(plan scaffold.Plan) error {
 	for _, f := range plan.Files {
-		if _, err := fmt.Fprintf(a.env.Stdout, "-- %s --\n%s", f.Path, f.Text); err != nil {
+		if _, err := fmt.Fprintf(a.Env.Stdout, "-- %s --\n%s", f.Path, f.Text); err != nil {
 			return err
 		}
 	}
@@ -105,7 +106,7 @@ func (a *app) show(plan scaffold.Plan) error {
 }
 
 func (a *app) tellPlan(plan scaffold.Plan, wrote string) error {
-	w := a.env.Stderr
+	w := a.Env.Stderr
 	for _, line := range plan.Seen {
 		fmt.Fprintf(w, "outlast: found: %s\n", line)
 	}
@@ -123,6 +124,6 @@ func (a *app) tellPlan(plan scaffold.Plan, wrote string) error {
 		return nil
 	}
 	fmt.Fprintf(w, "outlast: %s is there already and stays as it is; add to it:\n", plan.Snippet.Path)
-	_, err := fmt.Fprint(a.env.Stdout, plan.Snippet.Text)
+	_, err := fmt.Fprint(a.Env.Stdout, plan.Snippet.Text)
 	return err
 }

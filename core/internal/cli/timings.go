@@ -5,6 +5,7 @@ package cli
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/timings"
 )
@@ -12,11 +13,11 @@ import (
 // timingsCommand answers what safe drain timings are, without any manifest.
 func (a *app) timingsCommand() *cobra.Command {
 	var opt timings.Options
-	cmd := opt.Command(func(err error) error { return &usageError{err} })
+	cmd := opt.Command(func(err error) error { return exit.Usage(err) })
 	flags := a.addFlags(cmd, func(in inputs.Input) bool { return timings.Reads(in.Name) })
 	opt.World = func() timings.World {
-		return timings.World{Flags: values(flags), Environ: a.env.Environ, Getenv: a.env.Getenv, Stdout: a.env.Stdout, Stderr: a.env.Stderr,
-			Enter: func(dir string) (string, error) { err := a.enter(dir); return a.env.Dir, err }}
+		return timings.World{Flags: values(flags), Environ: a.Env.Environ, Getenv: a.Env.Getenv, Stdout: a.Env.Stdout, Stderr: a.Env.Stderr,
+			Enter: func(dir string) (string, error) { err := a.Enter(dir); return a.Env.Dir, err }}
 	}
 	return cmd
 }

@@ -144,7 +144,7 @@ func TestTokenRefused(t *testing.T) {
 	t.Run("many requests that are refused at once share one new token", func(t *testing.T) {
 		s := newServer(t, tls)
 		var refused sync.WaitGroup
-		refused.Add(20)
+		refused.Add(mostAtOnce)
 		s.answer = func(w http.ResponseWriter, r *http.Request) {
 			if r.Header.Get("Authorization") == "Bearer token-1" {
 				refused.Done()
@@ -160,7 +160,7 @@ func TestTokenRefused(t *testing.T) {
 			return fetch(ctx)
 		})
 		var wg sync.WaitGroup
-		for range 20 {
+		for range mostAtOnce {
 			wg.Go(func() {
 				if _, err := c.Get(t.Context(), "v1", "ConfigMap", "dev", "c"); err != nil {
 					t.Error(err)

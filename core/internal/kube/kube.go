@@ -52,6 +52,7 @@ func New(access Access) (*Client, error) {
 		return nil, fmt.Errorf("reading the cluster's address %q: %w", cfg.Host, err)
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) }) // below the patience: a pause is no request under way
 	c := &Client{host: cfg.Host}
 	if err := c.connect(cfg, access.Host == ""); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
@@ -184,21 +185,22 @@ func (c *Client) List(ctx context.Context, apiVersion, kind, namespace, labels s
 // Apply sends an object by server-side apply, or asks what that would give
 // (dryRun). It never takes a field from another manager.
 func (c *Client) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error) {
-	r, err := c.resource(ctx, "applying "+id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
+	return c.patch(ctx, obj, metav1.PatchOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict, DryRun: dry(dryRun)})
+}
+
+func (c *Client) patch(ctx context.Context, obj *unstructured.Unstructured, opt metav1.PatchOptions) (*unstructured.Unstructured, error) {
+	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
+	r, err := c.resource(ctx, "applying "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
 	if err != nil {
 		return nil, err
 	}
 	body, err := obj.MarshalJSON()
 	if err != nil {
-		return nil, fmt.Errorf("writing %s as JSON: %w", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()), err)
-	}
-	opt := metav1.PatchOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict}
-	if dryRun {
-		opt.DryRun = []string{metav1.DryRunAll}
+		return nil, fmt.Errorf("writing %s as JSON: %w", what, err)
 	}
 	got, err := r.Patch(ctx, obj.GetName(), types.ApplyPatchType, body, opt)
 	if err != nil {
-		return nil, c.explain(err, "applying", id(obj.GetKind(), obj.GetNamespace(), obj.GetName()))
+		return nil, c.explain(err, "applying", what)
 	}
 	return got, nil
 }

@@ -8,6 +8,7 @@ package progress
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -122,6 +123,9 @@ func (d *Display) Observe(e event.Event) {
 		e.Time = d.opt.Now()
 	}
 	e.Message, e.Object = d.clean(e.Message), d.clean(e.Object)
+	if e.Kind == event.Progress && e.Message != event.Running && !d.opt.Live && slices.Contains(d.state.objects, object{e.Object, e.Message}) {
+		return // told already; the heartbeat repeats it
+	}
 	d.state.take(e)
 	text := e.Message
 	if e.Object != "" {
@@ -133,7 +137,7 @@ func (d *Display) Observe(e event.Event) {
 	case event.Warn:
 		text = "warning: " + text
 	case event.Start:
-		text = "started"
+		text = strings.TrimSpace("started " + e.Message)
 	case event.End:
 		text = d.state.ended(e.Stage)
 	}
@@ -177,6 +181,9 @@ func (d *Display) line(now time.Time, stage, text string) {
 }
 
 func (s *state) take(e event.Event) {
+	if e.Kind == event.Start && !slices.ContainsFunc(s.stages, func(st stage) bool { return st.name == e.Stage }) {
+		s.stages = append(s.stages, stage{name: e.Stage}) // a rollback, which no run plans for
+	}
 	for i := range s.stages {
 		if s.stages[i].name != e.Stage {
 			continue

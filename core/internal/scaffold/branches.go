@@ -2,7 +2,10 @@
 
 package scaffold
 
-import "slices"
+import (
+	"cmp"
+	"slices"
+)
 
 // assignBranches guesses which branch deploys to which environment: the one of
 // its name, then main or master to production and develop to development.
@@ -24,7 +27,7 @@ func (p *project) assignBranches() {
 			}
 		}
 	}
-	trunk := firstOf(p.Repository.Default, "main")
+	trunk := cmp.Or(p.Repository.Default, "main")
 	each := func(do func(e *environment)) {
 		for i := range p.environments {
 			do(&p.environments[i])

@@ -3,6 +3,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 	"path/filepath"
@@ -64,7 +65,7 @@ func (p *project) chooseCI() (string, error) {
 		p.see("no CI is in use; the remote is on %s", host)
 		return "gitlab", nil
 	}
-	return "", fmt.Errorf("choosing a CI: no configuration of one is in %s, and the remote's host (%s) does not tell; name it with --ci %s", p.Top, firstOf(host, "none"), strings.Join(CIs(), "|"))
+	return "", fmt.Errorf("choosing a CI: no configuration of one is in %s, and the remote's host (%s) does not tell; name it with --ci %s", p.Top, cmp.Or(host, "none"), strings.Join(CIs(), "|"))
 }
 
 // uses tells whether a CI's configuration is there.
@@ -93,7 +94,7 @@ func (p *project) outputs() string { return path.Join(p.below(), ".outlast") }
 func (p *project) values() map[string]string {
 	return map[string]string{
 		"branches": list(p.branches()), "below": quote(p.below()), "groovyBelow": groovy(p.below()), "outputs": p.outputs(),
-		"role": firstOf(quote(p.RoleARN), `"${{ vars.AWS_ROLE_ARN }}"`), "region": firstOf(quote(p.Region), `"${{ vars.AWS_REGION }}"`),
+		"role": cmp.Or(quote(p.RoleARN), `"${{ vars.AWS_ROLE_ARN }}"`), "region": cmp.Or(quote(p.Region), `"${{ vars.AWS_REGION }}"`),
 	}
 }
 

@@ -6,6 +6,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -161,7 +162,7 @@ func open(opt Options) (*project, error) {
 			break
 		}
 	}
-	p.App = firstOf(p.App, p.appName())
+	p.App = cmp.Or(p.App, p.appName())
 	return p, nil
 }
 
@@ -214,7 +215,7 @@ func (p *project) readManifests(ctx context.Context) error {
 		e.images = map[string]string{}
 		spaces, behind := map[string]bool{}, 0
 		for _, w := range r.Workloads {
-			spaces[firstOf(w.Namespace, "default")] = true
+			spaces[cmp.Or(w.Namespace, "default")] = true
 			if w.Behind {
 				behind++
 			}
@@ -222,22 +223,13 @@ func (p *project) readManifests(ctx context.Context) error {
 				e.images[imageName(image)] = image
 			}
 		}
-		p.see("environment %s: %s, branch %s, namespace %s, %d of %d workloads behind a load balancer", e.Name, e.Manifests, firstOf(e.Branch, "(none)"),
-			firstOf(strings.Join(slices.Sorted(maps.Keys(spaces)), ", "), "(none)"), behind, len(r.Workloads))
+		p.see("environment %s: %s, branch %s, namespace %s, %d of %d workloads behind a load balancer", e.Name, e.Manifests, cmp.Or(e.Branch, "(none)"),
+			cmp.Or(strings.Join(slices.Sorted(maps.Keys(spaces)), ", "), "(none)"), behind, len(r.Workloads))
 		if behind == 0 {
 			p.miss("environment %s: no workload is behind an Ingress of class alb, a Service of class nlb or a TargetGroupBinding, so nothing drains there", e.Name)
 		}
 	}
 	return nil
-}
-
-func firstOf(values ...string) string {
-	for _, v := range values {
-		if v != "" {
-			return v
-		}
-	}
-	return ""
 }
 
 func exists(path string) bool {

@@ -191,7 +191,10 @@ func TestBranches(t *testing.T) {
 			p.assignBranches()
 			var got []string
 			for _, e := range p.environments {
-				got = append(got, firstOf(e.Branch, "-"))
+				if e.Branch == "" {
+					e.Branch = "-"
+				}
+				got = append(got, e.Branch)
 			}
 			if strings.Join(got, " ") != tc.want {
 				t.Errorf("got %s, want %s", got, tc.want)

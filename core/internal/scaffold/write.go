@@ -3,6 +3,7 @@
 package scaffold
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,7 +31,7 @@ func (p *project) planIgnores(plan *Plan) error {
 			continue
 		}
 		targets = append(targets, ".dockerignore")
-		if own := firstOf(img.Dockerfile, "Dockerfile") + ".dockerignore"; exists(filepath.Join(p.dir, own)) {
+		if own := cmp.Or(img.Dockerfile, "Dockerfile") + ".dockerignore"; exists(filepath.Join(p.dir, own)) {
 			targets = append(targets, own) // which BuildKit reads instead
 		}
 	}

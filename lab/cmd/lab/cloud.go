@@ -78,7 +78,7 @@ func private(c *cloud.Cloud, engine *alb.Engine, hub *watch.Hub) http.Handler {
 		json.NewEncoder(w).Encode(engine.Addresses(r.URL.Query().Get("arn"))) //nolint:errcheck // the asker went away
 	})
 	mux.HandleFunc("POST /_lab/access-logs", func(http.ResponseWriter, *http.Request) { c.DeliverLogs() })
-	watched := watch.Handler(engine, hub)
+	watched := watch.Handler(engine, hub, c.Save)
 	mux.Handle("/_lab/targets", watched)
 	mux.Handle("/_lab/propagation", watched)
 	mux.Handle("/_lab/", c.Control())
@@ -108,7 +108,7 @@ func newCloud(s labstate.State, engine *alb.Engine) (*cloud.Cloud, error) {
 		Issuer: issuer,
 		Dir:    s.Path("cloud"), Account: s.Account, Region: s.Region, Users: users, Engine: engine,
 		Cluster:     cloud.Cluster{Name: s.Cluster, Endpoint: s.Kube(), CAData: string(ca), Version: "1.37"},
-		RegistryURL: "http://" + s.Registry(), PublicURL: s.API(),
+		RegistryURL: "http://" + s.Registry(), PublicURL: s.API(), PKI: s.Path("pki"),
 		Limits: trouble.AWSLimits(),
 		VPC:    cloud.VPC{CIDR: node.VPCCIDR, PodCIDR: node.PodCIDR, NodeIP: s.NodeIP, NodeName: cluster.NodeName},
 		Log:    func(text string) { fmt.Println(time.Now().UTC().Format(time.RFC3339), text) },

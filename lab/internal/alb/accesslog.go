@@ -5,7 +5,6 @@ package alb
 import (
 	"context"
 	"crypto/tls"
-	"crypto/x509"
 	"net"
 	"net/http"
 	"strconv"
@@ -13,6 +12,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+	"github.com/outlast-ci/outlast/lab/internal/alb/handshake"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
 
@@ -36,7 +36,7 @@ func entryOf(l *RequestLog, at time.Time) accesslog.Entry {
 		Type: l.Type, Time: at, LoadBalancer: l.LoadBalancer, Client: l.Client, Target: l.Target,
 		RequestTime: l.RequestTime, TargetTime: l.TargetTime, ResponseTime: l.ResponseTime,
 		Status: l.Status, TargetStatus: l.TargetStatus, Received: l.Received, Sent: l.Sent,
-		Request: l.Method + " " + l.URL + " " + l.Proto, UserAgent: l.UserAgent[:min(len(l.UserAgent), 8<<10)],
+		Request: l.Method + " " + l.URL + " " + l.Proto, UserAgent: l.UserAgent[:min(len(l.UserAgent), MaxUserAgent)],
 		Cipher: l.Cipher, Protocol: l.TLS, TargetGroup: l.TargetGroup, TraceID: l.TraceID, Domain: l.Domain,
 		Certificate: l.Certificate, Priority: l.Priority, Created: l.Created, Actions: l.Action,
 		RedirectURL: l.RedirectURL, Targets: l.Target, ConnTraceID: l.ConnTraceID,
@@ -54,12 +54,20 @@ func entryOf(l *RequestLog, at time.Time) accesslog.Entry {
 type connInfo struct {
 	start time.Time
 	trace string
+	raw   net.Conn // below TLS
 }
 
 type connKey struct{}
 
-func startOfConn(ctx context.Context, _ net.Conn) context.Context {
-	return context.WithValue(ctx, connKey{}, connInfo{time.Now(), "TID_" + wire.Hex(32)})
+func startOfConn(ctx context.Context, c net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, connInfo{time.Now(), "TID_" + wire.Hex(32), rawOf(c)})
+}
+
+func rawOf(c net.Conn) net.Conn {
+	if t, ok := c.(*tls.Conn); ok {
+		return t.NetConn()
+	}
+	return c
 }
 
 func connOf(r *http.Request) connInfo {
@@ -67,42 +75,20 @@ func connOf(r *http.Request) connInfo {
 	return c
 }
 
-// secured notes what the log says of a TLS connection.
-func (l *RequestLog) secured(c *frontConfig, s *tls.ConnectionState) {
-	l.Cipher, l.TLS = opensslName(s.CipherSuite), strings.Replace(tls.VersionName(s.Version), "TLS 1", "TLSv1", 1)
-	l.Domain = s.ServerName
-	if s.DidResume {
+// secured notes what the log says of a request's TLS connection: the server
+// name only if a certificate is for it.
+func (f *front) secured(l *RequestLog, c *frontConfig, r *http.Request) {
+	l.Cipher, l.TLS = handshake.Cipher(r.TLS.CipherSuite), handshake.Protocol(r.TLS.Version)
+	if c.tls.Knows(r.TLS.ServerName) {
+		l.Domain = r.TLS.ServerName
+	}
+	if r.TLS.DidResume {
 		l.Certificate = "session-reused"
 		return
 	}
-	for i, k := range c.certs {
-		leaf, err := x509.ParseCertificate(k.Certificate[0])
-		if i == 0 || err == nil && s.ServerName != "" && leaf.VerifyHostname(s.ServerName) == nil {
-			l.Certificate = c.listener.Certificates[i].ARN
-			if i > 0 {
-				return
-			}
-			if err == nil && leaf.VerifyHostname(s.ServerName) == nil {
-				return
-			}
-		}
-	}
-}
-
-// opensslName spells a cipher suite as the logs do: TLS 1.3's as they are,
-// older ones in OpenSSL's way.
-func opensslName(suite uint16) string {
-	name := tls.CipherSuiteName(suite)
-	key, cipher, old := strings.Cut(strings.TrimPrefix(name, "TLS_"), "_WITH_")
-	if !old {
-		return name
-	}
-	name = strings.NewReplacer("AES_128_CBC", "AES128", "AES_256_CBC", "AES256", "AES_", "AES",
-		"CHACHA20_POLY1305_SHA256", "CHACHA20-POLY1305").Replace(cipher)
-	if key != "RSA" {
-		name = key + "-" + name
-	}
-	return strings.ReplaceAll(name, "_", "-")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l.Certificate = f.presented[connOf(r).raw]
 }
 
 // headSize is about how many bytes the head of a message took: a log counts them, too.

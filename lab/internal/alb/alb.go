@@ -137,15 +137,17 @@ type Rule struct {
 	Actions    []Action
 }
 
-// Certificate of an HTTPS listener, PEM encoded; the first one is the default.
+// Certificate of an HTTPS listener, PEM encoded, with its chain behind it; the first one is the default.
 type Certificate struct {
 	ARN       string
 	Cert, Key []byte `json:"-"`
 }
 
-// Listener of a load balancer. Protocol is HTTP or HTTPS.
+// Listener of a load balancer. Protocol is HTTP or HTTPS, Policy the security
+// policy of an HTTPS one (empty: the service's default).
 type Listener struct {
 	ARN, Protocol string
+	Policy        string
 	Port          int
 	Rules         []Rule
 	Certificates  []Certificate
@@ -168,7 +170,7 @@ func (o Options) withDefaults() Options {
 	o.Registration = o.Registration.or(time.Second, 3*time.Second)
 	o.Jitter = o.Jitter.or(0, 3*time.Second)
 	if o.ConnectTimeout == 0 {
-		o.ConnectTimeout = 10 * time.Second
+		o.ConnectTimeout = ConnectTimeout
 	}
 	if o.Dialer == nil {
 		o.Dialer = (&net.Dialer{}).DialContext

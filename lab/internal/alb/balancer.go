@@ -17,6 +17,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb/handshake"
 )
 
 // balancer is a load balancer and its nodes.
@@ -46,10 +48,11 @@ type front struct {
 	ctx    context.Context // of every request, also of hijacked connections
 	cancel context.CancelFunc
 
-	mu     sync.Mutex
-	idle   map[net.Conn]*time.Timer
-	ended  bool
-	active sync.WaitGroup // requests
+	mu        sync.Mutex
+	idle      map[net.Conn]*time.Timer
+	presented map[net.Conn]string // ARN of the certificate that a client connection was shown
+	ended     bool
+	active    sync.WaitGroup // requests
 }
 
 type frontConfig struct {
@@ -58,7 +61,7 @@ type frontConfig struct {
 	rules       []Rule // by priority, the default one last
 	idleTimeout time.Duration
 	keepAlive   time.Duration
-	certs       []tls.Certificate
+	tls         handshake.Listener
 }
 
 // PutLoadBalancer makes or changes a load balancer. Sockets that stay the same stay open.
@@ -221,20 +224,21 @@ func (n *node) open(lb LoadBalancer) error {
 func newFrontConfig(lb LoadBalancer, l Listener) (*frontConfig, error) {
 	c := &frontConfig{
 		lb: lb, listener: l, rules: sortRules(l.Rules),
-		idleTimeout: seconds(lb.Attributes, "idle_timeout.timeout_seconds", 60*time.Second),
-		keepAlive:   seconds(lb.Attributes, "client_keep_alive.seconds", time.Hour),
+		idleTimeout: seconds(lb.Attributes, "idle_timeout.timeout_seconds", DefaultIdleTimeout),
+		keepAlive:   seconds(lb.Attributes, "client_keep_alive.seconds", DefaultClientKeepAlive),
+		tls:         handshake.Listener{Policy: l.Policy, HTTP2: lb.Attributes["routing.http2.enabled"] != "false"},
 	}
 	if l.Protocol != "HTTPS" {
 		return c, nil
 	}
 	for _, k := range l.Certificates {
-		pair, err := tls.X509KeyPair(k.Cert, k.Key)
+		cert, err := handshake.Parse(k.ARN, k.Cert, k.Key)
 		if err != nil {
-			return nil, fmt.Errorf("reading certificate %q of listener %q: %w", k.ARN, l.ARN, err)
+			return nil, fmt.Errorf("opening listener %q: %w", l.ARN, err)
 		}
-		c.certs = append(c.certs, pair)
+		c.tls.Certificates = append(c.tls.Certificates, cert)
 	}
-	if len(c.certs) == 0 {
+	if len(c.tls.Certificates) == 0 {
 		return nil, fmt.Errorf("opening listener %q: an HTTPS listener needs a certificate", l.ARN)
 	}
 	return c, nil
@@ -245,7 +249,7 @@ func (n *node) listen(c *frontConfig) (*front, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &front{node: n, socket: socket, done: make(chan struct{}), idle: map[net.Conn]*time.Timer{}}
+	f := &front{node: n, socket: socket, done: make(chan struct{}), idle: map[net.Conn]*time.Timer{}, presented: map[net.Conn]string{}}
 	f.ctx, f.cancel = context.WithCancel(n.engine.ctx)
 	f.config.Store(c)
 	f.server = &http.Server{
@@ -255,8 +259,9 @@ func (n *node) listen(c *frontConfig) (*front, error) {
 		ConnContext: startOfConn,
 		ErrorLog:    log.New(io.Discard, "", 0),
 		// A request head that never ends must not hold a socket for ever.
-		ReadHeaderTimeout: 60 * time.Second,
-		MaxHeaderBytes:    64 << 10,
+		ReadHeaderTimeout: HeadTimeout,
+		MaxHeaderBytes:    MaxRequestHead,
+		HTTP2:             &http.HTTP2Config{MaxConcurrentStreams: MaxStreams},
 	}
 	if c.listener.Protocol == "HTTPS" {
 		f.server.TLSConfig = &tls.Config{GetConfigForClient: f.tlsConfig}
@@ -274,12 +279,11 @@ func (n *node) listen(c *frontConfig) (*front, error) {
 
 // tlsConfig is asked on every handshake, so that new certificates need no new socket.
 func (f *front) tlsConfig(*tls.ClientHelloInfo) (*tls.Config, error) {
-	c := f.config.Load()
-	t := &tls.Config{Certificates: c.certs, NextProtos: []string{"h2", "http/1.1"}}
-	if c.lb.Attributes["routing.http2.enabled"] == "false" {
-		t.NextProtos = []string{"http/1.1"}
-	}
-	return t, nil
+	return f.config.Load().tls.Config(func(hello *tls.ClientHelloInfo, arn string) {
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.presented[hello.Conn] = arn
+	}), nil
 }
 
 // connState closes client connections that were idle for the idle timeout,
@@ -287,6 +291,9 @@ func (f *front) tlsConfig(*tls.ClientHelloInfo) (*tls.Config, error) {
 func (f *front) connState(c net.Conn, s http.ConnState) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if s == http.StateClosed || s == http.StateHijacked {
+		delete(f.presented, rawOf(c))
+	}
 	if t := f.idle[c]; t != nil {
 		t.Stop()
 		delete(f.idle, c)

@@ -171,7 +171,7 @@ func cookieValue(g *group, r *entry) string {
 }
 
 func stickyCookie(g *group, r *entry, now time.Time) *http.Cookie {
-	last := seconds(g.Attributes, "stickiness.lb_cookie.duration_seconds", 24*time.Hour)
+	last := seconds(g.Attributes, "stickiness.lb_cookie.duration_seconds", DefaultStickiness)
 	return &http.Cookie{Name: cookieName, Value: cookieValue(g, r), Path: "/", Expires: now.Add(last)}
 }
 
@@ -186,8 +186,8 @@ func (e *Engine) pool(n *node, scheme, target string, idle time.Duration) *http.
 			MaxIdleConnsPerHost:    1 << 16,
 			IdleConnTimeout:        idle,
 			TLSClientConfig:        &tls.Config{InsecureSkipVerify: true}, // the real one does not verify targets either
-			TLSHandshakeTimeout:    10 * time.Second,
-			MaxResponseHeaderBytes: 32 << 10,
+			TLSHandshakeTimeout:    HandshakeTimeout,
+			MaxResponseHeaderBytes: MaxResponseHead,
 		}}
 		e.pools[key] = p
 	}

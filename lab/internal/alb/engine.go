@@ -274,7 +274,7 @@ func (g *group) serves(t Target) bool {
 }
 
 func (g *group) delay() time.Duration {
-	return seconds(g.Attributes, "deregistration_delay.timeout_seconds", 300*time.Second)
+	return seconds(g.Attributes, "deregistration_delay.timeout_seconds", DefaultDeregistrationDelay)
 }
 
 func (r *entry) listed(now time.Time) bool { return !r.draining() || now.Before(r.Gone) }

@@ -47,6 +47,46 @@ func TestALoadBalancerMayBeSlowerThanTheOthers(t *testing.T) {
 	}
 }
 
+// A deregistration that some nodes have not heard of goes on being unheard by
+// them, for the load balancer's own time, when another process takes over.
+func TestAPropagationOfItsOwnSurvivesARestart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, Options{Seed: 3})
+		w.serve(targetAt(1), say("old"))
+		w.serve(targetAt(2), say("new"))
+		w.up([]string{"a"}, targetAt(1), targetAt(2))
+		time.Sleep(10 * time.Second)
+		own := Delay{25 * time.Second, 25 * time.Second}
+		w.must(w.SetPropagation(lbARN, own))
+		w.must(w.Deregister(groupARN, []Target{targetAt(1)}))
+		time.Sleep(5 * time.Second)
+		snapshot, err := w.Snapshot()
+		w.must(err)
+		w.must(w.Close())
+		w.Engine = New(Options{Seed: 4, Dialer: w.dial, Listen: w.listen})
+		w.must(w.Restore(snapshot))
+		asks := func() map[string]bool {
+			seen := map[string]bool{}
+			for range 4 {
+				seen[w.get(0, "/").body] = true
+			}
+			return seen
+		}
+		time.Sleep(19900 * time.Millisecond)
+		if seen := asks(); !seen["old"] || !seen["new"] {
+			t.Errorf("24.9 s after the deregistration, across a restart, it sends to %v, want both", seen)
+		}
+		time.Sleep(200 * time.Millisecond)
+		if seen := asks(); seen["old"] || !seen["new"] {
+			t.Errorf("25.1 s after it sends to %v, want only the new one", seen)
+		}
+		w.must(w.Deregister(groupARN, []Target{targetAt(2)}))
+		if d, err := w.Propagation(lbARN); err != nil || d != own {
+			t.Errorf("for what comes later its propagation is %v, %v, want %v", d, err, own)
+		}
+	})
+}
+
 func TestAnUnknownLoadBalancerHasNoPropagation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{})

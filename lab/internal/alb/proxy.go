@@ -86,7 +86,7 @@ func newLog(f *front, c *frontConfig, r *http.Request) RequestLog {
 	}
 	if r.TLS != nil {
 		l.Type = "https"
-		l.secured(c, r.TLS)
+		f.secured(&l, c, r)
 	}
 	l.URL = l.Type + "://" + withPort(r.Host, c.listener.Port) + r.URL.RequestURI()
 	if r.ProtoMajor == 2 {
@@ -204,7 +204,7 @@ func (x *exchange) answered(resp *http.Response, c choice) error {
 	body := touched{ReadCloser: resp.Body, x: x, ended: &x.reading}
 	if rw, ok := resp.Body.(io.ReadWriteCloser); ok && resp.StatusCode == http.StatusSwitchingProtocols {
 		x.log.Type = map[string]string{"http": "ws", "https": "wss"}[x.scheme()]
-		x.log.Status = resp.StatusCode // it is written on the bare connection
+		x.log.Status, x.w.at = resp.StatusCode, time.Now() // it is written on the bare connection
 		body.count, x.w.sent = &x.log.Sent, headSize(len("HTTP/1.1 101 Switching Protocols"), resp.Header)
 		resp.Body = &touchedBoth{touched: body, w: rw}
 		return nil

@@ -17,6 +17,7 @@ type saved struct {
 	Draws     int
 	Seed      uint64 // of the delays, which would be others by another one
 	Addresses map[string]netip.Addr
+	Slowness  map[string]Delay // propagations of load balancers' own
 	Groups    []savedGroup
 	Balancers []LoadBalancer
 }
@@ -27,12 +28,12 @@ type savedGroup struct {
 }
 
 // Snapshot is everything a later engine needs to go on: groups, targets with
-// their states, load balancers and node addresses. Draining goes on by the clock
+// their states, load balancers, node addresses and propagations. Draining goes on by the clock
 // between Snapshot and Restore.
 func (e *Engine) Snapshot() ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := saved{Time: time.Now(), Draws: e.draws, Seed: e.opt.Seed, Addresses: e.addresses}
+	s := saved{Time: time.Now(), Draws: e.draws, Seed: e.opt.Seed, Addresses: e.addresses, Slowness: e.slowness}
 	for _, arn := range sortedKeys(e.groups) {
 		g := savedGroup{TargetGroup: e.groups[arn].TargetGroup}
 		for _, r := range e.groups[arn].records {
@@ -66,6 +67,9 @@ func (e *Engine) Restore(snapshot []byte) error {
 	e.draws, e.opt.Seed = s.Draws, s.Seed
 	for k, a := range s.Addresses {
 		e.addresses[k] = a
+	}
+	for arn, d := range s.Slowness {
+		e.slowness[arn] = d
 	}
 	var errs []error
 	for _, lb := range s.Balancers {

@@ -125,6 +125,8 @@ func guess(r *http.Request) string {
 	switch {
 	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "AmazonEC2ContainerRegistry"):
 		return "ecr"
+	case strings.HasPrefix(r.Header.Get("X-Amz-Target"), "CertificateManager"):
+		return "acm"
 	case strings.HasPrefix(r.URL.Path, "/clusters"):
 		return "eks"
 	}
@@ -183,6 +185,10 @@ func (c *Cloud) answer(call wire.Call, form url.Values, body []byte, cluster str
 		out, ok, err = sts.Answer(c.keys, call, form)
 	case "ecr":
 		out, ok, err = c.ecr.Answer(r.ECR, call, body)
+	case "acm":
+		if out, ok, err = c.acm.Answer(r.ACM, call, body); err == nil && call.Operation == "ImportCertificate" {
+			err = c.elb.PushAll(r.ELB) // a listener may present the one that was replaced
+		}
 	case "eks":
 		if ok = call.Operation != ""; ok {
 			out, err = eks.Answer(call, c.clusters(call.Region), cluster)

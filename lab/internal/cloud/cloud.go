@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cloud imitates the part of AWS that a deployment to EKS behind an
-// application load balancer touches: EC2, ELBv2, ECR, EKS and STS behind one
+// application load balancer touches: EC2, ELBv2, ACM, ECR, EKS and STS behind one
 // handler, a registry behind another, and the cluster's token authenticator.
 // It is told who may sign requests and what the cluster is; it makes the
 // cluster's network once, checks every signature, and keeps everything per
@@ -21,6 +21,7 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/alb"
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/acm"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/auth"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/ec2"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/ecr"
@@ -30,6 +31,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cloud/s3"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/trouble"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
+	"github.com/outlast-ci/outlast/lab/internal/pki"
 )
 
 // User is an identity that may sign requests.
@@ -62,6 +64,9 @@ type Config struct {
 	// RegistryURL is what GetAuthorizationToken answers as proxyEndpoint; its
 	// host begins every repositoryUri.
 	RegistryURL string
+	// PKI is the folder of the authority that certifies what is requested of
+	// ACM; "": one in Dir, which is made with the first request.
+	PKI string
 	// PublicURL is the base URL of API, for messages only.
 	PublicURL string
 	VPC       VPC
@@ -87,6 +92,7 @@ type Cloud struct {
 	elbOps   map[string]elb.Operation
 	elb      elb.API
 	ecr      ecr.API
+	acm      acm.API
 	s3       *s3.Store
 	logs     *accesslog.Collector
 	trouble  *trouble.Maker
@@ -100,6 +106,7 @@ type regional struct {
 	EC2 *ec2.Region
 	ELB *elb.Region
 	ECR *ecr.Region
+	ACM *acm.Region
 }
 
 // New makes the cloud, or takes up the one that is in Dir.
@@ -120,7 +127,13 @@ func New(cfg Config) (*Cloud, error) {
 	}
 	c.registry = reg
 	c.ecr = ecr.API{Tokens: tokens, Endpoint: cfg.RegistryURL, Images: reg}
-	c.elb = elb.API{Engine: cfg.Engine, Network: network{c}, Provisioning: cfg.Provisioning}
+	c.elb = elb.API{Engine: cfg.Engine, Network: network{c}, Provisioning: cfg.Provisioning, Certificates: certificates{c}}
+	c.acm = acm.API{
+		Issue: func(names []string, public any) (cert, chain []byte, err error) {
+			return pki.Issue(cfg.PKI, names, public)
+		},
+		Users: func(name, arn string) []string { return c.in(name).ELB.CertificateUsers(arn) },
+	}
 	c.elbOps = c.elb.Operations()
 	c.ec2Ops = ec2.API{GroupInUse: func(name, group string) string { return c.in(name).ELB.SecurityGroupUser(group) }}.Operations()
 	c.mu.Lock()
@@ -142,7 +155,10 @@ func complete(cfg *Config) error {
 		cfg.Now = time.Now
 	}
 	if cfg.TokenLife == 0 {
-		cfg.TokenLife = 12 * time.Hour
+		cfg.TokenLife = ecr.TokenLife
+	}
+	if cfg.PKI == "" {
+		cfg.PKI = filepath.Join(cfg.Dir, "pki")
 	}
 	if cfg.VPC.CIDR == "" {
 		cfg.VPC.CIDR = "10.244.0.0/16"
@@ -187,6 +203,9 @@ func (c *Cloud) in(name string) *regional {
 	if r == nil {
 		r = &regional{EC2: ec2.NewRegion(name), ELB: elb.NewRegion(), ECR: ecr.NewRegion()}
 		c.state.Regions[name] = r
+	}
+	if r.ACM == nil { // or saved before there was an ACM
+		r.ACM = acm.NewRegion()
 	}
 	return r
 }
@@ -249,6 +268,14 @@ func (c *Cloud) ProviderID() string { return c.state.Seeded.ProviderID() }
 
 // VPCID is the id of the cluster's VPC.
 func (c *Cloud) VPCID() string { return c.state.Seeded.VPC }
+
+// Save writes the state and the data plane's. Every call that changes
+// something does so itself; this is for what the lab sets beside the API.
+func (c *Cloud) Save() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.save()
+}
 
 // Close saves the state. The engine is the caller's.
 func (c *Cloud) Close() error {

@@ -3,7 +3,9 @@
 package cloud_test
 
 import (
+	"context"
 	"errors"
+	"net"
 	"net/http/httptest"
 	"sync"
 	"testing"
@@ -29,16 +31,26 @@ const (
 	secret  = "lab-secret-of-the-deployer-0123456789abc"
 )
 
-// clock is a clock that tests move.
+// clock is a clock that tests move, and may stop.
 type clock struct {
-	mu  sync.Mutex
-	add time.Duration
+	mu    sync.Mutex
+	add   time.Duration
+	stood time.Time // when it was stopped; zero: it goes
 }
 
 func (c *clock) now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if !c.stood.IsZero() {
+		return c.stood.Add(c.add)
+	}
 	return time.Now().Add(c.add)
+}
+
+func (c *clock) stop() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.stood = time.Now()
 }
 
 func (c *clock) move(d time.Duration) {
@@ -55,6 +67,7 @@ type lab struct {
 	clock    *clock
 	cfg      cloud.Config
 	engine   *alb.Engine
+	servers  sync.Map // where a target's address is on this machine
 }
 
 func newLab(t *testing.T, region string) *lab {
@@ -82,7 +95,13 @@ func roleARN(region string) string {
 
 func (l *lab) open(t *testing.T) {
 	t.Helper()
-	l.engine = alb.New(alb.Options{Registration: alb.Delay{Max: time.Millisecond}, Deregister: alb.Delay{Max: time.Millisecond}, Jitter: alb.Delay{Max: time.Millisecond}})
+	dial := func(ctx context.Context, network, address string) (net.Conn, error) {
+		if at, ok := l.servers.Load(address); ok {
+			address = at.(string)
+		}
+		return (&net.Dialer{}).DialContext(ctx, network, address)
+	}
+	l.engine = alb.New(alb.Options{Dialer: dial, Registration: alb.Delay{Max: time.Millisecond}, Deregister: alb.Delay{Max: time.Millisecond}, Jitter: alb.Delay{Max: time.Millisecond}})
 	engine := l.engine
 	t.Cleanup(func() { _ = engine.Close() })
 	l.cfg.Engine = l.engine

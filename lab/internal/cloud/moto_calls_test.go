@@ -21,6 +21,7 @@ import (
 	stssdk "github.com/aws/aws-sdk-go-v2/service/sts"
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 
+	"github.com/outlast-ci/outlast/lab/internal/cloud/acm"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/ec2"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/elb"
 )
@@ -32,6 +33,9 @@ func operations() (all []string) {
 	}
 	for name := range (ec2.API{}).Operations() {
 		all = append(all, "EC2 "+name)
+	}
+	for _, name := range acm.Operations() {
+		all = append(all, "ACM "+name)
 	}
 	return append(all, "ECR GetAuthorizationToken", "ECR DescribeRepositories", "ECR CreateRepository", "ECR PutImageTagMutability", "ECR DescribeImages", "ECR BatchGetImage",
 		"EKS ListClusters", "EKS DescribeCluster", "STS GetCallerIdentity", "STS AssumeRole", "STS AssumeRoleWithWebIdentity",
@@ -97,9 +101,10 @@ func (s *side) other(name string) *string {
 	return aws.String(strings.Join(parts, "/"))
 }
 
-func sameCalls() []call {
+func sameCalls(t *testing.T) []call {
+	t.Helper()
 	var all []call
-	for _, calls := range [][]call{networkCalls(), balancerCalls(), groupCalls(), listenerCalls(), ruleCalls(), tagCalls(), balancerErrors(), groupErrors(), ruleErrors(), deletions(), registryCalls(), accountCalls(), bucketCalls()} {
+	for _, calls := range [][]call{networkCalls(), balancerCalls(), groupCalls(), listenerCalls(), certificateCalls(t), ruleCalls(), tagCalls(), balancerErrors(), groupErrors(), ruleErrors(), deletions(), registryCalls(), accountCalls(), bucketCalls()} {
 		all = append(all, calls...)
 	}
 	return all

@@ -24,6 +24,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	awsmiddleware "github.com/aws/aws-sdk-go-v2/aws/middleware"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/acm"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	"github.com/aws/aws-sdk-go-v2/service/eks"
@@ -101,6 +102,7 @@ type side struct {
 	eks *eks.Client
 	sts *sts.Client
 	s3  *s3.Client
+	acm *acm.Client
 
 	vpc, instance, role string
 	subnets             []string
@@ -116,7 +118,7 @@ func newSide(cfg aws.Config, called func(operation string)) *side {
 		}), middleware.After)
 	})
 	return &side{elb: elbv2.NewFromConfig(cfg), ec2: ec2.NewFromConfig(cfg), ecr: ecr.NewFromConfig(cfg), eks: eks.NewFromConfig(cfg), sts: sts.NewFromConfig(cfg),
-		s3: s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }), made: map[string]string{}}
+		acm: acm.NewFromConfig(cfg), s3: s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = true }), made: map[string]string{}}
 }
 
 // difference is one field, or the code of one error, that the two sides answer
@@ -234,6 +236,7 @@ var names = []struct {
 	{regexp.MustCompile(`-[0-9]{6,12}\.`), "-N."},
 	{regexp.MustCompile(`\b\d+\.\d+\.\d+\.\d+(/\d+|:\d+)?\b`), "IP"},
 	{regexp.MustCompile(`\b(AKIA|ASIA|AROA|AIDA|IQoJ)[A-Za-z0-9+/=-]{12,}`), "$1…"},
+	{regexp.MustCompile(`\b[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\b`), "UUID"},
 	{regexp.MustCompile(`\bsha256:[0-9a-f]{64}\b`), "sha256:…"},
 }
 
@@ -262,7 +265,7 @@ func TestLabAndMotoAgree(t *testing.T) {
 	lab.fromLab(t, l)
 	moto.fromMoto(t)
 	used := make([]bool, len(differencesFromMoto))
-	for _, c := range sameCalls() {
+	for _, c := range sameCalls(t) {
 		a, b := shape(c.do(t.Context(), lab)), shape(c.do(t.Context(), moto))
 		if e := a["error"]; strings.HasPrefix(e, "no answer") || e == "InvalidAction" || e == "UnknownOperationException" {
 			t.Errorf("%s: the lab answers %q", c.say, e)

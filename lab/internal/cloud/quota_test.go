@@ -4,14 +4,24 @@ package cloud_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
+	"net/url"
+	"strings"
 	"testing"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	acmtypes "github.com/aws/aws-sdk-go-v2/service/acm/types"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/outlast-ci/outlast/lab/internal/alb"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/elb"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
 
 // upTo calls until one is refused, and wants the refusal to be the first above
@@ -38,6 +48,7 @@ func TestQuotas(t *testing.T) {
 	l := newLab(t, "cn-northwest-1")
 	w := l.newWorld(t)
 	c, ctx := l.elb(), t.Context()
+	second := must(c.CreateLoadBalancer(ctx, &elbv2.CreateLoadBalancerInput{Name: aws.String("lb-1"), Subnets: w.subnets}))(t).LoadBalancers[0].LoadBalancerArn
 	none := []types.Action{{Type: types.ActionTypeEnumFixedResponse, FixedResponseConfig: &types.FixedResponseActionConfig{StatusCode: aws.String("404")}}}
 	var groups []string
 	for i := range 100 { // web is the first of 101
@@ -66,8 +77,19 @@ func TestQuotas(t *testing.T) {
 			return err
 		})
 	})
+	t.Run("certificates of a load balancer, without default ones", func(t *testing.T) {
+		i := newIssuer(t, acmtypes.KeyAlgorithmEcPrime256v1)
+		listener := func(port int32, cert string) *string {
+			return must(c.CreateListener(ctx, &elbv2.CreateListenerInput{LoadBalancerArn: second, Port: &port, Protocol: types.ProtocolEnumHttps, Certificates: certs(cert), DefaultActions: none}))(t).Listeners[0].ListenerArn
+		}
+		list := []*string{listener(18201, l.imported(t, i, i.key, "a.test")), listener(18202, l.imported(t, i, i.key, "b.test"))}
+		upTo(t, 0, 25, "TooManyCertificates", func(n int) error {
+			_, err := c.AddListenerCertificates(ctx, &elbv2.AddListenerCertificatesInput{ListenerArn: list[n%2], Certificates: certs(l.imported(t, i, i.key, fmt.Sprintf("%d.test", n)))})
+			return err
+		})
+	})
 	t.Run("load balancers of a region", func(t *testing.T) {
-		upTo(t, 1, 50, "TooManyLoadBalancers", func(n int) error {
+		upTo(t, 2, 50, "TooManyLoadBalancers", func(n int) error {
 			_, err := c.CreateLoadBalancer(ctx, &elbv2.CreateLoadBalancerInput{Name: aws.String(fmt.Sprintf("lb-%d", n)), Subnets: w.subnets})
 			return err
 		})
@@ -88,6 +110,58 @@ func TestQuotas(t *testing.T) {
 			return err
 		})
 	})
+}
+
+// aNetwork has every VPC that is asked for.
+type aNetwork struct{}
+
+func (aNetwork) Subnet(string, string) (elb.Subnet, bool)       { return elb.Subnet{}, false }
+func (aNetwork) SecurityGroupVPC(string, string) (string, bool) { return "", false }
+func (aNetwork) VPC(string, string) (elb.VPC, bool)             { return elb.VPC{}, true }
+
+// The largest quota, below HTTP, where each call would save thousands of groups.
+func TestQuotaOfTargetGroups(t *testing.T) {
+	engine := alb.New(alb.Options{})
+	defer func() { _ = engine.Close() }()
+	ops := elb.API{Engine: engine, Network: aNetwork{}}.Operations()
+	r, call := elb.NewRegion(), wire.Call{Region: "us-east-1", Account: account}
+	create := func(n int) error {
+		_, err := ops["CreateTargetGroup"](r, call, url.Values{"Name": {fmt.Sprintf("tg-%d", n)}, "Protocol": {"HTTP"}, "Port": {"80"}, "VpcId": {"vpc-1"}, "TargetType": {"ip"}})
+		var refused *wire.Error
+		if errors.As(err, &refused) {
+			return &smithy.GenericAPIError{Code: refused.Code, Message: refused.Message}
+		}
+		return err
+	}
+	if err := create(0); err != nil {
+		t.Fatal(err)
+	}
+	for arn, first := range maps.Clone(r.TargetGroups) {
+		for n := 1; n < 2998; n++ {
+			g := *first
+			g.TG.TargetGroupName, g.TG.TargetGroupArn = aws.String(fmt.Sprintf("tg-%d", n)), aws.String(strings.Replace(arn, "tg-0", fmt.Sprintf("tg-%d", n), 1))
+			r.TargetGroups[*g.TG.TargetGroupArn] = &g
+		}
+	}
+	upTo(t, 2998, 3000, "TooManyTargetGroups", create)
+	if err := create(7); err != nil {
+		t.Errorf("one that is there, with the same settings: %v", err)
+	}
+	names, marker, pages := map[string]bool{}, "", 0
+	for ; pages == 0 || marker != ""; pages++ {
+		out := must(ops["DescribeTargetGroups"](r, call, url.Values{"Marker": {marker}}))(t).(*elbv2.DescribeTargetGroupsOutput)
+		for _, g := range out.TargetGroups {
+			names[*g.TargetGroupName] = true
+		}
+		marker = aws.ToString(out.NextMarker)
+	}
+	if len(names) != 3000 || pages != 8 {
+		t.Errorf("%d groups are described on %d pages, want 3000 on 8", len(names), pages)
+	}
+	limits := must(ops["DescribeAccountLimits"](r, call, nil))(t).(*elbv2.DescribeAccountLimitsOutput).Limits
+	if *limits[0].Name != "target-groups" || *limits[0].Max != "3000" {
+		t.Errorf("the limit is told as %s %s", *limits[0].Name, *limits[0].Max)
+	}
 }
 
 // pager is a paginator of the SDK, whatever its output.
@@ -138,7 +212,7 @@ func TestEveryPaginatorGoesThroughAllPages(t *testing.T) {
 		"DescribeTargetGroups":  {pages[*elbv2.DescribeTargetGroupsOutput, elbv2.Options]{elbv2.NewDescribeTargetGroupsPaginator(l.elb(), &elbv2.DescribeTargetGroupsInput{PageSize: one}), func(o *elbv2.DescribeTargetGroupsOutput) int { return len(o.TargetGroups) }}, 3},
 		"DescribeListeners":     {pages[*elbv2.DescribeListenersOutput, elbv2.Options]{elbv2.NewDescribeListenersPaginator(l.elb(), &elbv2.DescribeListenersInput{LoadBalancerArn: &w.lb, PageSize: one}), func(o *elbv2.DescribeListenersOutput) int { return len(o.Listeners) }}, 3},
 		"DescribeRules":         {pages[*elbv2.DescribeRulesOutput, elbv2.Options]{elbv2.NewDescribeRulesPaginator(l.elb(), &elbv2.DescribeRulesInput{ListenerArn: &w.listener, PageSize: one}), func(o *elbv2.DescribeRulesOutput) int { return len(o.Rules) }}, 3},
-		"DescribeAccountLimits": {pages[*elbv2.DescribeAccountLimitsOutput, elbv2.Options]{elbv2.NewDescribeAccountLimitsPaginator(l.elb(), &elbv2.DescribeAccountLimitsInput{PageSize: one}), func(o *elbv2.DescribeAccountLimitsOutput) int { return len(o.Limits) }}, 7},
+		"DescribeAccountLimits": {pages[*elbv2.DescribeAccountLimitsOutput, elbv2.Options]{elbv2.NewDescribeAccountLimitsPaginator(l.elb(), &elbv2.DescribeAccountLimitsInput{PageSize: one}), func(o *elbv2.DescribeAccountLimitsOutput) int { return len(o.Limits) }}, 8},
 		"DescribeListenerCertificates": {pages[*elbv2.DescribeListenerCertificatesOutput, elbv2.Options]{elbv2.NewDescribeListenerCertificatesPaginator(l.elb(), &elbv2.DescribeListenerCertificatesInput{ListenerArn: &w.listener, PageSize: one}),
 			func(o *elbv2.DescribeListenerCertificatesOutput) int { return len(o.Certificates) }}, 0},
 		"DescribeSubnets":        {pages[*ec2.DescribeSubnetsOutput, ec2.Options]{ec2.NewDescribeSubnetsPaginator(l.ec2(), &ec2.DescribeSubnetsInput{MaxResults: one}), func(o *ec2.DescribeSubnetsOutput) int { return len(o.Subnets) }}, 2},

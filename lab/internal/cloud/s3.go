@@ -60,6 +60,12 @@ func (c *Cloud) serveS3(w http.ResponseWriter, r *http.Request, body []byte, cal
 	case user.Denied(call.Service, q.Operation):
 		s3.WriteError(w, r, q, wire.Errorf("AccessDenied", "User: %s is not authorized to perform: s3:%s", call.Caller.ARN, q.Operation).WithStatus(http.StatusForbidden))
 	default:
-		c.s3.Serve(w, r, q)
+		e, done := c.trouble.Meet(w, r, wire.Call{Service: "s3", Operation: q.Operation, Region: call.Region})
+		if e != nil {
+			c.log("s3: " + q.Operation + ": " + e.Code)
+			s3.WriteError(w, r, q, e)
+		} else if !done {
+			c.s3.Serve(w, r, q)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -150,6 +151,21 @@ func (n network) VPC(regionName, id string) (elb.VPC, bool) {
 		}
 	}
 	return out, true
+}
+
+// certificates lets ELBv2 see ACM. It is called with c.mu held.
+type certificates struct{ c *Cloud }
+
+func (s certificates) Certificate(arn string) (elb.Certificate, bool) {
+	f := strings.Split(arn, ":")
+	if len(f) < 6 || s.c.state.Regions[f[3]] == nil {
+		return elb.Certificate{}, false
+	}
+	x := s.c.in(f[3]).ACM.Certificates[arn]
+	if x == nil {
+		return elb.Certificate{}, false
+	}
+	return elb.Certificate{Text: slices.Concat(x.Cert, []byte("\n"), x.Chain), Key: x.Key, Names: x.Names()}, true
 }
 
 // repositories lets the registry see ECR's repositories of its region.

@@ -131,6 +131,15 @@ func (c Cert) make(dir string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) er
 	if err != nil {
 		return err
 	}
+	der, err := c.sign(ca, caKey, key.Public())
+	if err != nil {
+		return err
+	}
+	keyDER, err := x509.MarshalECPrivateKey(key)
+	return errors.Join(err, write(crt, "CERTIFICATE", der), write(keyFile, "EC PRIVATE KEY", keyDER))
+}
+
+func (c Cert) sign(ca *x509.Certificate, caKey *ecdsa.PrivateKey, public any) ([]byte, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: c.CommonName, Organization: c.Organization},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature,
@@ -139,12 +148,26 @@ func (c Cert) make(dir string, ca *x509.Certificate, caKey *ecdsa.PrivateKey) er
 	for _, ip := range c.IPs {
 		template.IPAddresses = append(template.IPAddresses, net.ParseIP(ip))
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, ca, key.Public(), caKey)
-	if err != nil {
-		return err
+	return x509.CreateCertificate(rand.Reader, template, ca, public, caKey)
+}
+
+// Issue certifies somebody's public key by the authority in dir, which is made
+// when it is not there, for names, the first of which is the common name. It
+// returns the certificate and the authority's, PEM.
+func Issue(dir string, names []string, public any) (cert, chain []byte, err error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, nil, fmt.Errorf("issuing a certificate for %q: %w", names, err)
 	}
-	keyDER, err := x509.MarshalECPrivateKey(key)
-	return errors.Join(err, write(crt, "CERTIFICATE", der), write(keyFile, "EC PRIVATE KEY", keyDER))
+	ca, key, err := authority(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("issuing a certificate for %q: %w", names, err)
+	}
+	der, err := Cert{CommonName: names[0], DNS: names}.sign(ca, key, public)
+	if err != nil {
+		return nil, nil, fmt.Errorf("issuing a certificate for %q: %w", names, err)
+	}
+	text := func(der []byte) []byte { return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}) }
+	return text(der), text(ca.Raw), nil
 }
 
 // Kubeconfig writes NAME.kubeconfig, which logs in with the certificate NAME.

@@ -63,7 +63,11 @@ func (in Input) ReadBy(command string) bool {
 	case in.Name == "from" || in.Name == "to":
 		return command == "deploy"
 	case command == "check": // what rendering reads, and how to reach the cluster
-		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
+		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
+	case slices.Contains(Records, command): // what finds the records, and what a rollback waits by
+		return slices.Contains([]string{"manifests", "root"}, in.Name) || !slices.Contains([]string{"report", "on-failure", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "apply") || command == "rollback" && in.Stages == "gate")
+	case command == "plan": // what a deploy would render and how it would apply that
+		return !slices.Contains([]string{"report", "plan", "progress", "output-dir", "steal-lock", "on-failure", "keep-revisions"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "apply"))
 	case in.Stages == "all" || command == "deploy":
 		return true
 	case command == "push": // which builds first: layouts do not travel between jobs
@@ -71,6 +75,9 @@ func (in Input) ReadBy(command string) bool {
 	}
 	return strings.Contains(in.Stages, command)
 }
+
+// Records are the commands that work on what the cluster remembers of deploys.
+var Records = []string{"rollback", "history", "status"}
 
 // ForGetOutlast tells whether only the script that finds the program reads the
 // input.
@@ -97,6 +104,7 @@ var Table = []Group{
 		{Name: "app", Key: "app", Kind: Text, Stages: "all", Doc: "name of the application", Unset: "the name of the folder of outlast.yaml", Rare: true},
 		{Name: "commit", Kind: Text, Stages: "all", Doc: "commit that is shipped", Unset: "what the CI or git says", Rare: true, Aliases: []string{"sha"}},
 		{Name: "branch", Kind: Text, Stages: "all", Doc: "branch that is shipped", Unset: "what the CI or git says", Rare: true},
+		{Name: "namespace", Key: "namespace", Kind: Text, Stages: "apply gate", Doc: "namespace of the deploys' records: lock and history", Unset: "that of the first workload", Rare: true},
 		{Name: "run-url", Kind: Text, Stages: "all", Doc: "address of this CI run, for the report", Unset: "what the CI says", Rare: true},
 		{Name: "unmatched", Key: "unmatched", Kind: Choice, Choices: []string{"error", "skip"}, Stages: "all", Doc: "what a branch without an environment does", Unset: "error", Rare: true},
 	}},
@@ -147,6 +155,16 @@ var Table = []Group{
 	{"The gate", []Input{
 		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas", Aliases: []string{"timeout", "wait-timeout"}},
 		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
+	}},
+	{"The rollout", []Input{
+		{Name: "plan", Kind: Text, Stages: "apply", Doc: "file of outlast plan --out: apply exactly that, or refuse because the world has moved", Unset: "whatever is to be done now", Rare: true},
+		{Name: "rollout", Key: "rollout", Kind: Choice, Choices: []string{"rolling", "handover"}, Stages: "apply gate", Doc: "how Deployments behind a load balancer replace their pods; handover deletes no old pod before its targets are seen to be unused", Unset: "rolling: as the Deployment's own strategy has it", Rare: true},
+		{Name: "legacy-pods", Key: "drain.legacyPods", Kind: Choice, Choices: []string{"warn", "handover"}, Stages: "apply gate", Doc: "what to do when running pods that have no preStop are to be replaced", Unset: "warn: requests are lost in that one rollout", Rare: true},
+	}},
+	{"When a deploy fails", []Input{
+		{Name: "on-failure", Key: "onFailure", Kind: Choice, Choices: []string{"rollback", "hold", "pause"}, Stages: "apply gate", Doc: "what a failed deploy does with what it applied", Unset: "rollback: the last release whose gate passed is applied again, whole"},
+		{Name: "keep-revisions", Key: "keepRevisions", Kind: Text, Stages: "apply gate", Doc: "number of revisions to keep in the cluster for rollbacks", Unset: "10", Rare: true},
+		{Name: "steal-lock", Kind: Boolean, Stages: "apply gate", Doc: "take the lock from another deploy of this application that still runs", Unset: "false: such a deploy is exit 6", Rare: true},
 	}},
 	{"The run", []Input{
 		{Name: "from", Kind: Choice, Choices: core.Stages(), Stages: "all", Doc: "first stage to run", Unset: "build"},

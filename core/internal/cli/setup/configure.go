@@ -27,6 +27,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
+	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -40,6 +41,15 @@ func (c *Call) Config() (core.Config, error) {
 		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
 		Run: core.Run{Version: env.Version, App: cmp.Or(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
 			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
+		Rollout: core.Strategy(s.Text("rollout")), Legacy: core.Strategy(s.Text("legacy-pods")),
+		OnFailure: core.OnFailure(s.Text("on-failure")), Namespace: s.Text("namespace"), Holder: c.holder(), StealLock: s.Bool("steal-lock"),
+	}
+	if text := s.Text("keep-revisions"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 100 {
+			return cfg, fmt.Errorf("reading %s: %q is no number from 1 to 100", s.Source("keep-revisions"), text)
+		}
+		cfg.Keep = n
 	}
 	if all := core.Stages(); cfg.From != "" && cfg.To != "" && slices.Index(all, cfg.From) > slices.Index(all, cfg.To) {
 		return cfg, fmt.Errorf("reading %s and %s: %s comes after %s", s.Source("from"), s.Source("to"), cfg.From, cfg.To)
@@ -47,7 +57,7 @@ func (c *Call) Config() (core.Config, error) {
 	switch pull := c.Facts.PullRequest != ""; {
 	case pull && c.Command == "deploy":
 		cfg.From, cfg.To = "render", "render"
-	case pull && c.Command != "render" && c.Command != "build":
+	case pull && c.Command != "render" && c.Command != "build" && c.Command != "history" && c.Command != "plan" && c.Command != "status":
 		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.Facts.PullRequest, c.Command)
 	}
 	var err error
@@ -101,6 +111,19 @@ func (c *Call) Rendering() (opt render.Options, err error) {
 	opt.Policy = render.Policy(s.Text("drain-policy"))
 	opt.Drain, err = s.Drain(drain.Defaults())
 	return opt, err
+}
+
+// holder names this run for the lock. A CI's job that is run again is the same
+// holder; two jobs of one GitHub run share its address, so the job's name counts.
+func (c *Call) holder() string {
+	if c.Facts.RunURL != "" {
+		return strings.TrimSuffix(c.Facts.RunURL+"#"+c.Env.Getenv("GITHUB_JOB"), "#")
+	}
+	host, err := os.Hostname()
+	if err != nil {
+		host = "an unnamed host"
+	}
+	return fmt.Sprintf("%s on %s, process %d", cmp.Or(c.Facts.Actor, c.Env.Getenv("USER"), "somebody"), host, os.Getpid())
 }
 
 var kubeletVersion = regexp.MustCompile(`^v?[0-9]+\.[0-9]+`)
@@ -277,7 +300,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			if err != nil {
 				return core.Cluster{}, err
 			}
-			return core.Cluster{Apply: client, Gate: client, Ping: client.Ping}, nil
+			return core.Cluster{Apply: client, Gate: client, Records: client, Ping: client.Ping}, nil
 		},
 		Balancer: func(ctx context.Context) (gate.Balancer, error) {
 			sdk, err := login(ctx)
@@ -287,9 +310,9 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			balancer := aws.NewBalancer(sdk)
 			return balancer, balancer.Check(ctx)
 		},
-		Attributes: func(ctx context.Context) (core.Attributes, error) {
+		Attributes: func(ctx context.Context) (live.Attributes, error) {
 			sdk, err := login(ctx)
-			return aws.NewBalancer(sdk), err
+			return aws.NewAttributes(sdk), err
 		},
 	}
 }

@@ -134,9 +134,9 @@ func (a answer) symbols() string {
 	}
 	known := values(text)
 	var all []string
-	for _, name := range []string{"R", "R_cut", "L", "n_tgb_queued", "n_calls", "P", "M", "S", "S_sc", "J", "A", "K", "I", "cap"} {
+	for _, name := range []string{"R", "R_cut", "L", "n_tgb_queued", "n_calls", "P", "X_node", "M", "S", "S_sc", "J", "A", "K", "I", "cap"} {
 		v, ok := known[name]
-		if !ok || v == 0 && strings.HasPrefix(name, "n_") || !a.http() && slices.Contains([]string{"A", "K", "I"}, name) {
+		if !ok || v == 0 && strings.HasPrefix(name, "n_") || name == "X_node" && !slices.Contains(a.kinds(), drain.Instance) || !a.http() && slices.Contains([]string{"A", "K", "I"}, name) {
 			continue
 		}
 		all = append(all, name+"="+strconv.FormatFloat(v, 'f', -1, 64))

@@ -176,7 +176,7 @@ func TestPage(t *testing.T) {
 	words := strings.Join(strings.Fields(page), " ")
 	for _, want := range []string{
 		"deregistration_delay.timeout_seconds 65 Ingress/dev/web -> Service/dev/web", "deregistration_delay.timeout_seconds 185 Service/dev/nlb",
-		"deregistration_delay.timeout_seconds 300 Ingress/dev/old, left alone: instance targets", "behind an ALB and an NLB and instance targets: R=30 L=5 P=150 M=5",
+		"deregistration_delay.timeout_seconds 300 Ingress/dev/old, left alone: instance targets", "behind an ALB and an NLB and instance targets: R=30 L=5 P=150 X_node=70 M=5",
 		"F2 deregistration delay >= P + R + M, of 185 185 0 Service/dev/nlb", "info F3 targets are nodes: a pod that ends", "of: Ingress/dev/old fix: use targets of type ip",
 	} {
 		if !strings.Contains(words, want) {

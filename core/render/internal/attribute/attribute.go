@@ -10,15 +10,15 @@ import (
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
+	stringmap "github.com/outlast-ci/outlast/core/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
-	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
-// Delay is the deregistration delay among a target group's attributes.
-const Delay = "deregistration_delay.timeout_seconds"
-
-// IdleTimeout is a load balancer's.
-const IdleTimeout = "idle_timeout.timeout_seconds"
+// Attributes by the names that ELBv2 gives them.
+const (
+	Delay       = stringmap.Delay
+	IdleTimeout = stringmap.IdleTimeout
+)
 
 // Set is a target group's attributes, at the places where they are written: the
 // first place that has a key wins, and new keys go to the first place.

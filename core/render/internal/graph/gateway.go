@@ -44,7 +44,7 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 						if kind.kind == "TLSRoute" && g.isALB(gateway) { // which may end TLS, too
 							balancer = drain.ALB
 						}
-						add(g.gatewayGroup(route, gateway, svc, balancer))
+						add(g.gatewayTargets(route, gateway, svc, balancer))
 					}
 				}
 			}
@@ -64,7 +64,7 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 	if gateway == nil {
 		services, _ := g.routed(route)
 		for _, svc := range services {
-			if g.configuration(svc) != nil {
+			if g.configured[serviceKey(svc)] != nil {
 				return nil, true
 			}
 		}
@@ -112,18 +112,15 @@ func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode, missing []Mis
 	return services, missing
 }
 
-// configuration finds the TargetGroupConfiguration of a Service, or nil. One without a
+// configures notes the Service that a TargetGroupConfiguration is for. One without a
 // reference is a Gateway's default.
-func (g *Graph) configuration(svc *yaml.RNode) *yaml.RNode {
-	for _, c := range g.byKind["TargetGroupConfiguration"] {
-		if kind := node.Str(c, "spec", "targetReference", "kind"); kind != "" && kind != "Service" {
-			continue
-		}
-		if node.Namespace(c) == node.Namespace(svc) && node.Str(c, "spec", "targetReference", "name") == svc.GetName() {
-			return c
-		}
+func (g *Graph) configures(c *yaml.RNode) {
+	if kind := node.Str(c, "spec", "targetReference", "kind"); kind != "" && kind != "Service" {
+		return
 	}
-	return nil
+	if key := node.Namespace(c) + "/" + node.Str(c, "spec", "targetReference", "name"); g.configured[key] == nil {
+		g.configured[key] = c
+	}
 }
 
 // props is one place that holds properties of target groups.
@@ -179,18 +176,21 @@ func routeConfiguration(config, route *yaml.RNode) (index int, ok bool) {
 	return index, best > 0
 }
 
-// gatewayGroup is the target group of one Service behind a route. Attributes come
+// gatewayTargets is the target group of one Service behind a route. Attributes come
 // key by key from all places, other fields as a whole from the strongest that has them.
-func (g *Graph) gatewayGroup(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
-	own, configs := g.configuration(svc), g.loadBalancerConfigurations(gateway)
-	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: TargetType{Object: route, Field: "spec.rules"}}
+func (g *Graph) gatewayTargets(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
+	own, configs := g.configured[serviceKey(svc)], g.loadBalancerConfigurations(gateway)
+	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: Written{Object: route, Field: "spec.rules"}}
 	if own == nil {
 		t.Attributes.Places = append(t.Attributes.Places, attribute.Place{Object: g.newConfiguration(svc, configs), Path: []string{"spec", "defaultConfiguration", "targetGroupAttributes"}, List: true, Make: true})
 	}
 	checked := false
 	for _, p := range g.properties(route, own, configs) {
 		if v := node.Str(p.object, p.at("targetType")...); v != "" && t.Type.Value == "" {
-			t.Type = TargetType{v, p.object, node.Path(p.at("targetType"))}
+			t.Type = Written{v, p.object, node.Path(p.at("targetType"))}
+		}
+		if v := node.Str(p.object, p.at("enableMultiCluster")...); v != "" && t.Shared.Value == "" {
+			t.Shared = Written{v, p.object, node.Path(p.at("enableMultiCluster"))}
 		}
 		if health := node.At(p.object, p.at("healthCheckConfig")...); health != nil && !checked {
 			checked = true
@@ -204,8 +204,8 @@ func (g *Graph) gatewayGroup(route, gateway, svc *yaml.RNode, balancer drain.Bal
 	t.Balancer = balancerOf(balancer, t.Type.Value)
 	for _, lb := range configs {
 		for i, e := range node.Elements(lb, "spec", "loadBalancerAttributes") {
-			if node.Str(e, "key") == attribute.IdleTimeout && t.idle.value == "" {
-				t.idle = written{node.Str(e, "value"), lb, node.Path([]string{"spec", "loadBalancerAttributes", strconv.Itoa(i), "value"})}
+			if node.Str(e, "key") == attribute.IdleTimeout && t.idle.Value == "" {
+				t.idle = Written{node.Str(e, "value"), lb, node.Path([]string{"spec", "loadBalancerAttributes", strconv.Itoa(i), "value"})}
 			}
 		}
 	}
@@ -239,7 +239,7 @@ func (g *Graph) loadBalancerConfigurations(gateway *yaml.RNode) (configs []*yaml
 
 // newConfiguration is a TargetGroupConfiguration for a Service that has none.
 func (g *Graph) newConfiguration(svc *yaml.RNode, configs []*yaml.RNode) *yaml.RNode {
-	name, version := svc.GetName(), "gateway.k8s.aws/v1"
+	name, version := svc.GetName(), gatewayConfigGroup+"/v1"
 	for g.named("TargetGroupConfiguration", node.Namespace(svc), name) != nil { // of another
 		name += "-drain"
 	}

@@ -28,12 +28,13 @@ func objects(t *testing.T, text string) (all []*yaml.RNode) {
 func TestBackends(t *testing.T) {
 	for name, tc := range map[string]struct{ spec, annotations, want string }{
 		"none":                         {spec: "{}"},
-		"the default":                  {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", want: "a"},
+		"the default":                  {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", want: "a:80"},
 		"rules, each Service once":     {spec: "{rules: [{http: {paths: [{backend: {service: {name: b}}}, {backend: {service: {name: a}}}]}}, {http: {paths: [{backend: {service: {name: b}}}]}}, {host: x}]}", want: "b a"},
+		"each port once":               {spec: "{rules: [{http: {paths: [{backend: {service: {name: b, port: {name: web}}}}, {backend: {service: {name: b, port: {number: 80}}}}, {backend: {service: {name: b, port: {name: web}}}}]}}]}", want: "b:web,80"},
 		"a backend that is no Service": {spec: "{defaultBackend: {resource: {kind: Bucket, name: a}}}"},
-		"an action":                    {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}", annotations: `go: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a", "servicePort": 80}, {"serviceName": "b"}, {"targetGroupARN": "x"}]}}'`, want: "a b"},
+		"an action":                    {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}", annotations: `go: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a", "servicePort": 80}, {"serviceName": "b", "servicePort": "http"}, {"targetGroupARN": "x"}]}}'`, want: "a:80 b:http"},
 		"an action named like the Service it forwards to":   {spec: "{defaultBackend: {service: {name: a, port: {name: use-annotation}}}}", annotations: `a: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "a"}, {"serviceName": "b"}]}}'`, want: "a b"},
-		"a Service that shares its name with an action":     {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", annotations: `a: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "b"}]}}'`, want: "a"},
+		"a Service that shares its name with an action":     {spec: "{defaultBackend: {service: {name: a, port: {number: 80}}}}", annotations: `a: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "b"}]}}'`, want: "a:80"},
 		"an action that nobody names":                       {spec: "{defaultBackend: {service: {name: a}}}", annotations: `go: '{"type": "forward", "forwardConfig": {"targetGroups": [{"serviceName": "b"}]}}'`, want: "a"},
 		"an action that is not there":                       {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}"},
 		"an action that is no JSON":                         {spec: "{defaultBackend: {service: {name: go, port: {name: use-annotation}}}}", annotations: "go: '{'"},
@@ -46,42 +47,14 @@ func TestBackends(t *testing.T) {
 				annotations = ALBPrefix + "actions." + tc.annotations
 			}
 			n := yaml.MustParse("kind: Ingress\nmetadata: {name: i, annotations: {" + annotations + "}}\nspec: " + tc.spec)
-			if got := strings.Join((&Graph{}).backends(n), " "); got != tc.want {
+			var all []string
+			for _, b := range (&Graph{}).backends(n) {
+				all = append(all, b.service+strings.TrimSuffix(":"+strings.Join(b.ports, ","), ":"))
+			}
+			if got := strings.Join(all, " "); got != tc.want {
 				t.Errorf("got %q, want %q", got, tc.want)
 			}
 		})
-	}
-}
-
-func TestMatches(t *testing.T) {
-	labels := map[string]string{"app": "web", "tier": "front", "empty": ""}
-	for selector, want := range map[string]bool{
-		"matchLabels: {app: web}":          true,
-		"matchLabels: {app: web, tier: b}": false,
-		"matchLabels: {gone: ''}":          false,
-		"matchLabels: {empty: ''}":         true,
-		"matchLabels: {}":                  true,
-		"{}":                               true,
-		"matchExpressions: []":             true,
-		"matchExpressions: [{key: app, operator: In, values: [api, web]}]":                             true,
-		"matchExpressions: [{key: app, operator: In, values: [api]}]":                                  false,
-		"matchExpressions: [{key: gone, operator: In, values: ['']}]":                                  false,
-		"matchExpressions: [{key: app, operator: NotIn, values: [api]}]":                               true,
-		"matchExpressions: [{key: app, operator: NotIn, values: [web]}]":                               false,
-		"matchExpressions: [{key: gone, operator: NotIn, values: [x]}]":                                true,
-		"matchExpressions: [{key: app, operator: Exists}]":                                             true,
-		"matchExpressions: [{key: gone, operator: Exists}]":                                            false,
-		"matchExpressions: [{key: gone, operator: DoesNotExist}]":                                      true,
-		"matchExpressions: [{key: app, operator: DoesNotExist}]":                                       false,
-		"matchExpressions: [{key: app, operator: Unheard}]":                                            false,
-		"{matchLabels: {app: web}, matchExpressions: [{key: tier, operator: NotIn, values: [front]}]}": false,
-	} {
-		if got := Matches(yaml.MustParse(selector), labels); got != want {
-			t.Errorf("%s: %v", selector, got)
-		}
-	}
-	if Matches(nil, labels) {
-		t.Error("no selector matches")
 	}
 }
 
@@ -92,7 +65,7 @@ func TestSelecting(t *testing.T) {
 		"{}": false, "{selector: {}}": false, "{selector: {app: web}, type: ExternalName}": false,
 	} {
 		g := New(objects(t, "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "+spec+"}"))
-		if got := len(g.selecting("n", labels)) == 1; got != want || len(g.selecting("other", labels)) > 0 {
+		if got := len(g.services.Matching("n", labels)) == 1; got != want || len(g.services.Matching("other", labels)) > 0 {
 			t.Errorf("%s: %v", spec, got)
 		}
 	}
@@ -202,6 +175,9 @@ func TestTargetGroups(t *testing.T) {
 			"Deployment/web: HTTPRoute/web -> Service/web alb ip(TargetGroupConfiguration/def spec.defaultConfiguration.targetType) D=70s h=15s/5s 9/3 I=80s"},
 		"an idle timeout of a Gateway that is no number": {fmt.Sprintf(web, "", "") + route + fmt.Sprintf(gateway, "aws-alb") + "{apiVersion: gateway.k8s.aws/v1, kind: LoadBalancerConfiguration, metadata: {name: lb}, spec: {loadBalancerAttributes: [{key: a, value: b}, {key: idle_timeout.timeout_seconds, value: 1m}]}}",
 			"Deployment/web: reading spec.loadBalancerAttributes[1].value of LoadBalancerConfiguration/lb: idle_timeout.timeout_seconds=1m is no number of seconds"},
+		"a configuration of another's": {fmt.Sprintf(web, "", "") + route + fmt.Sprintf(gateway, "aws-alb") + "{apiVersion: example.com/v1, kind: TargetGroupConfiguration, metadata: {name: own}, spec: {targetReference: {name: web}, defaultConfiguration: {targetType: instance}}}",
+			"Deployment/web: HTTPRoute/web -> Service/web alb (HTTPRoute/web spec.rules) D=- h=15s/5s 3/3 I=0s"},
+		"a binding of another's": {fmt.Sprintf(web, "", "") + strings.Replace(fmt.Sprintf(binding, ""), "elbv2.k8s.aws", "example.com", 1), ""},
 		"a route of an NLB": {fmt.Sprintf(web, "", "") + strings.Replace(route, "HTTPRoute", "TLSRoute", 1) + strings.TrimSuffix(fmt.Sprintf(gateway, "aws-nlb"), "---\n"),
 			"Deployment/web: TLSRoute/web -> Service/web nlb (TLSRoute/web spec.rules) D=- h=15s/5s 3/3 I=0s"},
 		"a TLSRoute of an ALB": {fmt.Sprintf(web, "", "") + strings.Replace(route, "HTTPRoute", "TLSRoute", 1) + fmt.Sprintf(gateway, "ours") + "{apiVersion: gateway.networking.k8s.io/v1, kind: GatewayClass, metadata: {name: ours}, spec: {controllerName: gateway.k8s.aws/alb}}",
@@ -288,5 +264,31 @@ func TestAutoscalers(t *testing.T) {
 	slices.Sort(got)
 	if want := "Deployment/n/a ScaledObject/n/k|StatefulSet/n/a HorizontalPodAutoscaler/n/h"; strings.Join(got, "|") != want {
 		t.Errorf("got %v, want %s", got, want)
+	}
+}
+
+// TestShared: where each kind of route says that other clusters' targets are in its target
+// group, too.
+func TestShared(t *testing.T) {
+	route := fmt.Sprintf(web, "", "") + "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web}, spec: {parentRefs: [{name: far}], rules: [{backendRefs: [{name: web}]}]}}\n---\n"
+	ingress := func(service, rest string) string {
+		return fmt.Sprintf(web, service, "") + "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, annotations: {" + rest + "}}, spec: {ingressClassName: alb, defaultBackend: {service: {name: web}}}}"
+	}
+	const annotation = ALBPrefix + "multi-cluster-target-group: "
+	for want, text := range map[string]string{
+		"true Ingress/web metadata.annotations[" + ALBPrefix + "multi-cluster-target-group]":  ingress("", annotation+"'true'"),
+		"false Service/web metadata.annotations[" + ALBPrefix + "multi-cluster-target-group]": ingress(", annotations: {"+annotation+"'false'}", annotation+"'true'"),
+		"true TargetGroupBinding/b spec.multiClusterTargetGroup":                              fmt.Sprintf(web, "", "") + "{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: b}, spec: {serviceRef: {name: web}, multiClusterTargetGroup: true}}",
+		"true Service/web metadata.annotations[" + NLBPrefix + "multi-cluster-target-group]":  strings.TrimSuffix(strings.Replace(fmt.Sprintf(web, ", annotations: {"+NLBPrefix+"type: nlb-ip, "+NLBPrefix+"multi-cluster-target-group: 'true'}", ""), ", {port: 443}", "", 1), "---\n"),
+		"true TargetGroupConfiguration/web spec.defaultConfiguration.enableMultiCluster":      route + "{apiVersion: gateway.k8s.aws/v1, kind: TargetGroupConfiguration, metadata: {name: web}, spec: {targetReference: {name: web}, defaultConfiguration: {enableMultiCluster: true}}}",
+	} {
+		w := New(objects(t, text)).Workloads[0]
+		if len(w.Groups) != 1 {
+			t.Fatalf("%d groups of %s", len(w.Groups), text)
+		}
+		s := w.Groups[0].Shared
+		if got := s.Value + " " + node.ID(s.Object) + " " + s.Field; got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
 	}
 }

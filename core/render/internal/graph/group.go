@@ -16,7 +16,7 @@ import (
 
 // DelayAnnotation on a TargetGroupBinding, or on a workload with outlast/balancer, states
 // the deregistration delay of a target group that is made elsewhere, in seconds.
-const DelayAnnotation = OwnPrefix + "delay-seconds"
+const DelayAnnotation = node.OwnPrefix + "delay-seconds"
 
 // Maker is what makes a target group, and so where its attributes are written
 // and which defaults it has.
@@ -37,19 +37,21 @@ type TargetGroup struct {
 	Service  *yaml.RNode
 	Ingress  *Ingress // of Maker Ingress
 	Port     string   // of Maker Service: the port that it is for, where there are several
+	Ports    []string // of Maker Ingress: of the Service, as the Ingress names them; each has a target group of its own; "" is one that it does not tell
 	Auto     bool     // EKS Auto Mode makes it, which wants a label of its own for readiness gates
-	Type     TargetType
+	Type     Written  // ip, instance
+	Shared   Written  // true: other clusters' targets are in it, too
 
 	Attributes attribute.Set
 	Health     Health
-	idle       written // the balancer's idle timeout
+	idle       Written // the balancer's idle timeout
 }
 
-// written is a scalar, and where it stands.
-type written struct {
-	value  string // "": nowhere
-	object *yaml.RNode
-	field  string
+// Written is a scalar, and where it stands.
+type Written struct {
+	Value  string // "": nowhere; Object and Field are where it would
+	Object *yaml.RNode
+	Field  string
 }
 
 // Name is how messages name the target group: what routes, and to where.
@@ -61,13 +63,6 @@ func (t *TargetGroup) Name() string {
 		return node.ID(t.Route)
 	}
 	return node.ID(t.Route) + " -> " + node.ID(t.Service)
-}
-
-// TargetType is what a target is, and where that was written.
-type TargetType struct {
-	Value  string // ip, instance, or "" when nothing is written
-	Object *yaml.RNode
-	Field  string
 }
 
 // Health is the health check as written; zero: the defaults of the Maker.

@@ -14,9 +14,9 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	stringmap "github.com/outlast-ci/outlast/core/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
-	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
 // Ingress is one that the AWS Load Balancer Controller serves.
@@ -37,17 +37,15 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 			continue
 		}
 		g.Ingresses = append(g.Ingresses, ing)
-		names := g.backends(n)
+		backends := g.backends(n)
 		for _, name := range g.shifted(n) {
-			if name != "" && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
+			backends.add(name, "")
 		}
-		for _, name := range names {
-			if svc := g.service(node.Namespace(n), name); svc != nil {
-				add(g.targetGroup(ing, svc))
+		for _, b := range backends {
+			if svc := g.service(node.Namespace(n), b.service); svc != nil {
+				add(g.targetGroup(ing, svc, b.ports))
 			} else {
-				g.Missing = append(g.Missing, Missing{n, node.Namespace(n) + "/" + name})
+				g.Missing = append(g.Missing, Missing{n, node.Namespace(n) + "/" + b.service})
 			}
 		}
 	}
@@ -78,7 +76,8 @@ func byHand(binding, svc *yaml.RNode) *TargetGroup {
 	}
 	target := node.Str(binding, "spec", "targetType")
 	return &TargetGroup{Maker: ByHand, Route: binding, Service: svc, Balancer: balancerOf(kind, target),
-		Auto: node.Group(binding) == autoGroup, Type: TargetType{target, binding, "spec.targetType"}}
+		Auto: node.Group(binding) == autoGroup, Type: Written{target, binding, "spec.targetType"},
+		Shared: Written{node.Str(binding, "spec", "multiClusterTargetGroup"), binding, "spec.multiClusterTargetGroup"}}
 }
 
 // ingress reads an Ingress's class. What other controllers serve is noted as
@@ -138,31 +137,25 @@ func hasALBAnnotation(n *yaml.RNode) bool {
 // targetGroup is the group that the controller makes for one Service. Its
 // annotations are the Service's, and the Ingress's where the Service has none
 // of that key.
-func (g *Graph) targetGroup(ing *Ingress, svc *yaml.RNode) *TargetGroup {
-	t := &TargetGroup{Maker: ByIngress, Route: ing.RNode, Service: svc, Ingress: ing, Auto: ing.Auto}
-	t.Type = TargetType{Object: ing.RNode, Field: node.Path([]string{"metadata", "annotations", ALBPrefix + "target-type"})}
+func (g *Graph) targetGroup(ing *Ingress, svc *yaml.RNode, ports []string) *TargetGroup {
+	t := &TargetGroup{Maker: ByIngress, Route: ing.RNode, Service: svc, Ingress: ing, Ports: ports, Auto: ing.Auto}
+	t.Type = Written{Object: ing.RNode, Field: node.Path([]string{"metadata", "annotations", ALBPrefix + "target-type"})}
 	if v := annotation(svc, ALBPrefix+"target-type"); v != "" {
 		t.Type.Value, t.Type.Object = v, svc
 	} else {
 		t.Type.Value = annotation(ing.RNode, ALBPrefix+"target-type")
 	}
 	if v := node.Str(ing.Params, "spec", "targetType"); v != "" { // wins over annotations
-		t.Type = TargetType{v, ing.Params, "spec.targetType"}
+		t.Type = Written{v, ing.Params, "spec.targetType"}
 	}
 	t.Balancer = balancerOf(drain.ALB, t.Type.Value)
-	read := func(name string) (string, *yaml.RNode) {
-		if v, ok := node.Annotation(svc, ALBPrefix+name); ok {
-			return v, svc
-		}
-		return annotation(ing.RNode, ALBPrefix+name), ing.RNode
-	}
 	number := func(name string) int {
-		text, object := read(name)
-		return g.number(text, object, annotationPath(ALBPrefix+name))
+		w := t.Annotated(name)
+		return g.number(w.Value, w.Object, w.Field)
 	}
 	t.Health = Health{Interval: number("healthcheck-interval-seconds"), Timeout: number("healthcheck-timeout-seconds"),
 		Healthy: number("healthy-threshold-count"), Unhealthy: number("unhealthy-threshold-count")}
-	t.Health.Path, _ = read("healthcheck-path")
+	t.Health.Path, t.Shared = t.Annotated("healthcheck-path").Value, t.Annotated(multiCluster)
 	key := ALBPrefix + "target-group-attributes"
 	own, hidden := attribute.Annotation(svc, key), attribute.Annotation(ing.RNode, key)
 	if _, ok := node.Annotation(svc, key); ok {
@@ -174,6 +167,21 @@ func (g *Graph) targetGroup(ing *Ingress, svc *yaml.RNode) *TargetGroup {
 		t.Attributes.Places = []attribute.Place{hidden}
 	}
 	return t
+}
+
+// Annotated is what an Ingress's target group takes of an annotation, named without its
+// prefix: the Service's, else the Ingress's.
+func (t *TargetGroup) Annotated(name string) Written {
+	if v, ok := node.Annotation(t.Service, ALBPrefix+name); ok {
+		return Written{v, t.Service, annotationPath(ALBPrefix + name)}
+	}
+	return Written{annotation(t.Route, ALBPrefix+name), t.Route, annotationPath(ALBPrefix + name)}
+}
+
+// Stack is how the controller calls the Ingresses that share the load balancer: their
+// group, or the one's namespace and name.
+func (ing *Ingress) Stack() string {
+	return cmp.Or(ing.Group, node.Namespace(ing.RNode)+"/"+ing.GetName())
 }
 
 // LoadBalancerAttributes are those of the Ingress's load balancer, the class's
@@ -202,33 +210,52 @@ func (t *TargetGroup) IdleTimeout() (seconds int, on *yaml.RNode, field string, 
 		if err != nil {
 			return 0, nil, "", err
 		}
-		idle = written{attrs[attribute.IdleTimeout], t.Route, annotationPath(ALBPrefix + "load-balancer-attributes")}
+		idle = Written{attrs[attribute.IdleTimeout], t.Route, annotationPath(ALBPrefix + "load-balancer-attributes")}
 	}
-	if idle.value == "" {
+	if idle.Value == "" {
 		return 0, nil, "", nil
 	}
-	n, err := strconv.Atoi(idle.value)
+	n, err := strconv.Atoi(idle.Value)
 	if err != nil || n < 0 {
-		return 0, nil, "", &attribute.Malformed{Object: idle.object, Field: idle.field, Err: fmt.Errorf("%s=%s is no number of seconds", attribute.IdleTimeout, idle.value)}
+		return 0, nil, "", &attribute.Malformed{Object: idle.Object, Field: idle.Field, Err: fmt.Errorf("%s=%s is no number of seconds", attribute.IdleTimeout, idle.Value)}
 	}
-	return n, idle.object, idle.field, nil
+	return n, idle.Object, idle.Field, nil
 }
 
-// backends lists the Services that an Ingress routes to, each once. A backend
+// backend is a Service that an Ingress routes to, and its ports as they are written there.
+type backend struct {
+	service string
+	ports   []string
+}
+
+// backends are of one Ingress, each Service once.
+type backends []backend
+
+func (all *backends) add(service, port string) {
+	if service == "" {
+		return
+	}
+	at := slices.IndexFunc(*all, func(b backend) bool { return b.service == service })
+	if at < 0 {
+		at = len(*all)
+		*all = append(*all, backend{service: service})
+	}
+	if b := &(*all)[at]; !slices.Contains(b.ports, port) {
+		b.ports = append(b.ports, port)
+	}
+}
+
+// backends lists the Services that an Ingress routes to. A backend
 // whose port is use-annotation is no Service: it names an action of an
 // annotation, which may forward to several.
-func (g *Graph) backends(ingress *yaml.RNode) (names []string) {
+func (g *Graph) backends(ingress *yaml.RNode) (all backends) {
 	add := func(backend *yaml.RNode) {
-		name := node.Str(backend, "service", "name")
-		all := []string{name}
-		if node.Str(backend, "service", "port", "name") == useAnnotation {
-			all = g.actionServices(ingress, ALBPrefix+"actions."+name)
+		name, port := node.Str(backend, "service", "name"), node.At(backend, "service", "port")
+		if node.Str(port, "name") == useAnnotation {
+			g.action(ingress, ALBPrefix+"actions."+name, all.add)
+			return
 		}
-		for _, name := range all {
-			if name != "" && !slices.Contains(names, name) {
-				names = append(names, name)
-			}
-		}
+		all.add(name, cmp.Or(node.Str(port, "name"), node.Str(port, "number")))
 	}
 	add(node.At(ingress, "spec", "defaultBackend"))
 	for _, rule := range node.Elements(ingress, "spec", "rules") {
@@ -236,41 +263,53 @@ func (g *Graph) backends(ingress *yaml.RNode) (names []string) {
 			add(node.At(path, "backend"))
 		}
 	}
-	return names
+	return all
 }
 
-const useAnnotation = "use-annotation"
+const (
+	useAnnotation = "use-annotation"
+	multiCluster  = "multi-cluster-target-group"
+)
+
+// shifts notes the Ingresses whose traffic a Rollout shifts.
+func (g *Graph) shifts(rollout *yaml.RNode) {
+	alb := node.At(rollout, "spec", "strategy", "canary", "trafficRouting", "alb")
+	names := []string{node.Str(alb, "ingress")}
+	for _, e := range node.Elements(alb, "ingresses") {
+		names = append(names, e.YNode().Value)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		key := node.Namespace(rollout) + "/" + name
+		g.shifting[key] = append(g.shifting[key], rollout)
+	}
+}
 
 // shifted lists the Services between which Argo Rollouts shifts the traffic of an
 // Ingress: it writes the action while it works, so that manifests may lack it.
 func (g *Graph) shifted(ingress *yaml.RNode) (names []string) {
-	for _, n := range g.byKind["Rollout"] {
+	for _, n := range g.shifting[node.Namespace(ingress)+"/"+ingress.GetName()] {
 		canary := node.At(n, "spec", "strategy", "canary")
-		alb := node.At(canary, "trafficRouting", "alb")
-		served := node.Str(alb, "ingress") == ingress.GetName()
-		for _, e := range node.Elements(alb, "ingresses") {
-			served = served || e.YNode().Value == ingress.GetName()
-		}
-		if alb == nil || !served || node.Namespace(n) != node.Namespace(ingress) {
-			continue
-		}
 		names = append(names, node.Str(canary, "stableService"), node.Str(canary, "canaryService"),
 			node.Str(canary, "pingPong", "pingService"), node.Str(canary, "pingPong", "pongService"))
 	}
 	return names
 }
 
-// actionServices lists the Services that an action forwards to. It may redirect, or
+// action adds the Services that an action forwards to. It may redirect, or
 // answer by itself, instead.
-func (g *Graph) actionServices(ingress *yaml.RNode, key string) (names []string) {
-	type group struct{ ServiceName string }
+func (g *Graph) action(ingress *yaml.RNode, key string, add func(service, port string)) {
+	type group struct {
+		ServiceName string
+		ServicePort json.RawMessage // a number or a name
+	}
 	var action struct {
 		group
 		ForwardConfig struct{ TargetGroups []group }
 	}
 	text, ok := node.Annotation(ingress, key)
 	if !ok && len(g.shifted(ingress)) > 0 {
-		return nil // Argo Rollouts writes it
+		return // Argo Rollouts writes it
 	}
 	err := fmt.Errorf("a backend with the port %s names this action, which is not there", useAnnotation)
 	if ok {
@@ -278,12 +317,11 @@ func (g *Graph) actionServices(ingress *yaml.RNode, key string) (names []string)
 	}
 	if err != nil {
 		g.Malformed = append(g.Malformed, &attribute.Malformed{Object: ingress, Field: annotationPath(key), Err: err})
-		return nil
+		return
 	}
 	for _, g := range append(action.ForwardConfig.TargetGroups, action.group) {
-		names = append(names, g.ServiceName)
+		add(g.ServiceName, strings.Trim(string(g.ServicePort), `"`))
 	}
-	return names
 }
 
 func annotation(n *yaml.RNode, key string) string {

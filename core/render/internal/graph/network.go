@@ -43,7 +43,8 @@ func (g *Graph) network(svc *yaml.RNode) (groups []*TargetGroup) {
 	add := func(port string, places ...attribute.Place) {
 		groups = append(groups, &TargetGroup{Maker: ByService, Balancer: balancerOf(drain.NLB, target), Route: svc, Service: svc, Port: port,
 			Auto:   strings.HasPrefix(class, autoGroup+"/"),
-			Type:   TargetType{target, svc, node.Path([]string{"metadata", "annotations", NLBPrefix + "nlb-target-type"})},
+			Type:   Written{target, svc, node.Path([]string{"metadata", "annotations", NLBPrefix + "nlb-target-type"})},
+			Shared: Written{annotation(svc, NLBPrefix+multiCluster), svc, annotationPath(NLBPrefix + multiCluster)},
 			Health: Health{read("interval"), read("timeout"), read("healthy-threshold"), read("unhealthy-threshold"), annotation(svc, NLBPrefix+"healthcheck-path")},
 
 			Attributes: attribute.Set{Places: append(places, attribute.Annotation(svc, key))}})

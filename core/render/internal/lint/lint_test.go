@@ -15,7 +15,7 @@ import (
 )
 
 // linted judges a pod behind an Ingress; found are rule and field.
-func linted(t *testing.T, pod, ingress, more string, least int, pinned ...string) (found []string) {
+func linted(t *testing.T, pod, ingress, more string, least, zones int, pinned ...string) (found []string) {
 	t.Helper()
 	text := fmt.Sprintf(`{apiVersion: apps/v1, kind: Deployment, metadata: {name: web}, spec: {replicas: %d, template: {metadata: {labels: {app: web}}, spec: {%s}}}}
 ---
@@ -32,7 +32,7 @@ func linted(t *testing.T, pod, ingress, more string, least int, pinned ...string
 		objects = append(objects, n)
 	}
 	g := graph.New(objects)
-	c := &Checker{List: &problem.List{}, Graph: g, Pinned: pinned}
+	c := &Checker{List: &problem.List{}, Graph: g, Pinned: pinned, Zones: zones}
 	c.Workload(g.Workloads[0], least)
 	for _, p := range c.All {
 		found = append(found, p.Rule+" "+string(p.Severity)+" "+p.Field)
@@ -49,9 +49,12 @@ func TestWorkload(t *testing.T) {
 		return "---\n{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}" + rest + "}}\n"
 	}
 	fine := budget(", maxUnavailable: 1")
+	spread := func(over, pods, rest string) string {
+		return ", topologySpreadConstraints: [{topologyKey: " + over + ", labelSelector: {matchLabels: {" + pods + "}}" + rest + "}]"
+	}
 	for name, tc := range map[string]struct {
 		pod, ingress, more string
-		least              int
+		least, zones       int
 		pinned             []string
 		want               string
 	}{
@@ -90,10 +93,25 @@ func TestWorkload(t *testing.T) {
 		"sh may be dash, which replaces nothing": {pod: ready(", command: [sh, -c, 'serve --port 80']"), more: fine, least: 2, want: "OL041 warning " + spec + "containers[a].command"},
 		"no shell":                               {pod: ready(", command: [serve, -c, 'a; b']"), more: fine, least: 2},
 		"cross-zone balancing is off":            {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/target-group-attributes: load_balancing.cross_zone.enabled=false", more: fine, least: 2, want: "OL042 warning metadata.annotations[alb.ingress.kubernetes.io/target-group-attributes]"},
+		"more zones than pods":                   {pod: ready(""), more: fine, least: 2, zones: 3, want: "OL055 info spec.replicas"},
+		"more zones than the one pod":            {pod: ready(""), more: fine, least: 1, zones: 3, want: "OL031 warning spec.replicas"},
+		"as many, which nothing spreads":         {pod: ready(""), more: fine, least: 3, zones: 3, want: "OL055 info " + spec + "topologySpreadConstraints"},
+		"one zone":                               {pod: ready(""), more: fine, least: 3, zones: 1},
+		"spread over zones":                      {pod: ready("") + spread("topology.kubernetes.io/zone", "app: web", ""), more: fine, least: 3, zones: 3},
+		"spread over nodes":                      {pod: ready("") + spread("kubernetes.io/hostname", "app: web", ", minDomains: 9"), more: fine, least: 3, zones: 3, want: "OL055 info " + spec + "topologySpreadConstraints"},
+		"spread by the pods of others":           {pod: ready("") + spread("topology.kubernetes.io/zone", "app: api", ""), more: fine, least: 3, want: "OL055 info " + spec + "topologySpreadConstraints"},
+		"a constraint that counts nothing":       {pod: ready("") + ", topologySpreadConstraints: [{topologyKey: topology.kubernetes.io/zone}]", more: fine, least: 3, want: "OL055 info " + spec + "topologySpreadConstraints"},
+		"more zones wanted than pods":            {pod: ready("") + spread("topology.kubernetes.io/zone", "app: web", ", minDomains: 3"), more: fine, least: 2, want: "OL055 info spec.replicas"},
+		"as many zones wanted as pods":           {pod: ready("") + spread("topology.kubernetes.io/zone", "app: web", ", minDomains: 3"), more: fine, least: 3},
+		"kept apart":                             {pod: ready("") + ", affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: topology.kubernetes.io/zone}]}}", more: fine, least: 3, zones: 3},
+		"kept apart, if possible":                {pod: ready("") + ", affinity: {podAntiAffinity: {preferredDuringSchedulingIgnoredDuringExecution: [{podAffinityTerm: {topologyKey: topology.kubernetes.io/zone}}]}}", more: fine, least: 3, zones: 3},
+		"kept apart on nodes":                    {pod: ready("") + ", affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname}]}}", more: fine, least: 3, zones: 3, want: "OL055 info " + spec + "topologySpreadConstraints"},
+		"a group of several clusters":            {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/multi-cluster-target-group: 'true'", more: fine, least: 2, want: "OL056 info metadata.annotations[alb.ingress.kubernetes.io/multi-cluster-target-group]"},
+		"a group of this cluster":                {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/multi-cluster-target-group: 'false'", more: fine, least: 2},
 		"cross-zone balancing is the balancer's": {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/target-group-attributes: load_balancing.cross_zone.enabled=use_load_balancer_configuration", more: fine, least: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := linted(t, tc.pod, tc.ingress, tc.more, tc.least, tc.pinned...)
+			got := linted(t, tc.pod, tc.ingress, tc.more, tc.least, tc.zones, tc.pinned...)
 			var want []string
 			if tc.want != "" {
 				want = strings.Split(tc.want, "|")

@@ -17,9 +17,9 @@ import (
 
 // Unbalanced says why a workload is left alone, when a Service selects it.
 func (a *Checker) Unbalanced(w *graph.Workload) {
-	if v, ok := node.Annotation(w.RNode, graph.OwnPrefix+"balancer"); ok {
+	if v, ok := node.Annotation(w.RNode, node.OwnPrefix+"balancer"); ok {
 		if v != "none" {
-			a.Find("OL046", w.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "balancer"}), fmt.Sprintf("%q is none of alb, nlb, instance, none", v), "write what stands in front of the pods")
+			a.Find("OL046", w.RNode, node.Path([]string{"metadata", "annotations", node.OwnPrefix + "balancer"}), fmt.Sprintf("%q is none of alb, nlb, instance, none", v), "write what stands in front of the pods")
 		}
 		return
 	}

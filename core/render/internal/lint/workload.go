@@ -25,6 +25,7 @@ type Checker struct {
 	*problem.List
 	Graph  *graph.Graph
 	Pinned []string // names of images that are pinned by digest later
+	Zones  int      // that the cluster's nodes are in; 0: nobody has counted
 }
 
 // Workload judges one behind a balancer, of which at least so many pods may run.
@@ -33,6 +34,7 @@ func (a *Checker) Workload(w *graph.Workload, least int) {
 	a.probes(w)
 	a.images(w)
 	a.budget(w, least)
+	a.zones(w, least)
 	if field, blocked := node.BlockedPorts(w.Spec); blocked {
 		a.Find("OL033", w.Pods, node.Path(node.TemplatePath(w.Pods.GetKind()))+"."+field, "pods that take ports of their node: a new one cannot start beside the old one there", "leave out "+field+"; targets of type ip need no ports of the node")
 	}
@@ -42,6 +44,10 @@ func (a *Checker) Workload(w *graph.Workload, least int) {
 	for _, t := range w.Groups {
 		a.targetType(t)
 		a.attributes(t)
+		if t.Shared.Value == "true" {
+			a.Find("OL056", t.Shared.Object, t.Shared.Field, "the target group is shared with other clusters: requests go to their pods, too, whose timings nobody judges here, and only targets of these pods are waited for",
+				"nothing, if that is wanted; let every cluster have the same deregistration delay, and deploy to one after the other")
+		}
 	}
 	if len(w.Groups) > 1 {
 		var names []string

@@ -10,15 +10,19 @@ import (
 	"strings"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	stringmap "github.com/outlast-ci/outlast/core/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
-	"github.com/outlast-ci/outlast/core/render/internal/stringmap"
 )
 
 // of tells whether a target group may be the one that the manifests make.
 func (g Group) of(t *graph.TargetGroup) bool {
-	return g.serves(t.Service) && (t.Maker != graph.ByHand || t.Route.GetName() == g.Binding)
+	switch {
+	case !g.serves(t.Service), g.Maker != "" && g.Maker != t.Maker, t.Maker == graph.ByHand && t.Route.GetName() != g.Binding:
+		return false
+	}
+	return g.Maker != graph.ByIngress || g.Stack == t.Ingress.Stack()
 }
 
 // settings compares what else is written with what runs: the kind of targets, and the
@@ -28,9 +32,9 @@ func (a *Checker) settings(w *graph.Workload, g Group) {
 		if !g.of(t) {
 			continue
 		}
-		if t.Type.Value != "" && g.TargetType != "" && t.Type.Value != g.TargetType {
+		if g.Maker == "" && t.Type.Value != "" && g.TargetType != "" && t.Type.Value != g.TargetType {
 			p := a.Find("OL048", t.Type.Object, t.Type.Field, fmt.Sprintf("the targets of target group %s are of type %s, the manifests say %s: they were not applied, or somebody else's value wins", g.ARN, g.TargetType, t.Type.Value),
-				"apply the manifests: the controller makes a new target group of the other type")
+				"find out which of the two is meant: where the controller makes the target group, an apply makes another one of the other type, and deletes this one at once")
 			if g.TargetType == string(drain.Instance) {
 				p.Message += "; nodes are registered, not pods, so no pod that ends is ever deregistered"
 			}

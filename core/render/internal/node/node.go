@@ -29,6 +29,9 @@ func Namespace(n *yaml.RNode) string { return cmp.Or(n.GetNamespace(), DefaultNa
 // DefaultNamespace is where objects go that name none.
 const DefaultNamespace = "default"
 
+// OwnPrefix starts the keys of our own annotations.
+const OwnPrefix = "outlast/"
+
 // Identity tells an object from all others: ID does not say the API group.
 func Identity(n *yaml.RNode) string { return Group(n) + "/" + ID(n) }
 

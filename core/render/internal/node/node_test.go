@@ -4,9 +4,11 @@ package node
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
@@ -53,6 +55,52 @@ func TestResolve(t *testing.T) {
 			}
 		})
 	}
+}
+
+// FuzzResolve: shares come to what Kubernetes makes of them, and what it refuses is refused.
+func FuzzResolve(f *testing.F) {
+	for _, seed := range []string{"25%", "0%", "100%", "+5%", "-5%", "1000001%", "007%", "%", "2.5%", "3", "-3", " 1%", "1%%", "٣%"} {
+		f.Add(seed, 7)
+	}
+	f.Fuzz(func(t *testing.T, text string, replicas int) {
+		replicas = min(max(replicas, 0), 10_000)
+		down, err := Resolve(text, replicas, false)
+		up, err2 := Resolve(text, replicas, true)
+		if (err == nil) != (err2 == nil) {
+			t.Fatalf("%q of %d: %v down, %v up", text, replicas, err, err2)
+		}
+		if !strings.HasSuffix(text, "%") {
+			if n, e := strconv.Atoi(text); (e == nil) != (err == nil) || err == nil && (down != n || up != n) {
+				t.Fatalf("%q of %d is %d and %d, %v", text, replicas, down, up, err)
+			}
+			return
+		}
+		share := intstr.FromString(text)
+		for _, round := range []struct {
+			up  bool
+			got int
+		}{{false, down}, {true, up}} {
+			want, e := intstr.GetScaledValueFromIntOrPercent(&share, replicas, round.up)
+			percent, _ := strconv.Atoi(strings.TrimSuffix(text, "%"))
+			if refused := e != nil || percent < 0 || percent > 1_000_000; refused != (err != nil) || !refused && round.got != want {
+				t.Fatalf("%q of %d is %d (%v), Kubernetes says %d (%v)", text, replicas, round.got, err, want, e)
+			}
+		}
+	})
+}
+
+// FuzzOlder: of two versions at most one is older, and a third does not go round.
+func FuzzOlder(f *testing.F) {
+	f.Add("1.29", "v1.30.4-eks-1", "1.31")
+	f.Add("", "1.x", "-1.2")
+	f.Fuzz(func(t *testing.T, a, b, c string) {
+		if Older(a, a) || Older(a, b) && Older(b, a) || Older(a, b) && Older(b, c) && !Older(a, c) {
+			t.Fatalf("%q, %q, %q are in no order", a, b, c)
+		}
+		if Older(a, b) && (!IsVersion(a) || !IsVersion(b)) || IsVersion(a) && IsVersion(b) && IsVersion(c) && !Older(a, b) && !Older(b, a) && Older(a, c) != Older(b, c) {
+			t.Fatalf("%q and %q are the same version beside %q, or none", a, b, c)
+		}
+	})
 }
 
 func TestOlder(t *testing.T) {

@@ -119,7 +119,7 @@ func (l *List) Settle(objects []*yaml.RNode) {
 	seen := map[string]bool{}
 	for _, p := range l.All {
 		if p.Edit != nil {
-			key := node.ID(p.Edit.Object) + " " + node.Path(p.Edit.Path)
+			key := node.Identity(p.Edit.Object) + " " + node.Path(p.Edit.Path)
 			if i, ok := byPlace[key]; ok {
 				if out[i].Edit.Weight < p.Edit.Weight {
 					out[i] = p
@@ -127,7 +127,7 @@ func (l *List) Settle(objects []*yaml.RNode) {
 				continue
 			}
 			byPlace[key] = len(out)
-		} else if key := p.Rule + " " + p.Object + " " + p.Field + " " + p.Message; seen[key] {
+		} else if key := p.Rule + " " + node.Identity(p.On) + " " + p.Field + " " + p.Message; seen[key] {
 			continue
 		} else {
 			seen[key] = true
@@ -138,10 +138,7 @@ func (l *List) Settle(objects []*yaml.RNode) {
 	l.suppress(objects)
 }
 
-// OwnPrefix starts the keys of our own annotations.
-const OwnPrefix = "outlast/"
-
-const ignorePrefix = OwnPrefix + "ignore."
+const ignorePrefix = node.OwnPrefix + "ignore."
 
 // Reason is why the author of an object lives with what breaks a rule, or "".
 func Reason(on *yaml.RNode, rule string) string {

@@ -74,6 +74,13 @@ func TestSettle(t *testing.T) {
 		}, "error OL010 Deployment/shop/web spec.a -> 0\nwarning OL043 Deployment/shop/web metadata.annotations[outlast/ignore.OL010]"},
 		"rules that nobody knows, in order": {`outlast/ignore.OL999: x, outlast/ignore.pre-stop-too-short: x, outlast/ignore.: x, outlast/ignored: x`, func(l *List, n *yaml.RNode) {},
 			"warning OL043 Deployment/shop/web metadata.annotations[outlast/ignore.]\nwarning OL043 Deployment/shop/web metadata.annotations[outlast/ignore.OL999]\nwarning OL043 Deployment/shop/web metadata.annotations[outlast/ignore.pre-stop-too-short]"},
+		"objects of one name in two API groups are two": {"", func(l *List, n *yaml.RNode) {
+			other := yaml.MustParse(strings.Replace(n.MustString(), "apps/v1", "example.com/v1", 1))
+			l.Edit("OL002", n, "m", set("a", "65", 65))
+			l.Edit("OL002", other, "m", set("a", "125", 125))
+			l.Find("OL031", n, "spec", "m", "f")
+			l.Find("OL031", other, "spec", "m", "f")
+		}, "error OL002 Deployment/shop/web spec.a -> 65\nerror OL002 Deployment/shop/web spec.a -> 125\nwarning OL031 Deployment/shop/web spec\nwarning OL031 Deployment/shop/web spec"},
 		"the annotation of another object counts for nothing": {"", func(l *List, n *yaml.RNode) {
 			l.Find("OL031", object("outlast/ignore.OL010: x"), "spec.replicas", "m", "f")
 		}, "warning OL031 Deployment/shop/web spec.replicas"},

@@ -53,6 +53,9 @@ func Analyse(g *graph.Graph, opt Options) ([]Workload, []problem.Problem, error)
 		}
 	}
 	checker := &lint.Checker{List: list, Graph: g, Pinned: opt.Pinned}
+	if opt.Live != nil {
+		checker.Zones = opt.Live.CountZones()
+	}
 	var out []Workload
 	for _, s := range all {
 		if err := times.Judge(s); err != nil {

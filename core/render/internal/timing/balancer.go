@@ -15,9 +15,6 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
 
-// awsDelay is the deregistration delay of a target group that says nothing.
-const awsDelay drain.Seconds = 300
-
 // balancers judges what stands in front of a workload.
 func (a *Analysis) balancers(s *Subject) {
 	pods := false
@@ -32,7 +29,7 @@ func (a *Analysis) balancers(s *Subject) {
 		a.gate(s)
 	}
 	if len(s.Groups) == 0 && s.Stated != drain.Instance {
-		a.elsewhere(s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "balancer"}), s.groups[0].Delay, s.Plan.Groups[0].DeregistrationDelay)
+		a.elsewhere(s.RNode, node.Path([]string{"metadata", "annotations", node.OwnPrefix + "balancer"}), s.groups[0].Delay, s.Plan.Groups[0].DeregistrationDelay)
 	}
 }
 
@@ -48,12 +45,12 @@ func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, nee
 	}
 	place := t.Attributes.Places[0]
 	setting := place.With(attribute.Delay, num(need))
-	seen := "is not written, and AWS takes 300s"
+	seen := "is not written, and AWS takes " + drain.DefaultDelay.String()
 	rule := "OL000" // strict's preStop is reckoned from the delay: it has to be known and short
 	if have.Delay != nil {
 		seen = "is " + have.Delay.String()
 	}
-	if have.Delay != nil || need > awsDelay {
+	if have.Delay != nil || need > drain.DefaultDelay {
 		rule = "OL002"
 	}
 	message := fmt.Sprintf("the deregistration delay of %s %s: ", t.Name(), seen)

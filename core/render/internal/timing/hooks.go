@@ -11,7 +11,6 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/drain"
-	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/hook"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
@@ -20,7 +19,7 @@ import (
 // those that the author names. Native sidecars get SIGTERM after the main
 // containers have ended and need no hook.
 func (a *Analysis) readHooks(s *Subject) (hooks []hook.Hook) {
-	onPath, limited := node.Annotation(s.RNode, graph.OwnPrefix+"request-path")
+	onPath, limited := node.Annotation(s.RNode, node.OwnPrefix+"request-path")
 	var missing []string // of the names
 	for name := range strings.SplitSeq(onPath, ",") {
 		missing = append(missing, strings.TrimSpace(name))
@@ -44,7 +43,7 @@ func (a *Analysis) readHooks(s *Subject) (hooks []hook.Hook) {
 		hooks = append(hooks, h)
 	}
 	if limited && len(missing) > 0 {
-		a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + "request-path"}), fmt.Sprintf("no container is called %q", strings.Join(missing, ", ")), "name the containers that requests pass through, with commas between them")
+		a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", node.OwnPrefix + "request-path"}), fmt.Sprintf("no container is called %q", strings.Join(missing, ", ")), "name the containers that requests pass through, with commas between them")
 	}
 	for _, c := range node.Sidecars(s.Spec) {
 		if h := hook.Read(c); h.Written && h.Known {
@@ -69,7 +68,7 @@ func (a *Analysis) state(s *Subject, h *hook.Hook, alone bool) {
 		}
 		n, err := strconv.Atoi(strings.TrimSuffix(text, "s"))
 		if err != nil || n < 0 {
-			a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", graph.OwnPrefix + key}), fmt.Sprintf("%q is no whole number of seconds", text), "write how long the hook takes, e.g. 45")
+			a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", node.OwnPrefix + key}), fmt.Sprintf("%q is no whole number of seconds", text), "write how long the hook takes, e.g. 45")
 			return
 		}
 		h.Seconds, h.Known, h.Stated = drain.Seconds(min(n, 86_400)), true, true
@@ -83,7 +82,7 @@ func (a *Analysis) hookAnnotation(s *Subject, key string) (string, bool) {
 		if n == nil {
 			continue
 		}
-		if v, ok := node.Annotation(n, graph.OwnPrefix+key); ok {
+		if v, ok := node.Annotation(n, node.OwnPrefix+key); ok {
 			return v, true
 		}
 	}

@@ -39,7 +39,7 @@ func placeKey(t *graph.TargetGroup) (string, bool) {
 		return "", false
 	}
 	p := t.Attributes.Places[0]
-	return node.ID(p.Object) + " " + node.Path(p.Path), true
+	return node.Identity(p.Object) + " " + node.Path(p.Path), true
 }
 
 // Judge solves for one workload and asks for what its objects lack.
@@ -103,7 +103,7 @@ func (s *Subject) known(mode drain.Mode) []drain.Group {
 		if s.untold(i) {
 			d := s.Plan.Groups[i].DeregistrationDelay
 			if mode != drain.Strict {
-				d = max(d, awsDelay)
+				d = max(d, drain.DefaultDelay)
 			}
 			groups[i].Delay = &d
 		}

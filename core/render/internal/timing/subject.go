@@ -18,11 +18,8 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
 
-// What Kubernetes does when nothing is written.
-const (
-	defaultGrace            = 30
-	defaultProgressDeadline = 600
-)
+// defaultProgressDeadline is Kubernetes' when nothing is written.
+const defaultProgressDeadline = 600
 
 // Subject is one workload under judgement: what its author wrote, and the
 // timings that come of it.
@@ -93,9 +90,6 @@ func (s *Subject) rebase() {
 	}
 }
 
-// ifNodes ends the name of a target group that may be one of nodes.
-const ifNodes = " (if nodes are the targets)"
-
 // either adds to target groups, in the order of the workload's own, those that nodes may
 // be the targets of: where no target type is written, the timings have to be right for both.
 func (s *Subject) either(groups []drain.Group) []drain.Group {
@@ -106,7 +100,7 @@ func (s *Subject) either(groups []drain.Group) []drain.Group {
 			if twin.Balancer == drain.NLB {
 				twin.IdleTimeout = cmp.Or(twin.IdleTimeout, drain.DefaultsFor(drain.NLB).IdleTimeout)
 			}
-			twin.Name, twin.Balancer = twin.Name+ifNodes, drain.Instance
+			twin.Name, twin.Balancer, twin.IfNodes = twin.Name+" (if nodes are the targets)", drain.Instance, true
 			out = append(out, twin)
 		}
 	}
@@ -153,7 +147,7 @@ func (a *Analysis) replicas(s *Subject) {
 // stated reads what the author says about this application by annotation:
 // outlast/set: R=90, S=10 and outlast/on-sigterm: graceful.
 func (a *Analysis) stated(s *Subject) {
-	key := graph.OwnPrefix + "set"
+	key := node.OwnPrefix + "set"
 	text, _ := node.Annotation(s.RNode, key)
 	for item := range strings.SplitSeq(text, ",") {
 		if item = strings.TrimSpace(item); item == "" {
@@ -168,7 +162,7 @@ func (a *Analysis) stated(s *Subject) {
 			a.Find("OL046", s.RNode, node.Path([]string{"metadata", "annotations", key}), err.Error(), "write symbols of the drain formulas, e.g. R=90, S=10")
 		}
 	}
-	key = graph.OwnPrefix + "on-sigterm"
+	key = node.OwnPrefix + "on-sigterm"
 	switch v, ok := node.Annotation(s.RNode, key); {
 	case !ok:
 	case v == string(drain.Graceful) || v == string(drain.Abrupt):
@@ -194,12 +188,15 @@ func (a *Analysis) arithmetic(s *Subject) {
 	if a.AsWritten {
 		findings = s.AsIs.Findings
 	}
-	cured := false // by edits, which hold F1 to F5 together
-	for _, p := range a.All {
-		cured = cured || (p.Edit != nil || p.Rule == "OL025") && a.concerns(s, p)
-	}
-	if cured { // what is left is what the edits leave
+	cured := a.cures(s) // by edits, which hold F1 to F5 together
+	if cured {          // what is left is what the edits leave
 		findings = s.Plan.Findings
+	}
+	var twins []string
+	for _, g := range s.Plan.Inputs.Groups {
+		if g.IfNodes {
+			twins = append(twins, g.Name)
+		}
 	}
 	for _, f := range findings {
 		switch f.Inequality {
@@ -214,7 +211,7 @@ func (a *Analysis) arithmetic(s *Subject) {
 				continue
 			}
 		}
-		if f.Field == "target-type" || strings.HasSuffix(f.Object, ifNodes) { // lint has told, and edits are for both
+		if f.Field == "target-type" || slices.Contains(twins, f.Object) { // lint has told, and edits are for both
 			continue
 		}
 		on := s.RNode
@@ -255,17 +252,15 @@ func (s *Subject) field(name string, on *yaml.RNode) string {
 	return name
 }
 
-// concerns tells whether a problem is about the workload or its target groups.
-func (a *Analysis) concerns(s *Subject, p problem.Problem) bool {
-	if p.On == s.RNode || p.On == s.Pods {
-		return true
-	}
-	for _, t := range s.Groups {
-		if p.On == t.Route || p.On == t.Service {
-			return true
+// cures tells whether there is an edit of the workload or what routes to it, or a hook that
+// only its author knows.
+func (a *Analysis) cures(s *Subject) bool {
+	for ; a.read < len(a.All); a.read++ {
+		if p := a.All[a.read]; p.Edit != nil || p.Rule == "OL025" {
+			a.cured[p.On] = true
 		}
 	}
-	return false
+	return a.cured[s.RNode] || a.cured[s.Pods] || slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool { return a.cured[t.Route] || a.cured[t.Service] })
 }
 
 // Strategy is how the workload replaces its pods, with the numbers that the edits
@@ -289,14 +284,14 @@ func (s *Subject) Strategy() drain.Strategy {
 // effective is what holds when nothing is changed. The weakest container and
 // the author's own delays count.
 func (s *Subject) effective() drain.Given {
-	g := drain.Given{DeregistrationDelay: awsDelay, GracePeriod: s.graceSeconds()}
+	g := drain.Given{DeregistrationDelay: drain.DefaultDelay, GracePeriod: s.graceSeconds()}
 	for i, h := range s.hooks {
 		if i == 0 || !h.Sidecar && h.Seconds < g.PreStop {
 			g.PreStop = h.Seconds
 		}
 	}
 	for i, group := range s.groups {
-		d := awsDelay
+		d := drain.DefaultDelay
 		if group.Delay != nil {
 			d = *group.Delay
 		}
@@ -312,7 +307,7 @@ func (s *Subject) graceSeconds() drain.Seconds {
 	if s.grace != nil {
 		return *s.grace
 	}
-	return defaultGrace
+	return drain.DefaultGrace
 }
 
 func (s *Subject) longestHook() (longest drain.Seconds) {

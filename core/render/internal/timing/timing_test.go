@@ -89,8 +89,8 @@ func TestReplicas(t *testing.T) {
 		"an autoscaler without a least":        {with("SPEC", "replicas: 5") + fmt.Sprintf(hpa, ", maxReplicas: 20"), 1, 1, 20},
 		"an autoscaler of more than are there": {manifests + fmt.Sprintf(hpa, ", maxReplicas: 1000000"), 1, 1, 10_000},
 		"one that says nothing":                {with("SPEC", "replicas: 5") + fmt.Sprintf(hpa, ""), 1, 1, 5},
-		"KEDA's own least and most":            {manifests + strings.NewReplacer("HorizontalPodAutoscaler", "ScaledObject").Replace(fmt.Sprintf(hpa, "")), 1, 0, 100},
-		"KEDA":                                 {manifests + strings.NewReplacer("HorizontalPodAutoscaler", "ScaledObject").Replace(fmt.Sprintf(hpa, ", minReplicaCount: 0, maxReplicaCount: 9")), 1, 0, 9},
+		"KEDA's own least and most":            {manifests + strings.NewReplacer("autoscaling/v2", "keda.sh/v1alpha1", "HorizontalPodAutoscaler", "ScaledObject").Replace(fmt.Sprintf(hpa, "")), 1, 0, 100},
+		"KEDA":                                 {manifests + strings.NewReplacer("autoscaling/v2", "keda.sh/v1alpha1", "HorizontalPodAutoscaler", "ScaledObject").Replace(fmt.Sprintf(hpa, ", minReplicaCount: 0, maxReplicaCount: 9")), 1, 0, 9},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := drain.Defaults()

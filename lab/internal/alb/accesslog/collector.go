@@ -12,6 +12,9 @@ import (
 	"time"
 )
 
+// Interval is the one that one object of the service covers (user guide, access log files).
+const Interval = 5 * time.Minute
+
 // Source is where an entry comes from and where it is to go.
 type Source struct {
 	LoadBalancer   string // ARN
@@ -22,7 +25,7 @@ type Source struct {
 // Collector gathers entries and delivers one gzipped object for each node and
 // interval in which it had a request.
 type Collector struct {
-	// Interval that one object covers; zero: 5 minutes, as the service does.
+	// Interval that one object covers; zero: the service's.
 	Interval time.Duration
 	// Put stores an object.
 	Put func(bucket, key string, body []byte) error
@@ -61,7 +64,7 @@ type object struct {
 // Start begins to gather. Close ends it.
 func (c *Collector) Start() {
 	if c.Interval <= 0 {
-		c.Interval = 5 * time.Minute
+		c.Interval = Interval
 	}
 	c.items, c.flush, c.done = make(chan item, 4096), make(chan order), make(chan struct{})
 	go c.run()

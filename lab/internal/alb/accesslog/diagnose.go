@@ -29,9 +29,10 @@ type Known struct {
 	DelayEnds time.Time
 }
 
+// ConnectLimit is not configurable; user guide, troubleshooting page, HTTP 504.
+const ConnectLimit = 10 * time.Second
+
 const (
-	// Not configurable; user guide, troubleshooting page, HTTP 504.
-	connectTimeout = 10 * time.Second
 	// A connect that is refused takes a round trip, not seconds.
 	soon = time.Second
 	// How far a timer's end may be from its second.
@@ -59,7 +60,7 @@ func (e Entry) Diagnose(k Known) Class {
 		return NoTarget
 	case e.Status == 502 && none && e.Target != "" && took < soon:
 		return ConnectReset
-	case e.Status == 504 && none && e.Target != "" && near(took, connectTimeout):
+	case e.Status == 504 && none && e.Target != "" && near(took, ConnectLimit):
 		return ConnectTimeout
 	case e.Status == 504 && sent && e.ResponseTime < 0:
 		return IdleTimeout

@@ -60,8 +60,9 @@ func (h *Hub) listen() (<-chan alb.Event, func()) {
 }
 
 // Handler serves GET /_lab/targets, a stream of changes as one JSON object a
-// line, and GET and PUT of /_lab/propagation?arn=ARN, a range as text.
-func Handler(e *alb.Engine, h *Hub) http.Handler {
+// line, and GET and PUT of /_lab/propagation?arn=ARN, a range as text. save is
+// called when one was set, so that it outlives a restart.
+func Handler(e *alb.Engine, h *Hub, save func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_lab/targets", h.stream)
 	mux.HandleFunc("GET /_lab/propagation", func(w http.ResponseWriter, r *http.Request) {
@@ -79,6 +80,10 @@ func Handler(e *alb.Engine, h *Hub) http.Handler {
 		}
 		if err != nil {
 			refuse(w, err)
+			return
+		}
+		if err := save(); err != nil {
+			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
 		w.WriteHeader(http.StatusNoContent)

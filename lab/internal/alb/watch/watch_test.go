@@ -4,6 +4,7 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -21,7 +22,8 @@ func TestChangesAreSeenAndThePropagationIsSet(t *testing.T) {
 	hub := &Hub{}
 	e := alb.New(alb.Options{Observe: hub.Observe})
 	defer e.Close()
-	s := httptest.NewServer(Handler(e, hub))
+	saved := 0
+	s := httptest.NewServer(Handler(e, hub, func() error { saved++; return nil }))
 	defer s.Close()
 	c := Client{Base: s.URL}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -51,13 +53,16 @@ func TestChangesAreSeenAndThePropagationIsSet(t *testing.T) {
 	if d, err := e.Propagation(lb); err != nil || d != (alb.Delay{Min: time.Second, Max: 30 * time.Second}) {
 		t.Errorf("%v, %v", d, err)
 	}
+	if saved != 1 {
+		t.Errorf("what was set once is saved %d times", saved)
+	}
 }
 
 func TestBadPropagationsAreRefused(t *testing.T) {
 	hub := &Hub{}
 	e := alb.New(alb.Options{})
 	defer e.Close()
-	s := httptest.NewServer(Handler(e, hub))
+	s := httptest.NewServer(Handler(e, hub, func() error { return errors.New("nothing was set, and it is saved") }))
 	defer s.Close()
 	for name, tt := range map[string]struct{ arn, between, want string }{
 		"an unknown load balancer": {lb, "1s-2s", "404"},

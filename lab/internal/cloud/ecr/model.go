@@ -41,6 +41,9 @@ type Tokens struct {
 	Now     func() time.Time
 }
 
+// TokenLife is how long the service's tokens open a registry (API reference, GetAuthorizationToken).
+const TokenLife = 12 * time.Hour
+
 type claims struct {
 	Account, Region, Caller string
 	Expires                 time.Time

@@ -38,7 +38,7 @@ func (a API) actions(r *Region, lb string, in []types.Action) ([]types.Action, e
 	case types.ActionTypeEnumRedirect:
 		out[0].RedirectConfig, err = redirect(x.RedirectConfig)
 	case types.ActionTypeEnumAuthenticateOidc, types.ActionTypeEnumAuthenticateCognito, types.ActionTypeEnumJwtValidation:
-		err = wire.Errorf("InvalidLoadBalancerAction", "Actions of type '%s' are supported only on HTTPS listeners", x.Type)
+		err = wire.Errorf("InvalidLoadBalancerAction", "Actions of type '%s' are not available in the lab", x.Type)
 	default:
 		err = invalid("'%s' is not a valid action type", x.Type)
 	}

@@ -17,7 +17,8 @@ func (a API) createListener(r *Region, c wire.Call, in *sdk.CreateListenerInput)
 	if err != nil {
 		return nil, err
 	}
-	if err := validProtocol(in.Protocol, in.Port, in.Certificates); err != nil {
+	secure, err := a.secure(c, types.Listener{Protocol: in.Protocol, Port: in.Port, SslPolicy: in.SslPolicy, MutualAuthentication: in.MutualAuthentication}, in.Certificates)
+	if err != nil {
 		return nil, err
 	}
 	actions, err := a.actions(r, *lb.LB.LoadBalancerArn, in.DefaultActions)
@@ -28,7 +29,7 @@ func (a API) createListener(r *Region, c wire.Call, in *sdk.CreateListenerInput)
 		if *l.L.LoadBalancerArn != *lb.LB.LoadBalancerArn || *l.L.Port != *in.Port {
 			continue
 		}
-		if l.L.Protocol == in.Protocol && sameActions(l.L.DefaultActions, actions) {
+		if l.L.Protocol == in.Protocol && sameActions(l.L.DefaultActions, actions) && sameSecurity(l.L, secure) {
 			return &sdk.CreateListenerOutput{Listeners: []types.Listener{l.L}}, nil
 		}
 		return nil, wire.Errorf("DuplicateListener", "A listener already exists on this port for this load balancer '%s'", *lb.LB.LoadBalancerArn)
@@ -43,6 +44,7 @@ func (a API) createListener(r *Region, c wire.Call, in *sdk.CreateListenerInput)
 	path := tail(*lb.LB.LoadBalancerArn, "loadbalancer") + "/" + wire.Hex(16)
 	l := &Listener{Attributes: listenerDefaults(), Tags: tags, L: types.Listener{
 		ListenerArn: aws.String(arnOf(c, "listener/"+path)), LoadBalancerArn: lb.LB.LoadBalancerArn, Port: in.Port, Protocol: in.Protocol, DefaultActions: actions,
+		SslPolicy: secure.SslPolicy, Certificates: secure.Certificates, MutualAuthentication: secure.MutualAuthentication,
 	}}
 	rule := &Rule{Listener: *l.L.ListenerArn, R: types.Rule{
 		RuleArn: aws.String(arnOf(c, "listener-rule/"+path+"/"+wire.Hex(16))), Priority: aws.String("default"), IsDefault: aws.Bool(true),
@@ -54,25 +56,6 @@ func (a API) createListener(r *Region, c wire.Call, in *sdk.CreateListenerInput)
 		return nil, err
 	}
 	return &sdk.CreateListenerOutput{Listeners: []types.Listener{l.L}}, nil
-}
-
-// validProtocol allows HTTP: the account has no certificate, so that an HTTPS
-// listener is refused in the words for one that is missing.
-func validProtocol(p types.ProtocolEnum, port *int32, certificates []types.Certificate) error {
-	if n := aws.ToInt32(port); n < 1 || n > 65535 {
-		return invalid("Listener port '%d' must be from 1 to 65535", n)
-	}
-	switch {
-	case p == types.ProtocolEnumHttp && len(certificates) > 0:
-		return invalid("Certificates cannot be specified for HTTP listeners")
-	case p == types.ProtocolEnumHttp:
-		return nil
-	case p == types.ProtocolEnumHttps && len(certificates) == 0:
-		return invalid("A certificate must be specified for HTTPS listeners")
-	case p == types.ProtocolEnumHttps:
-		return wire.Errorf("CertificateNotFound", "Certificate ARN '%s' is not found", aws.ToString(certificates[0].CertificateArn))
-	}
-	return wire.Errorf("UnsupportedProtocol", "The protocol '%s' is not supported by application load balancers", p)
 }
 
 func (a API) describeListeners(r *Region, _ wire.Call, in *sdk.DescribeListenersInput) (*sdk.DescribeListenersOutput, error) {
@@ -104,28 +87,22 @@ func (a API) describeListeners(r *Region, _ wire.Call, in *sdk.DescribeListeners
 	return &sdk.DescribeListenersOutput{Listeners: page, NextMarker: next}, nil
 }
 
-func (a API) describeListenerCertificates(r *Region, _ wire.Call, in *sdk.DescribeListenerCertificatesInput) (*sdk.DescribeListenerCertificatesOutput, error) {
-	if _, err := r.listener(in.ListenerArn); err != nil {
-		return nil, err
-	}
-	page, next, err := paginate([]types.Certificate{}, func(c types.Certificate) string { return aws.ToString(c.CertificateArn) }, in.Marker, in.PageSize)
-	if err != nil {
-		return nil, err
-	}
-	return &sdk.DescribeListenerCertificatesOutput{Certificates: page, NextMarker: next}, nil
-}
-
-func (a API) modifyListener(r *Region, _ wire.Call, in *sdk.ModifyListenerInput) (*sdk.ModifyListenerOutput, error) {
+func (a API) modifyListener(r *Region, c wire.Call, in *sdk.ModifyListenerInput) (*sdk.ModifyListenerOutput, error) {
 	l, err := r.listener(in.ListenerArn)
 	if err != nil {
 		return nil, err
 	}
-	before, next := l.L, l.L
+	before, next, list := l.L, l.L, l.Certificates
 	replace(&next.Port, in.Port)
+	replace(&next.SslPolicy, in.SslPolicy)
+	replace(&next.MutualAuthentication, in.MutualAuthentication)
 	if in.Protocol != "" {
 		next.Protocol = in.Protocol
 	}
-	if err := validProtocol(next.Protocol, next.Port, in.Certificates); err != nil {
+	if before.Protocol == types.ProtocolEnumHttps && next.Protocol == types.ProtocolEnumHttp {
+		next.SslPolicy, next.Certificates, list = in.SslPolicy, nil, nil
+	}
+	if next, err = a.secure(c, next, in.Certificates); err != nil {
 		return nil, err
 	}
 	for _, other := range r.Listeners {
@@ -139,9 +116,10 @@ func (a API) modifyListener(r *Region, _ wire.Call, in *sdk.ModifyListenerInput)
 		}
 	}
 	def := r.defaultRule(*l.L.ListenerArn)
-	l.L, def.R.Actions = next, next.DefaultActions
+	kept := l.Certificates
+	l.L, l.Certificates, def.R.Actions = next, list, next.DefaultActions
 	if err := a.pushLoadBalancer(r, r.LoadBalancers[*l.L.LoadBalancerArn]); err != nil {
-		l.L, def.R.Actions = before, before.DefaultActions
+		l.L, l.Certificates, def.R.Actions = before, kept, before.DefaultActions
 		return nil, err
 	}
 	return &sdk.ModifyListenerOutput{Listeners: []types.Listener{l.L}}, nil

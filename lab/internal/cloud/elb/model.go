@@ -43,6 +43,17 @@ type Network interface {
 	VPC(region, id string) (VPC, bool)
 }
 
+// Certificate is what a listener must know of a certificate.
+type Certificate struct {
+	Text, Key []byte // PEM; the chain follows the certificate
+	Names     []string
+}
+
+// Certificates answers what ACM knows.
+type Certificates interface {
+	Certificate(arn string) (Certificate, bool)
+}
+
 // LoadBalancer is a load balancer with what Describe does not answer in one piece.
 type LoadBalancer struct {
 	LB         types.LoadBalancer
@@ -59,9 +70,12 @@ type TargetGroup struct {
 
 // Listener is a listener likewise. Its default actions are also a rule.
 type Listener struct {
-	L          types.Listener
-	Attributes map[string]string
-	Tags       map[string]string
+	L types.Listener
+	// Certificates is the certificate list of an HTTPS listener, ARNs in the
+	// order in which they were added. The default one is L's.
+	Certificates []string
+	Attributes   map[string]string
+	Tags         map[string]string
 }
 
 // Rule is a rule with the listener it belongs to.
@@ -89,6 +103,8 @@ func NewRegion() *Region {
 type API struct {
 	Engine  *alb.Engine
 	Network Network
+	// Certificates are those of all regions.
+	Certificates Certificates
 	// Provisioning is how long a new load balancer says "provisioning"; it
 	// serves from the start. The real service takes one to three minutes.
 	Provisioning time.Duration
@@ -138,6 +154,8 @@ func (a API) Operations() map[string]Operation {
 		"DescribeListenerAttributes":     op(a.describeListenerAttributes),
 		"ModifyListenerAttributes":       op(a.modifyListenerAttributes),
 		"DescribeListenerCertificates":   op(a.describeListenerCertificates),
+		"AddListenerCertificates":        op(a.addListenerCertificates),
+		"RemoveListenerCertificates":     op(a.removeListenerCertificates),
 		"ModifyListener":                 op(a.modifyListener),
 		"DeleteListener":                 op(a.deleteListener),
 		"CreateRule":                     op(a.createRule),

@@ -60,7 +60,7 @@ func (a API) pushLoadBalancer(r *Region, lb *LoadBalancer) error {
 		if *l.L.LoadBalancerArn != out.ARN {
 			continue
 		}
-		listener := alb.Listener{ARN: *l.L.ListenerArn, Protocol: string(l.L.Protocol), Port: int(*l.L.Port)}
+		listener := alb.Listener{ARN: *l.L.ListenerArn, Protocol: string(l.L.Protocol), Port: int(*l.L.Port), Policy: aws.ToString(l.L.SslPolicy), Certificates: a.presented(l)}
 		for _, rule := range r.rulesOf(listener.ARN) {
 			listener.Rules = append(listener.Rules, ruleOf(rule))
 		}

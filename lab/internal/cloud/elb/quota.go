@@ -23,6 +23,7 @@ const (
 	maxRules              = 100  // of a load balancer, without default rules
 	maxGroupsOfBalancer   = 100  // of a load balancer
 	maxGroupsOfAction     = 5
+	maxCertificates       = 25 // of a load balancer, without default ones
 	maxTags               = 50
 	maxBalancersDescribed = 20 // ARNs in one DescribeLoadBalancers
 	maxTagsDescribed      = 20 // ARNs in one DescribeTags
@@ -36,6 +37,7 @@ func (a API) describeAccountLimits(_ *Region, _ wire.Call, in *sdk.DescribeAccou
 		most int
 	}{
 		{"target-groups", maxTargetGroups},
+		{"certificates-per-application-load-balancer", maxCertificates},
 		{"targets-per-application-load-balancer", maxTargets},
 		{"listeners-per-application-load-balancer", maxListeners},
 		{"rules-per-application-load-balancer", maxRules},

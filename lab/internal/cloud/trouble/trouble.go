@@ -61,7 +61,7 @@ func throttled(service string) *wire.Error {
 	switch service {
 	case "ec2":
 		return wire.Errorf("RequestLimitExceeded", "Request limit exceeded.").WithStatus(http.StatusServiceUnavailable)
-	case "ecr":
+	case "ecr", "acm":
 		return wire.Errorf("ThrottlingException", "Rate exceeded")
 	case "eks":
 		return wire.Errorf("ThrottlingException", "Rate exceeded").WithStatus(http.StatusTooManyRequests)

@@ -18,7 +18,7 @@ type Protocol int
 const (
 	Query Protocol = iota // ELBv2, STS
 	EC2                   // EC2's dialect of query
-	JSON                  // ECR: JSON 1.1, operation in X-Amz-Target
+	JSON                  // ECR, ACM: JSON 1.1, operation in X-Amz-Target
 	REST                  // EKS: JSON, operation in method and path
 )
 
@@ -27,7 +27,7 @@ func ProtocolOf(service string) Protocol {
 	switch service {
 	case "ec2":
 		return EC2
-	case "ecr":
+	case "ecr", "acm":
 		return JSON
 	case "eks":
 		return REST

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package wire speaks the protocols of the AWS APIs the lab imitates: AWS
-// query (ELBv2, STS), EC2 query, JSON 1.1 (ECR) and REST JSON (EKS). Requests
+// query (ELBv2, STS), EC2 query, JSON 1.1 (ECR, ACM) and REST JSON (EKS). Requests
 // go in as form values or JSON and come out as the structs of the operations;
 // answers and errors go the other way, spelt as each service spells them.
 package wire

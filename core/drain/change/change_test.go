@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package change
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/outlast-ci/outlast/core/drain"
+)
+
+func plan(t interface{ Fatal(...any) }, r time.Duration) drain.Plan {
+	in := drain.Defaults()
+	in.Request = r
+	p, err := drain.Solve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func TestWhen(t *testing.T) {
+	p := plan(t, 30*time.Second)
+	new := p.DeregistrationDelay
+	own := []drain.Given{p.Given()}
+	for name, tc := range map[string]struct {
+		from, to drain.Seconds
+		running  []drain.Given
+		want     When
+		why      string
+		lost     bool
+	}{
+		"the same delay is not written":                             {new, new, own, Unchanged, "stays", false},
+		"a first deploy has nothing to be careful of":               {300, new, nil, Before, "no pod runs", false},
+		"a delay that comes down goes first":                        {new + 60, new, own, Before, "preStop > deregistration delay", false},
+		"one that goes up waits for pods that outlast it":           {new, new + 30, own, After, "preStop > deregistration delay", false},
+		"a delay that cuts requests goes up first, if pods allow":   {0, new, own, Before, "under the delay of 0s deregistration delay >=", false},
+		"pods without preStop lose requests in either order":        {300, new, []drain.Given{{GracePeriod: 30}}, Before, "", true},
+		"one old pod without preStop among good ones is found, too": {new, new, []drain.Given{p.Given(), {GracePeriod: 30}}, Unchanged, "", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Delay(p, tc.from, tc.to, tc.running)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.When != tc.want || !strings.Contains(got.Why, tc.why) || (len(got.Lost) > 0) != tc.lost {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestNoMomentIsWorse: whatever was before, the order that is chosen never breaks more
+// inequalities than the other one.
+func TestNoMomentIsWorse(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		p := plan(t, time.Duration(rapid.IntRange(0, 120).Draw(t, "R"))*time.Second)
+		second := func(name string, most int) drain.Seconds {
+			return drain.Seconds(rapid.IntRange(0, most).Draw(t, name))
+		}
+		from, to := second("from", 300), p.DeregistrationDelay
+		var running []drain.Given
+		for range rapid.IntRange(1, 3).Draw(t, "pods") {
+			running = append(running, drain.Given{PreStop: second("X", 200), GracePeriod: second("G", 300)})
+		}
+		got, err := Delay(p, from, to, running)
+		if err != nil {
+			t.Fatal(err)
+		}
+		first, err1 := broken(p, to, running)
+		last, err2 := broken(p, from, append(running, p.Given()))
+		if err1 != nil || err2 != nil {
+			t.Fatal(err1, err2)
+		}
+		chosen, other := first, last
+		if got.When == After {
+			chosen, other = last, first
+		}
+		if len(chosen.lost) > len(other.lost) || len(chosen.lost) != len(got.Lost) {
+			t.Errorf("%+v breaks %v, the other order %v", got, chosen.lost, other.lost)
+		}
+	})
+}

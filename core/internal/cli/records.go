@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/run"
+	"github.com/outlast-ci/outlast/core/internal/record"
+	"github.com/outlast-ci/outlast/core/release"
+)
+
+// rollbackCommand applies an earlier release again.
+func (a *app) rollbackCommand() *cobra.Command {
+	cmd := a.recordsCommand("rollback", "apply the last release whose gate passed again, whole, and wait for it", "  --to NUMBER                           revision to go back to, see outlast history\n\n")
+	var to int
+	cmd.Flags().IntVar(&to, "to", 0, "revision to go back to")
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("rollback") })
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if to < 0 {
+			return exit.Usage(fmt.Errorf("reading --to: revisions are numbered from 1, not %d", to))
+		}
+		return a.RunVerb(cmd.Context(), "rollback", values(flags), run.Verb{Stages: []string{"rollback"}, Do: func(ctx context.Context, cfg core.Config, clients core.Clients) (core.Report, error) {
+			return core.Rollback(ctx, cfg, clients, to)
+		}})
+	}
+	return cmd
+}
+
+// historyCommand lists what was deployed.
+func (a *app) historyCommand() *cobra.Command {
+	cmd := a.recordsCommand("history", "list what was deployed, the newest first", "  -o, --output text|json                format\n\n")
+	format := cmd.Flags().StringP("output", "o", "text", "format: text or json")
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("history") })
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *format != "text" && *format != "json" {
+			return exit.Usage(fmt.Errorf("reading --output: %q is neither text nor json", *format))
+		}
+		c := a.Call("history")
+		if err := c.Settle(cmd.Context(), values(flags)); err != nil {
+			return c.Skipped(err)
+		}
+		cfg, err := c.Config()
+		if err != nil {
+			return exit.Usage(err)
+		}
+		list, err := history(cmd.Context(), cfg, c.Clients(cfg))
+		if err != nil {
+			return err
+		}
+		return a.printHistory(list, *format)
+	}
+	return cmd
+}
+
+// history reads the revisions, the newest first.
+func history(ctx context.Context, cfg core.Config, clients core.Clients) ([]release.Revision, error) {
+	namespace, err := run.Home(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	cluster, err := clients.Cluster(ctx)
+	if err != nil {
+		return nil, err
+	}
+	h, err := release.Open(cluster.Records, record.AppOf(cfg.Run.App, cfg.Run.Environment, namespace))
+	if err != nil {
+		return nil, exit.Usage(err)
+	}
+	return h.List(ctx)
+}
+
+// recordsCommand is a command on the records of deploys.
+func (a *app) recordsCommand(name, short, own string) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Args: cobra.NoArgs, ValidArgsFunction: cobra.NoFileCompletions}
+	cmd.SetHelpFunc(func(cmd *cobra.Command, _ []string) {
+		fmt.Fprintf(cmd.OutOrStdout(), "outlast %s: %s\n\nusage: outlast %s [flags]\n\n%s%s", name, short, name, own, inputs.Help(name))
+	})
+	return cmd
+}
+
+func (a *app) printHistory(list []release.Revision, format string) error {
+	out := maskedWriter{a.Env.Stdout, a.Secrets.Mask}
+	if format == "json" {
+		text, err := json.MarshalIndent(list, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = out.Write(append(text, '\n'))
+		return err
+	}
+	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	fmt.Fprintln(w, "REVISION\tSTATE\tSTARTED\tTOOK\tCOMMIT\tBY\tWHY")
+	for _, r := range list {
+		took := "-"
+		if !r.Finished.IsZero() {
+			took = r.Finished.Sub(r.Started).Round(time.Second).String()
+		}
+		why := r.Reason
+		if r.OfRevision > 0 {
+			why = fmt.Sprintf("rollback to revision %d %s", r.OfRevision, why)
+		}
+		if len(why) > 80 {
+			why = why[:77] + "..."
+		}
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\n", r.Number, r.State, r.Started.UTC().Format(time.RFC3339), took,
+			cmp.Or(r.Run.Commit[:min(12, len(r.Run.Commit))], "-"), cmp.Or(r.Run.Actor, r.Run.RunURL, "-"), why)
+	}
+	return w.Flush()
+}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package manifest reads and writes streams of Kubernetes objects. It is pure.
+package manifest
+
+import (
+	"bytes"
+	rawjson "encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/util/json"
+	"k8s.io/apimachinery/pkg/util/yaml"
+)
+
+// ID is how messages name an object: Kind/namespace/name, or Kind//name without a
+// namespace, as render does.
+func ID(obj *unstructured.Unstructured) string {
+	return obj.GetKind() + "/" + obj.GetNamespace() + "/" + obj.GetName()
+}
+
+// Parse reads a stream of YAML or JSON documents; empty ones are left out.
+func Parse(text []byte) (all []*unstructured.Unstructured, err error) {
+	dec := yaml.NewYAMLOrJSONDecoder(bytes.NewReader(text), 4096)
+	for {
+		obj, raw := &unstructured.Unstructured{}, rawjson.RawMessage{}
+		err := dec.Decode(&raw)
+		if errors.Is(err, io.EOF) {
+			return all, nil
+		}
+		if err == nil && len(raw) > 0 {
+			err = json.Unmarshal(raw, &obj.Object) // apimachinery's: a whole number stays one
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading object %d of the manifests: %w", len(all)+1, err)
+		}
+		if len(obj.Object) > 0 {
+			all = append(all, obj)
+		}
+	}
+}
+
+// Stream writes objects as a YAML stream of JSON documents.
+func Stream(objects []*unstructured.Unstructured) ([]byte, error) {
+	var b bytes.Buffer
+	for _, obj := range objects {
+		text, err := rawjson.Marshal(obj.Object)
+		if err != nil {
+			return nil, fmt.Errorf("writing %s: %w", ID(obj), err)
+		}
+		b.WriteString("---\n")
+		b.Write(text)
+		b.WriteByte('\n')
+	}
+	return b.Bytes(), nil
+}
