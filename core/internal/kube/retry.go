@@ -110,7 +110,7 @@ func (p *patient) once(req *http.Request) (*http.Response, error) {
 		err = errors.Join(err, res.Body.Close())
 		res.Body = io.NopCloser(bytes.NewReader(text))
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) && !errors.Is(err, errNoAnswer) { // net/http says one or the other
 		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
 	if err != nil {
@@ -170,7 +170,7 @@ func transient(err error) bool {
 		return !name.IsNotFound
 	case errors.As(err, &network):
 		return network.Op != "remote error" && network.Op != "local error" // TLS refuses
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, errNoAnswer):
 		return true
 	case errors.As(err, &slow):
 		return slow.Timeout()
