@@ -113,11 +113,22 @@ func (c *Call) Rendering() (opt render.Options, err error) {
 	return opt, err
 }
 
-// holder names this run for the lock. A CI's job that is run again is the same
-// holder; two jobs of one GitHub run share its address, so the job's name counts.
+// legs tell apart what runs at the same time under one address of a CI run: legs of a
+// matrix, nodes of a parallel job, stages side by side.
+var legs = []string{"GITHUB_JOB", "RUNNER_NAME", "CIRCLE_NODE_INDEX", "STAGE_NAME", "NODE_NAME", "EXECUTOR_NUMBER"}
+
+// holder names this run for the lock. No two that live may have the same name, since each
+// would take the lock for its own; a job that is run again elsewhere has another name, and
+// waits until the lock of the killed one expires.
 func (c *Call) holder() string {
 	if c.Facts.RunURL != "" {
-		return strings.TrimSuffix(c.Facts.RunURL+"#"+c.Env.Getenv("GITHUB_JOB"), "#")
+		name := c.Facts.RunURL
+		for _, leg := range legs {
+			if v := c.Env.Getenv(leg); v != "" {
+				name += " " + v
+			}
+		}
+		return name
 	}
 	host, err := os.Hostname()
 	if err != nil {
