@@ -129,11 +129,6 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 	if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
 		return err
 	}
-	if objects.KeepReplicas(v.obj, v.live, v.next) {
-		if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
-			return err
-		}
-	}
 	if v.next.GetResourceVersion() != v.live.GetResourceVersion() { // else what others wrote meanwhile looks like ours
 		now, err := e.cluster.Get(ctx, v.obj.GetAPIVersion(), v.obj.GetKind(), v.obj.GetNamespace(), v.obj.GetName())
 		if err != nil {
@@ -141,6 +136,11 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 		}
 		if now != nil && now.GetUID() == v.live.GetUID() {
 			v.live = now
+		}
+	}
+	if objects.KeepReplicas(v.obj, v.live, v.next) {
+		if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
+			return err
 		}
 	}
 	switch v.change.Fields = e.fields(v.live, v.next); {
