@@ -40,12 +40,12 @@ func TestAProbeBesideTheRollout(t *testing.T) {
 		reason  Reason
 		between [2]int
 	}{
-		"all is well":                       {answers{}, 0, 0, "", [2]int{114, 120}},
-		"a failure within the budget":       {answers{from: 30, to: 31}, 5, 0, "", [2]int{114, 120}},
-		"one too many ends it at once":      {answers{from: 30, to: 31}, 2, 0, ProbeFailed, [2]int{30, 30}},
-		"one at the very end counts":        {answers{from: 113, to: 1000}, 0, 0, ProbeFailed, [2]int{113, 113}},
-		"nobody answers in time":            {answers{dead: true}, 0, 0, ProbeFailed, [2]int{5, 5}},
-		"a service that hangs to the end":   {answers{dead: true}, 1e6, time.Hour, TimedOut, [2]int{690, 710}},
+		"all is well":                     {answers{}, 0, 0, "", [2]int{114, 120}},
+		"a failure within the budget":     {answers{from: 30, to: 31}, 5, 0, "", [2]int{114, 120}},
+		"one too many ends it at once":    {answers{from: 30, to: 31}, 2, 0, ProbeFailed, [2]int{30, 30}},
+		"one at the very end counts":      {answers{from: 113, to: 1000}, 0, 0, ProbeFailed, [2]int{113, 113}},
+		"nobody answers in time":          {answers{dead: true}, 0, 0, ProbeFailed, [2]int{5, 5}},
+		"a service that hangs to the end": {answers{dead: true}, 1e6, time.Hour, TimedOut, [2]int{690, 710}},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
