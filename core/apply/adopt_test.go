@@ -156,6 +156,28 @@ func TestAdoptionWithAnAutoscaler(t *testing.T) {
 	}
 }
 
+// TestAutoscalerInBetween: the autoscaler decides between the look and the dry
+// run. Its number is neither taken for ours to keep nor for a change of ours.
+func TestAutoscalerInBetween(t *testing.T) {
+	s, once := running(t, strings.Replace(web, "spec:\n", "spec:\n  replicas: 10\n", 1)), true
+	s.before = func(_ context.Context, verb, _, _ string) error {
+		if verb == "dry" && once {
+			once = false
+			s.change(t, "apps/v1 Deployment dev/web", "kube-controller-manager", func(o *unstructured.Unstructured) {
+				o.Object["spec"].(map[string]any)["replicas"] = int64(12)
+			})
+		}
+		return nil
+	}
+	rollout, err := Apply(t.Context(), s, []byte(strings.Replace(web, "sha256:1", "sha256:2", 1)), Options{})
+	if err != nil || len(rollout.Changes[0].Fields) != 1 {
+		t.Errorf("%+v, %v", rollout.Changes, err)
+	}
+	if n, _, _ := unstructured.NestedInt64(s.objects["apps/v1 Deployment dev/web"].Object, "spec", "replicas"); n != 12 {
+		t.Errorf("%d replicas, the autoscaler says 12", n)
+	}
+}
+
 // TestNotAdopted: whose fields are left alone.
 func TestNotAdopted(t *testing.T) {
 	t.Run("a Namespace that the platform's team labelled keeps its labels", func(t *testing.T) {

@@ -88,7 +88,7 @@ type Options struct {
 	Adopt []string // field managers that are adopted beside those of kubectl and Helm
 
 	// Attempt names this attempt. A pre-deploy Job that has succeeded in the
-	// same attempt with the same manifests is not run again. Empty: each runs.
+	// same attempt with the same content is not run again. Empty: each Apply is one.
 	Attempt    string
 	JobTimeout time.Duration // longest run of a pre-deploy Job; zero: 10 minutes
 	Logs       Logs          // nil: Jobs run without their logs being shown

@@ -35,7 +35,7 @@ func Apply(ctx context.Context, cluster Cluster, manifests []byte, opt Options) 
 	if err != nil {
 		return Rollout{}, err
 	}
-	e := newEngine(cluster, manifests, all, opt)
+	e := newEngine(cluster, all, opt)
 	rollout := Rollout{Started: time.Now()}
 	err = e.apply(ctx, all)
 	for _, obj := range all { // in the order of the manifests, not in that of the answers
@@ -163,7 +163,7 @@ func survey(ctx context.Context, cluster Cluster, manifests []byte, opt Options,
 	if err != nil {
 		return Plan{}, err
 	}
-	e := newEngine(cluster, manifests, all, opt)
+	e := newEngine(cluster, all, opt)
 	lives, err := e.client.Read(ctx, all, false)
 	if err != nil {
 		return Plan{}, err

@@ -5,8 +5,6 @@ package apply
 import (
 	"context"
 	"crypto/rand"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"slices"
 	"strings"
@@ -30,7 +28,6 @@ type engine struct {
 	client   access.Client // the same cluster, behind the fence
 	set      *set.Set
 	managers []string // whose objects are adopted
-	digest   string   // of the manifests
 	parented bool     // the parent of the set is written
 
 	mu        sync.Mutex
@@ -38,9 +35,8 @@ type engine struct {
 	workloads map[*unstructured.Unstructured]Workload
 }
 
-func newEngine(cluster Cluster, manifests []byte, all []*unstructured.Unstructured, opt Options) *engine {
-	sum := sha256.Sum256(manifests)
-	e := &engine{cluster: cluster, opt: opt, client: access.Client{Cluster: cluster, Fence: opt.Fence, Own: objects.Defined(all)}, digest: hex.EncodeToString(sum[:]),
+func newEngine(cluster Cluster, all []*unstructured.Unstructured, opt Options) *engine {
+	e := &engine{cluster: cluster, opt: opt, client: access.Client{Cluster: cluster, Fence: opt.Fence, Own: objects.Defined(all)},
 		changes: map[*unstructured.Unstructured]Change{}, workloads: map[*unstructured.Unstructured]Workload{}}
 	if opt.Set != nil {
 		e.set = &set.Set{Name: opt.Set.Name, Namespace: opt.Set.Namespace}
@@ -108,7 +104,7 @@ func (e *engine) look(ctx context.Context, manifest, live *unstructured.Unstruct
 		return v, err
 	}
 	if objects.IsPreDeploy(manifest) {
-		return e.judgeJob(ctx, v)
+		return e.judgeJob(v)
 	}
 	if !objects.Shared(manifest.GetKind()) { // of these others own fields that must not go
 		v.adopt = owner.Others(live, e.managers)
@@ -129,11 +125,6 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 	if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
 		return err
 	}
-	if objects.KeepReplicas(v.obj, v.live, v.next) {
-		if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
-			return err
-		}
-	}
 	if v.next.GetResourceVersion() != v.live.GetResourceVersion() { // else what others wrote meanwhile looks like ours
 		now, err := e.cluster.Get(ctx, v.obj.GetAPIVersion(), v.obj.GetKind(), v.obj.GetNamespace(), v.obj.GetName())
 		if err != nil {
@@ -141,6 +132,11 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 		}
 		if now != nil && now.GetUID() == v.live.GetUID() {
 			v.live = now
+		}
+	}
+	if objects.KeepReplicas(v.obj, v.live, v.next) {
+		if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
+			return err
 		}
 	}
 	switch v.change.Fields = e.fields(v.live, v.next); {

@@ -144,7 +144,7 @@ func TestJobIsReplaced(t *testing.T) {
 		"one that succeeded in this attempt is not run again":         {migration, "1", migration, "1", "complete", Unchanged, 0, 0},
 		"nor is one that this attempt has left running":               {migration, "1", migration, "1", "running", Configured, 0, 4 * time.Second},
 		"without attempts each deploy runs it":                        {migration, "", migration, "", "complete", Replaced, 1, 2 * time.Second},
-		"in this attempt, though with other manifests, it runs":       {other, "1", migration, "1", "complete", Replaced, 1, 2 * time.Second},
+		"in this attempt, though with another content, it runs":       {other, "1", migration, "1", "complete", Replaced, 1, 2 * time.Second},
 		"one that an earlier attempt left running ends, then it runs": {other, "1", migration, "2", "running", Replaced, 1, 6 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -181,6 +181,23 @@ func TestJobIsReplaced(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestJobThatNeverEnds: a Job that an earlier attempt left running is neither
+// cut short nor waited for without an end.
+func TestJobThatNeverEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &runner{server: newServer(t, ""), ends: after(0, "")}
+		r.watch(t)
+		if _, err := Apply(t.Context(), r, []byte(migration), Options{Attempt: "1", JobTimeout: time.Second}); err == nil {
+			t.Fatal("it has ended")
+		}
+		started, uid := time.Now(), r.objects[migrationKey].GetUID()
+		_, err := Apply(t.Context(), r, []byte(web+"---"+migration), Options{Attempt: "2"})
+		if err == nil || !strings.Contains(err.Error(), "running Job/dev/migrate: it has not finished within 10m0s") || time.Since(started) != 10*time.Minute || r.objects[migrationKey].GetUID() != uid || r.objects["apps/v1 Deployment dev/web"] != nil {
+			t.Errorf("%v after %s", err, time.Since(started))
+		}
+	})
 }
 
 // TestJobsOfOtherKinds: a Job without the annotation is applied like anything.

@@ -154,7 +154,7 @@ func Prune(ctx context.Context, cluster Cluster, manifests []byte, opt Options) 
 	if opt.Set == nil {
 		return nil, errors.New("pruning: no set is given, so nothing is known to belong to the application")
 	}
-	e := newEngine(cluster, manifests, all, opt)
+	e := newEngine(cluster, all, opt)
 	m, err := e.prunable(ctx, all)
 	if err != nil {
 		return nil, fmt.Errorf("pruning: %w", err)
