@@ -9,7 +9,7 @@ export CGO_ENABLED := 0
 export GOWORK := off
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
-.PHONY: image release release-check help demo test e2e experiment lint build bench lab down clean tools runners
+.PHONY: soak image release release-check help demo test e2e experiment lint build bench lab down clean tools runners
 help: ## print this list
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
@@ -30,6 +30,11 @@ e2e: tools runners lab ## end-to-end tests: bring the lab up, deploy under load,
 experiment: lab ## half an hour: 20 rollouts under load, others with worse drain timings; results in docs/experiment
 	$(LAB) up
 	$(LAB) experiment --out docs/experiment
+
+soak: lab ## two hours: good and bad images and kills, counted, under load; goes on where it ended; records in docs/soak
+	$(LAB) up
+	$(LAB) soak --out docs/soak/fast
+	$(LAB) soak --profile real --out docs/soak/real
 
 lint: tools ## gofmt, go vet, staticcheck, go mod tidy and verify, govulncheck
 	@.ci/lint

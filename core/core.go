@@ -29,6 +29,7 @@ type Config struct {
 	Gate    Gate
 	Observe event.Func
 
+	Plan      *Plan     // to do exactly this, or to refuse; nil: whatever is to be done
 	Rollout   Strategy  // empty: Rolling
 	Legacy    Strategy  // of pods that have no preStop; empty: Rolling, with a warning
 	OnFailure OnFailure // empty: RollBack

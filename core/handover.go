@@ -83,9 +83,7 @@ func (p *pipeline) handOver(ctx context.Context, s shipment, steps handover.Step
 	}
 	err = steps.Run(ctx, handover.World{
 		Apply: func(ctx context.Context, manifests []byte) error {
-			opt := p.options(ctx, s, nil)
-			opt.Set = nil // these are parts: what is missing in them is not gone
-			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, opt)
+			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, p.options(ctx, s, nil)) // a part: only Prune minds what is missing
 			for _, w := range part.Workloads {
 				for i := range rollout.Workloads {
 					if rollout.Workloads[i].ID() == w.ID() {

@@ -85,7 +85,7 @@ func (p *pipeline) fail(ctx context.Context, stage string, err error) error {
 	case lookErr != nil:
 		return &RolledBackError{Err: err, Undone: lookErr}
 	case target == nil && p.before != nil:
-		_, undone := apply.Apply(under, p.cluster.Apply, p.before, apply.Options{Fence: a.Lock, Observe: p.cfg.Observe})
+		_, undone := apply.Apply(under, p.cluster.Apply, p.before, p.options(under, shipment{}, nil))
 		p.note("apply", "", "there is no earlier release whose gate has passed: the Deployments get back what they had before the handover")
 		return errors.Join(err, undone)
 	case target == nil:

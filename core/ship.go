@@ -186,13 +186,21 @@ func (s shipment) gated(w apply.Workload) gate.Workload {
 	for _, pod := range w.Replaced {
 		out.Replaced = append(out.Replaced, gate.Replaced{UID: pod.UID, Name: pod.Name, IP: pod.IP})
 	}
+	if planned := s.planned(w); planned != nil {
+		out.Behind, out.Plan, out.Images = planned.Behind && !planned.NodeTargets, planned.Plan, planned.Images
+	}
+	return out
+}
+
+// planned finds what rendering knows of a workload; nil when it does not.
+func (s shipment) planned(w apply.Workload) *render.Workload {
 	for _, planned := range s.Workloads {
 		planned.Namespace = cmp.Or(planned.Namespace, "default") // what names none is the default one's, as the server told apply
 		if planned.ID() == w.ID() {
-			out.Behind, out.Plan, out.Images = planned.Behind && !planned.NodeTargets, planned.Plan, planned.Images
+			return &planned
 		}
 	}
-	return out
+	return nil
 }
 
 // settle does what waits for the gate's word: delays that were held are written, what

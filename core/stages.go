@@ -166,7 +166,7 @@ func (p *pipeline) checkRender(ctx context.Context) error {
 		if p.selects("apply") && !p.selects("push") && !slices.ContainsFunc(p.report.Refs, func(r push.Ref) bool { return r.Name == img.Push.Name }) {
 			return fmt.Errorf("image %q has no digest: this run starts after the push, and the report given with --report has none; start at --from build, or give the report of the push", img.Push.Name)
 		}
-		images = append(images, render.Image{Name: img.Push.Name, Ref: "preflight.invalid/" + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
+		images = append(images, render.Image{Name: img.Push.Name, Ref: StandIn + img.Push.Name + "@sha256:" + strings.Repeat("0", 64)})
 	}
 	result, err := p.manifests.Pin(ctx, images)
 	if err != nil {
@@ -245,13 +245,23 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.look(ctx); err != nil {
-		return err
-	}
 	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
 		return err
 	}
-	return apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{})
+	if p.cfg.Plan != nil {
+		if p.behind {
+			if err := p.dial(ctx); err != nil {
+				return err
+			}
+		}
+		if err := p.holds(ctx, *p.cfg.Plan); err != nil {
+			return err
+		}
+	}
+	if err := apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{}); err != nil {
+		return err
+	}
+	return p.look(ctx)
 }
 
 // rerender makes the manifests of a run whose render stage ran in another job:
@@ -384,12 +394,4 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 		p.attempt.Mark(ctx, release.Passed, "")
 	}
 	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(result.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
-}
-
-// count says how many, in words: 1 image, 2 images.
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

@@ -35,7 +35,8 @@ func (e *engine) adoption(ctx context.Context, v *verdict) error {
 		if rest := owner.Without(moved, merged); rest != nil {
 			rest.SetManagedFields(nil)
 			if v.next, err = e.cluster.Replaced(ctx, rest); apierrors.IsForbidden(err) {
-				v.next, err = rest, nil // without the right to ask, what goes is known, and the defaults are not
+				v.next, err = rest, nil
+				v.note("which of the lost fields get the server's defaults is not known without the right to update it")
 			}
 			if err != nil {
 				return err

@@ -39,7 +39,7 @@ const pods = `
 apiVersion: apps/v1
 kind: ReplicaSet
 metadata: {name: web-1, namespace: dev, labels: {app: web}, uid: rs-1, ownerReferences: [{apiVersion: apps/v1, kind: Deployment, name: web, uid: web-uid}]}
-spec: {template: {metadata: {labels: {app: web, pod-template-hash: "1"}}, spec: {containers: [{name: web, image: "shop/web@sha256:1"}]}}}
+spec: {template: {metadata: {labels: {app: web, pod-template-hash: "1"}}, spec: {restartPolicy: Always, containers: [{name: web, image: "shop/web@sha256:1"}]}}}
 ---
 apiVersion: v1
 kind: Pod
@@ -164,6 +164,21 @@ func TestTheSameByAnother(t *testing.T) {
 	got, err := Apply(t.Context(), s, []byte(web), Options{})
 	if err != nil || got.Changes[0].Action != Unchanged || len(s.writes) > 0 {
 		t.Errorf("got %v, %v with the writes %v", got.Changes, err, s.writes)
+	}
+}
+
+// TestGivenUp: the manifests give up a field that has its default. No value
+// changes, but from then on it is not ours: written once, and then known.
+func TestGivenUp(t *testing.T) {
+	s := running(t, strings.Replace(web, "spec:\n", "spec:\n  progressDeadlineSeconds: 600\n", 1))
+	got, err := Apply(t.Context(), s, []byte(web), Options{})
+	if err != nil || got.Changes[0].Action != Configured || got.Changes[0].Note == "" || len(got.Changes[0].Fields) > 0 || got.Workloads[0].Generation != 1 {
+		t.Errorf("got %+v, %v", got, err)
+	}
+	s.writes, s.dry = nil, nil
+	got, err = Apply(t.Context(), s, []byte(web), Options{})
+	if err != nil || got.Changes[0].Action != Unchanged || len(s.writes)+len(s.dry) > 0 {
+		t.Errorf("got %v, %v with the writes %v and the questions %v", got.Changes, err, s.writes, s.dry)
 	}
 }
 

@@ -357,7 +357,7 @@ func (s *server) Delete(ctx context.Context, apiVersion, kind, namespace, name s
 	return nil
 }
 
-var errForbidden = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "", errors.New(`User "ci" cannot do it`))
+var errForbidden = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "", errors.New(`user "ci" cannot do it`))
 
 func notFound(kind, name string) error {
 	return apierrors.NewNotFound(schema.GroupResource{Resource: strings.ToLower(kind) + "s"}, name)
@@ -436,6 +436,10 @@ func defaults(obj *unstructured.Unstructured) {
 	spec, ok := obj.Object["spec"].(map[string]any)
 	if !ok || obj.GetKind() != "Deployment" {
 		return
+	}
+	if pod, ok, _ := unstructured.NestedMap(spec, "template", "spec"); ok && pod["restartPolicy"] == nil {
+		pod["restartPolicy"] = "Always"
+		_ = unstructured.SetNestedMap(spec, pod, "template", "spec") //nolint:errcheck // it is a mapping
 	}
 	for name, value := range map[string]any{"replicas": int64(1), "progressDeadlineSeconds": int64(600)} {
 		if _, ok := spec[name]; !ok {

@@ -118,6 +118,39 @@ func TestRebase(t *testing.T) {
 	}
 }
 
+// TestLostAnswer: a write is accepted and its answer lost, so that it is sent
+// again and refused: the Rollout tells what was done, and which pods go.
+func TestLostAnswer(t *testing.T) {
+	for name, tc := range map[string]struct {
+		stock string
+		want  Action
+		pods  int
+	}{
+		"an object that is changed": {web, Configured, 2},
+		"an object that is created": {configMap("other", "v"), Created, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				s, once := running(t, tc.stock), true
+				s.after = func(_ context.Context, verb, kind, name string) error {
+					if verb == "apply" && once {
+						once = false
+						return modified(s.objects["apps/v1 Deployment dev/web"])
+					}
+					return nil
+				}
+				rollout, err := Apply(t.Context(), s, []byte(strings.Replace(web, "sha256:1", "sha256:2", 1)), Options{})
+				if err != nil || len(s.writes) != 1 || rollout.Changes[0].Action != tc.want || rollout.Workloads[0].Action != tc.want || len(rollout.Workloads[0].Replaced) != tc.pods {
+					t.Errorf("%+v, %v with the writes %v", rollout, err, s.writes)
+				}
+				if w := rollout.Workloads[0]; w.UID != string(s.objects["apps/v1 Deployment dev/web"].GetUID()) || w.Generation != s.objects["apps/v1 Deployment dev/web"].GetGeneration() {
+					t.Errorf("the workload is %+v", w)
+				}
+			})
+		})
+	}
+}
+
 // TestDeletedMeanwhile: an object that somebody deletes between look and write
 // is not brought back from what was seen of it, but made anew, and told.
 func TestDeletedMeanwhile(t *testing.T) {

@@ -26,7 +26,7 @@ func (e *engine) run() string { return e.opt.Attempt + " " + e.digest }
 // this same attempt has started it already.
 func (e *engine) judgeJob(_ context.Context, v verdict) (verdict, error) {
 	done, succeeded, _ := job.Finished(v.live)
-	mine := e.opt.Attempt != "" && v.live.GetAnnotations()[runAnnotation] == e.run()
+	mine := v.live.GetAnnotations()[runAnnotation] == e.run()
 	switch {
 	case mine && done && succeeded:
 		v.note("it has succeeded in this attempt already")

@@ -231,6 +231,27 @@ func TestJobMeetsTrouble(t *testing.T) {
 	}
 }
 
+// TestJobRunsOnce: the answer to a Job's creation is lost; it is not run twice.
+func TestJobRunsOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := &runner{server: newServer(t, ""), ends: after(1500*time.Millisecond, "")}
+		r.watch(t)
+		answer, once := r.after, true
+		r.after = func(ctx context.Context, verb, kind, name string) error {
+			err := answer(ctx, verb, kind, name)
+			if verb == "apply" && once {
+				once = false
+				return modified(r.objects[migrationKey])
+			}
+			return err
+		}
+		rollout, err := Apply(t.Context(), r, []byte(migration), Options{})
+		if err != nil || len(r.writes) != 1 || len(r.deleted) > 0 || len(rollout.Changes) != 1 {
+			t.Errorf("%+v, %v; wrote %v, deleted %v", rollout.Changes, err, r.writes, r.deleted)
+		}
+	})
+}
+
 // TestJobLogs: each line is told once, however the tail of the log moves.
 func TestJobLogs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -21,15 +21,13 @@ const goneLimit = time.Minute
 // object brings one object to what the manifests say. What was written by
 // somebody else since it was judged is judged again.
 func (e *engine) object(ctx, waits context.Context, manifest, live *unstructured.Unstructured) error {
-	var adopted *Change
+	var last *verdict
 	for try := 0; ; try++ {
 		v, err := e.judge(ctx, manifest, live)
 		if err != nil {
 			return objects.Hush(manifest, err)
 		}
-		if adopted != nil {
-			v.change.Action, v.change.Was, v.change.Lost = Adopted, adopted.Was, adopted.Lost
-		}
+		v.follow(last)
 		err = e.perform(ctx, waits, &v)
 		if err == nil {
 			e.done(manifest, v)
@@ -38,22 +36,34 @@ func (e *engine) object(ctx, waits context.Context, manifest, live *unstructured
 		if !access.Stale(err) || try == access.Attempts {
 			return objects.Hush(manifest, err)
 		}
-		if v.change.Action == Adopted && len(v.adopt) == 0 {
-			adopted = &v.change
-		}
 		if live, err = e.client.Again(ctx, v.obj, err, try); err != nil {
 			return err
 		}
 		if v.live != nil && (live == nil || live.GetUID() != v.live.GetUID()) {
 			e.tell(event.Warn, v.change.Object, "somebody deleted it during this deploy; it is made anew from the manifests")
 		}
+		last = &v
+	}
+}
+
+// follow tells what was done by the try before, whose last write was refused
+// because the object had changed. If it is now as it was to be, the answer to
+// an earlier sending of that write was lost.
+func (v *verdict) follow(last *verdict) {
+	switch {
+	case last == nil:
+	case v.change.Action == Unchanged:
+		v.change, v.replaced, v.done = last.change, last.replaced, true
+		v.change.Object = objects.ID(v.live)
+	case last.change.Action == Adopted && len(last.adopt) == 0:
+		v.change.Action, v.change.Was, v.change.Lost = Adopted, last.change.Was, last.change.Lost
 	}
 }
 
 // perform does what was judged. A stale error means that nothing was written.
 func (e *engine) perform(ctx, waits context.Context, v *verdict) (err error) {
 	switch {
-	case v.change.Action == Unchanged, v.change.Action == Held:
+	case v.done, v.change.Action == Unchanged, v.change.Action == Held:
 		return nil
 	case objects.IsPreDeploy(v.obj):
 		return e.runJob(ctx, waits, v)
@@ -76,11 +86,16 @@ func (e *engine) perform(ctx, waits context.Context, v *verdict) (err error) {
 	if err := e.takeOver(ctx, v); err != nil {
 		return err
 	}
-	v.next, err = e.client.Write(ctx, v.obj, v.live)
-	if err == nil && v.change.Action == Created {
+	if v.next, err = e.client.Write(ctx, v.obj, v.live); err != nil {
+		return err
+	}
+	if v.change.Action == Created {
 		v.change.Object = objects.ID(v.next)
 	}
-	return err
+	if v.live != nil && objects.SameTemplate(v.live, v.next) {
+		v.replaced = nil // what was asked for knew less than the server
+	}
+	return nil
 }
 
 func (e *engine) limit() time.Duration {

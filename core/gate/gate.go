@@ -18,6 +18,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"time"
 
 	"github.com/outlast-ci/outlast/core/event"
@@ -97,6 +98,8 @@ type Options struct {
 	Heartbeat time.Duration // between progress events when nothing changes; zero: 15 s
 	Probe     *Probe        // requests to send during the rollout; nil: none
 	Observe   event.Func
+
+	chance func() float64 // of [0, 1): jitter; nil: the process's own
 }
 
 // Result is what was seen and decided. It survives JSON, and comes with the
@@ -125,6 +128,9 @@ func Wait(ctx context.Context, cluster Cluster, balancer Balancer, opt Options) 
 	}
 	opt.Interval = cmp.Or(opt.Interval, 5*time.Second)
 	opt.Heartbeat = cmp.Or(opt.Heartbeat, 15*time.Second)
+	if opt.chance == nil {
+		opt.chance = rand.Float64
+	}
 	waitCtx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	w := newWait(cluster, balancer, opt)

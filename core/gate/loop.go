@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -142,7 +141,7 @@ func (w *waiting) due() (out []dated) {
 				if g.ARN != p.ARN {
 					continue
 				}
-				at := pace.Group(t.Track, g, w.opt.Interval, func(p *history.Pod) time.Duration { return judge.Hold(t.Track, p) }, rand.Float64())
+				at := pace.Group(t.Track, g, w.opt.Interval, func(p *history.Pod) time.Duration { return judge.Hold(t.Track, p) }, w.opt.chance())
 				if !used || at.Before(d.at) {
 					d.at, used = at, true
 				}
@@ -170,7 +169,7 @@ func (w *waiting) ask(ctx context.Context, p *polled) {
 	}
 	if err != nil {
 		p.fails++
-		p.quiet = r.At.Add(backoff(p.fails, rand.Float64()))
+		p.quiet = r.At.Add(backoff(p.fails, w.opt.chance()))
 	}
 	if errors.Is(err, model.ErrThrottled) { // all groups have one budget
 		for _, other := range w.groups {
@@ -250,7 +249,11 @@ func (w *waiting) closing(ctx context.Context) (bool, error) {
 		}
 	}
 	if w.probe != nil {
-		if problem := w.probe.Final(); problem != "" {
+		problem := w.probe.Final()
+		if ctx.Err() != nil {
+			return false, w.over(ctx)
+		}
+		if problem != "" {
 			return false, &Error{Reason: ProbeFailed, Problems: []string{problem}}
 		}
 	}

@@ -60,9 +60,11 @@ type stage struct {
 type world struct {
 	began  time.Time
 	stages []stage
+	mute   [2]int // seconds between which ELBv2 is throttled
 
-	mu    sync.Mutex
-	asked []string
+	mu      sync.Mutex
+	asked   []string
+	refused int
 }
 
 func (w *world) now() stage {
@@ -227,6 +229,10 @@ func (w *world) TargetHealth(ctx context.Context, arn string) ([]Target, error) 
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
+	if elapsed := int(time.Since(w.began).Seconds()); elapsed >= w.mute[0] && elapsed < w.mute[1] {
+		w.refused++
+		s.noBalancer = true
+	}
 	if s.noBalancer {
 		return nil, ErrThrottled
 	}
@@ -285,7 +291,7 @@ func TestTheWait(t *testing.T) {
 		"a healthy target that vanishes in between starts the second look anew": {
 			append(slices.Clone(rollout), stage{from: 114, pods: "new", targets: ""}, stage{from: 130, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{145, 152}, nil, nil},
 		"a balancer that does not answer for a while holds it up, and no more": {
-			append(slices.Clone(rollout), stage{from: 112, pods: "new", noBalancer: true}, stage{from: 140, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{142, 165}, []string{"cannot tell: asking for the target health of web: the ELB API is throttled"}, nil},
+			append(slices.Clone(rollout), stage{from: 112, pods: "new", noBalancer: true}, stage{from: 140, pods: "new", targets: "new=healthy"}), nil, "", false, [2]int{142, 180}, []string{"cannot tell: asking for the target health of web: the ELB API is throttled"}, nil},
 		"an API server that never answers is no success": {[]stage{{noAnswer: true}}, func(o *Options) { o.Timeout = 60 * time.Second }, TimedOut, true, [2]int{60, 60}, []string{"the API server does not answer"}, nil},
 		"nor is a balancer that never answers":           {change(0, func(s *stage) { s.noBalancer = true }), func(o *Options) { o.Timeout = 200 * time.Second }, TimedOut, true, [2]int{200, 200}, nil, nil},
 		"no target group to the end":                     {change(0, func(s *stage) { s.unbound = true }), func(o *Options) { o.Timeout = 200 * time.Second }, NoTargetGroup, true, [2]int{200, 200}, nil, nil},
@@ -379,8 +385,8 @@ func TestWhatTheResultTells(t *testing.T) {
 		}
 		seconds := func(at time.Time) int { return int(at.Sub(w.began).Seconds()) }
 		old, fresh := r.Pods[0], r.Pods[1]
-		// Deletion is the API server's word; drained and gone are seen by a poll: a second late at most, since a target is about to leave.
-		if old.New || old.Name != "old" || old.IP != oldIP || seconds(old.Draining) < 22 || seconds(old.Draining) > 27 || seconds(old.Drained) < 88 || seconds(old.Drained) > 89 || seconds(old.Gone) < 112 || seconds(old.Gone) > 113 {
+		// Deletion is the API server's word; drained is seen within the interval, and gone a second late at most, since the pod is about to end.
+		if old.New || old.Name != "old" || old.IP != oldIP || seconds(old.Draining) < 22 || seconds(old.Draining) > 27 || seconds(old.Drained) < 88 || seconds(old.Drained) > 93 || seconds(old.Gone) < 112 || seconds(old.Gone) > 113 {
 			t.Errorf("old pod: draining %d, drained %d, gone %d: %+v", seconds(old.Draining), seconds(old.Drained), seconds(old.Gone), old)
 		}
 		if old.Proof != Proven || old.Margin < 20 || old.Margin > 24 {
@@ -486,6 +492,37 @@ func TestTwoWorkloads(t *testing.T) {
 				}
 				if c.reason != "" && (len(result.Evidence) == 0 || result.Evidence[len(result.Evidence)-1].Pod != "jobs/new" || !strings.Contains(err.Error(), string(c.reason))) {
 					t.Errorf("%v, evidence %+v", err, result.Evidence)
+				}
+			})
+		})
+	}
+}
+
+// A minute of throttling costs at most a call each two seconds, and at most the pause of a
+// retreat beside itself. The gate passes, or fails by its own time.
+func TestAMinuteOfThrottling(t *testing.T) {
+	for name, c := range map[string]struct {
+		from, to int
+		timeout  time.Duration
+		between  [2]int
+	}{
+		"at the beginning":            {0, 60, 0, [2]int{114, 140}},
+		"while targets get healthy":   {10, 70, 0, [2]int{114, 140}},
+		"while the old target drains": {30, 90, 0, [2]int{114, 150}},
+		"at the end":                  {100, 160, 0, [2]int{160, 202}},
+		"for ever":                    {10, 10000, 200 * time.Second, [2]int{200, 200}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{began: time.Now(), stages: slices.Clone(rollout), mute: [2]int{c.from, c.to}}
+				result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{behind()}, Timeout: c.timeout})
+				took := int(time.Since(w.began).Seconds())
+				var failed *Error
+				if errors.As(err, &failed); result.Passed == (c.timeout > 0) || c.timeout > 0 && !failed.TimedOut || took < c.between[0] || took > c.between[1] {
+					t.Errorf("after %d s: passed %t, %v", took, result.Passed, err)
+				}
+				if longest := min(c.to, took) - c.from; w.refused == 0 || w.refused > longest/2+2 {
+					t.Errorf("%d calls in %d s of throttling", w.refused, longest)
 				}
 			})
 		})

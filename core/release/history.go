@@ -161,7 +161,6 @@ func (h *History) list(ctx context.Context) ([]head, error) {
 	if err != nil {
 		return nil, err
 	}
-	h.heads = map[int]head{}
 	return h.take(all), nil
 }
 
@@ -224,7 +223,7 @@ func (h *History) update(ctx context.Context, r Revision) error {
 			h.heads[r.Number] = next
 			return nil
 		}
-		if known = false; !apierrors.IsConflict(err) {
+		if known = false; !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
 			return err
 		}
 	}
@@ -306,7 +305,7 @@ func (h *History) content(ctx context.Context, number int) (Content, error) {
 			return Content{}, err
 		}
 		if obj == nil {
-			return Content{}, fmt.Errorf("Secret %s/%s, chunk %d of %d, is gone: choose another revision", h.app.Namespace, name, i+1, found.Content.Chunks)
+			return Content{}, fmt.Errorf("the Secret %s/%s, chunk %d of %d, is gone: choose another revision", h.app.Namespace, name, i+1, found.Content.Chunks)
 		}
 		chunks = append(chunks, obj)
 	}

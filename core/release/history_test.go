@@ -353,6 +353,10 @@ func TestUpdate(t *testing.T) {
 			r.Number = 2
 			has(t, h.Update(t.Context(), r), "recording revision 2 of dev/web as applying: there is no such revision")
 		},
+		"the revision was deleted meanwhile": func(t *testing.T, s *server, _ *wire, h *History, r Revision) {
+			s.remove("Secret", "outlast-web.v1")
+			has(t, h.Update(t.Context(), r), "recording revision 1 of dev/web as applying: there is no such revision")
+		},
 		"a state that is none": func(t *testing.T, s *server, _ *wire, h *History, r Revision) {
 			r.State = "fine"
 			has(t, h.Update(t.Context(), r), `"fine" is no state of a revision`)
@@ -434,7 +438,11 @@ func TestQuestions(t *testing.T) {
 		begun(t, other, Revision{State: Failed}, small)
 		for _, change := range []func(obj *unstructured.Unstructured){
 			func(obj *unstructured.Unstructured) { obj.SetName("copy-of-it") },
-			func(obj *unstructured.Unstructured) { obj.SetName("outlast-web.v2"); obj.Object["type"] = "Opaque" },
+			func(obj *unstructured.Unstructured) {
+				obj.SetName("outlast-web.v2")
+				obj.SetLabels(map[string]string{labelApp: "web", labelRevision: "2"})
+				obj.Object["type"] = "Opaque"
+			},
 			func(obj *unstructured.Unstructured) { obj.SetName("outlast-web.v3") },
 			func(obj *unstructured.Unstructured) {
 				obj.SetName("outlast-web.v-4")

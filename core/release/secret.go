@@ -103,17 +103,17 @@ func (a App) number(obj *unstructured.Unstructured) int {
 // decode reads a head. One that cannot be read is a revision too: its number
 // is taken, and its reason says what is wrong.
 func decode(number int, obj *unstructured.Unstructured) head {
-	h, err := decodeText(obj)
-	switch {
-	case err != nil:
-	case h.Layout != layout:
-		err = fmt.Errorf("its layout is %q, and this outlast reads %q: use the version that wrote it", h.Layout, layout)
-	case h.Number != number:
-		err = fmt.Errorf("it says to be revision %d", h.Number)
-	case !slices.Contains(states, h.State):
-		err = fmt.Errorf("its state %q is unknown", h.State)
-	case h.Content.ID == "" || h.Content.Chunks < 1 || h.Content.Chunks > pack.MaxChunks:
-		err = fmt.Errorf("it names %d chunks of content %q", h.Content.Chunks, h.Content.ID)
+	packed, err := pack.Value(obj, keyRevision)
+	var text []byte
+	if err == nil {
+		text, err = pack.Unpack(packed)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", keyRevision, err)
+	}
+	var h head
+	if err == nil {
+		h, err = parse(number, text)
 	}
 	if err != nil {
 		h = head{Revision: Revision{Number: number, State: Unreadable, Reason: fmt.Sprintf("Secret %s/%s cannot be read: %v", obj.GetNamespace(), obj.GetName(), err)}}
@@ -122,17 +122,19 @@ func decode(number int, obj *unstructured.Unstructured) head {
 	return h
 }
 
-func decodeText(obj *unstructured.Unstructured) (h head, err error) {
-	packed, err := pack.Value(obj, keyRevision)
-	if err != nil {
-		return head{}, err
-	}
-	text, err := pack.Unpack(packed)
-	if err != nil {
-		return head{}, fmt.Errorf("%s: %w", keyRevision, err)
-	}
-	if err := json.Unmarshal(text, &h); err != nil {
-		return head{}, fmt.Errorf("%s is not what outlast writes", keyRevision)
+// parse reads the text of a head.
+func parse(number int, text []byte) (h head, err error) {
+	switch err := json.Unmarshal(text, &h); {
+	case err != nil:
+		return head{}, errors.New(keyRevision + " is not what outlast writes")
+	case h.Layout != layout:
+		return head{}, fmt.Errorf("its layout is %q, and this outlast reads %q: use the version that wrote it", h.Layout, layout)
+	case h.Number != number:
+		return head{}, fmt.Errorf("it says to be revision %d", h.Number)
+	case !slices.Contains(states, h.State):
+		return head{}, fmt.Errorf("its state %q is unknown", h.State)
+	case h.Content.ID == "" || h.Content.Chunks < 1 || h.Content.Chunks > pack.MaxChunks:
+		return head{}, fmt.Errorf("it names %d chunks of content %q", h.Content.Chunks, h.Content.ID)
 	}
 	return h, nil
 }

@@ -50,7 +50,6 @@ func (h *History) trim(ctx context.Context, keep int) error {
 		if err := h.delete(ctx, found.obj); err != nil { // before its chunks: a revision that is there is whole
 			return err
 		}
-		delete(h.heads, found.Number)
 		named[labels[labelContent]] = false
 	}
 	for i := range all {

@@ -15,6 +15,7 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/live"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 	"github.com/outlast-ci/outlast/core/render/internal/source"
+	"github.com/outlast-ci/outlast/core/render/internal/source/origin"
 	"github.com/outlast-ci/outlast/core/render/internal/tree"
 )
 
@@ -92,7 +93,7 @@ func (m *Manifests) Check(live *Live) (Report, error) {
 
 // places finds where an object's fields are written.
 type places struct {
-	index source.Index                // of a kustomization's files
+	index origin.Index                // of a kustomization's files
 	plain map[*yaml.Node]*tree.Object // of plain YAML, whose nodes know their lines
 }
 
@@ -104,11 +105,11 @@ func newPlaces(read *tree.Tree) places {
 		}
 		return p
 	}
-	var files []source.File
+	var files []origin.File
 	for _, f := range read.Files {
-		files = append(files, source.File{Name: f.Path, Text: f.Text})
+		files = append(files, origin.File{Name: f.Path, Text: f.Text})
 	}
-	p.index = source.NewIndex(files)
+	p.index = origin.New(files)
 	return p
 }
 
@@ -124,7 +125,7 @@ func (p places) fill(found *problem.Problem) {
 		found.Line, _, _ = source.Locate(source.Document{Node: o.YNode()}, path)
 		return
 	}
-	if place, ok := p.index.Find(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
+	if place, ok := p.index.Field(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
 		found.File, found.Line = place.File, place.Line
 	}
 }

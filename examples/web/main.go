@@ -8,7 +8,11 @@
 //	GET /slow?ms=N    the same after N milliseconds
 //	GET /stream?n=N&ms=M   N lines, one every M milliseconds
 //	GET /readyz       200 once READY_AFTER has passed, 503 before
-//	GET /healthz      200 while the process lives
+//	GET /healthz      200 while the process lives, or what HEALTH_STATUS says
+//
+// It misbehaves when the environment asks for it: READY_AFTER=never does not become
+// ready, HEALTH_STATUS=500 fails the balancer's health check, ON_SIGTERM=exit drops
+// what is in hand.
 package main
 
 import (
@@ -43,13 +47,17 @@ func run() error {
 	if err != nil {
 		return err
 	}
+	health, err := parseStatus(os.Getenv("HEALTH_STATUS"))
+	if err != nil {
+		return err
+	}
 	addr := os.Getenv("ADDR")
 	if addr == "" {
 		addr = ":1325"
 	}
 	srv := &http.Server{
 		Addr:    addr,
-		Handler: handler(version, host, time.Now(), readyAfter),
+		Handler: handler(version, host, time.Now(), readyAfter, health),
 		// An ALB keeps idle connections for 60 s and may send a request just as
 		// the server closes one: the server must be the one that waits longer.
 		IdleTimeout:       75 * time.Second,
@@ -64,6 +72,9 @@ func run() error {
 	case err := <-failed:
 		return err
 	case <-stop.Done():
+	}
+	if os.Getenv("ON_SIGTERM") == "exit" {
+		return errors.New("SIGTERM: leaving at once, as ON_SIGTERM says")
 	}
 	log.Print("SIGTERM: finishing requests in flight")
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
@@ -93,7 +104,18 @@ func parseReadyAfter(s string) (time.Duration, error) {
 	return d, nil
 }
 
-func handler(version, host string, started time.Time, readyAfter time.Duration) http.Handler {
+func parseStatus(s string) (int, error) {
+	if s == "" {
+		return http.StatusOK, nil
+	}
+	n, err := strconv.Atoi(s)
+	if err != nil || n < 200 || n > 599 {
+		return 0, fmt.Errorf("reading HEALTH_STATUS: %q is no HTTP status from 200 to 599", s)
+	}
+	return n, nil
+}
+
+func handler(version, host string, started time.Time, readyAfter time.Duration, health int) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "%s %s\n", version, host)
@@ -113,7 +135,10 @@ func handler(version, host string, started time.Time, readyAfter time.Duration) 
 			}
 		}
 	})
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(health)
+		fmt.Fprintln(w, "alive")
+	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if time.Since(started) < readyAfter {
 			log.Printf("not ready: the database of version %s does not answer", version)

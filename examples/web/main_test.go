@@ -15,22 +15,24 @@ func TestHandler(t *testing.T) {
 	for name, tc := range map[string]struct {
 		path       string
 		readyAfter time.Duration
+		health     int
 		status     int
 		body       string
 	}{
-		"the root names version and pod":   {"/", 0, 200, "v1 pod-a\n"},
-		"slow answers the same, later":     {"/slow?ms=20", 0, 200, "v1 pod-a slow\n"},
-		"a stream is one line a step":      {"/stream?n=2&ms=1", 0, 200, "v1 pod-a 0\nv1 pod-a 1\n"},
-		"ready at once without a delay":    {"/readyz", 0, 200, "ready\n"},
-		"not ready before the delay":       {"/readyz", time.Hour, 503, "not ready\n"},
-		"never ready":                      {"/readyz", never, 503, "not ready\n"},
-		"alive although it is not ready":   {"/healthz", never, 200, "alive\n"},
-		"an unknown path is not the root":  {"/nothing", 0, 404, "404 page not found\n"},
-		"a silly number means the default": {"/stream?n=1&ms=x", 0, 200, "v1 pod-a 0\n"},
+		"the root names version and pod":   {"/", 0, 200, 200, "v1 pod-a\n"},
+		"slow answers the same, later":     {"/slow?ms=20", 0, 200, 200, "v1 pod-a slow\n"},
+		"a stream is one line a step":      {"/stream?n=2&ms=1", 0, 200, 200, "v1 pod-a 0\nv1 pod-a 1\n"},
+		"ready at once without a delay":    {"/readyz", 0, 200, 200, "ready\n"},
+		"not ready before the delay":       {"/readyz", time.Hour, 200, 503, "not ready\n"},
+		"never ready":                      {"/readyz", never, 200, 503, "not ready\n"},
+		"alive although it is not ready":   {"/healthz", never, 200, 200, "alive\n"},
+		"alive with the status asked for":  {"/healthz", 0, 500, 500, "alive\n"},
+		"an unknown path is not the root":  {"/nothing", 0, 200, 404, "404 page not found\n"},
+		"a silly number means the default": {"/stream?n=1&ms=x", 0, 200, 200, "v1 pod-a 0\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			srv := httptest.NewServer(handler("v1", "pod-a", now, tc.readyAfter))
+			srv := httptest.NewServer(handler("v1", "pod-a", now, tc.readyAfter, tc.health))
 			defer srv.Close()
 			res, err := http.Get(srv.URL + tc.path)
 			if err != nil {
@@ -53,5 +55,18 @@ func TestReadyAfter(t *testing.T) {
 	}
 	if _, err := parseReadyAfter("soon"); err == nil {
 		t.Error("READY_AFTER=soon is accepted")
+	}
+}
+
+func TestHealthStatus(t *testing.T) {
+	for in, want := range map[string]int{"": 200, "503": 503} {
+		if got, err := parseStatus(in); err != nil || got != want {
+			t.Errorf("HEALTH_STATUS=%q: %v, %v, want %v", in, got, err, want)
+		}
+	}
+	for _, in := range []string{"bad", "99", "600"} {
+		if _, err := parseStatus(in); err == nil {
+			t.Errorf("HEALTH_STATUS=%s is accepted", in)
+		}
 	}
 }

@@ -57,6 +57,7 @@ import groovy.transform.Field
     root: 'OUTLAST_ROOT',
     gateTimeout: 'OUTLAST_GATE_TIMEOUT',
     gateInterval: 'OUTLAST_GATE_INTERVAL',
+    plan: 'OUTLAST_PLAN',
     rollout: 'OUTLAST_ROLLOUT',
     legacyPods: 'OUTLAST_LEGACY_PODS',
     onFailure: 'OUTLAST_ON_FAILURE',

@@ -82,6 +82,7 @@ func (a *app) command() *cobra.Command {
 		}
 		root.AddCommand(a.stageCommand(name, shorts[name], from, name))
 	}
+	root.AddCommand(a.planCommand())
 	root.AddCommand(a.rollbackCommand())
 	root.AddCommand(a.historyCommand())
 	root.AddCommand(a.checkCommand())

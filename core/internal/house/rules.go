@@ -254,6 +254,7 @@ const (
 	maxFile      = 400
 	maxInterface = 3
 	maxPackage   = 1200
+	maxCentre    = 1600 // package core, the centre of the star: a file a verb, and the one place that knows two stages
 )
 
 // sizes: what grows beyond one screen or one sitting is split.
@@ -282,8 +283,12 @@ func sizes(all []source) (bad []string) {
 		})
 	}
 	for pkg, lines := range packages {
-		if lines > maxPackage {
-			bad = append(bad, fmt.Sprintf("%s: %d lines, at most %d", pkg, lines, maxPackage))
+		most := maxPackage
+		if pkg == modulePath+"/core" {
+			most = maxCentre
+		}
+		if lines > most {
+			bad = append(bad, fmt.Sprintf("%s: %d lines, at most %d", pkg, lines, most))
 		}
 	}
 	return bad

@@ -113,7 +113,7 @@ func TestList(t *testing.T) {
 		t.Fatalf("requests %+v, want 3 pages", seen)
 	}
 	for i, next := range []string{"", "two", "three"} {
-		want := map[string][]string{"limit": {"500"}, "labelSelector": {"app=web,tier in (a,b)"}, "timeout": {"30s"}}
+		want := map[string][]string{"limit": {"500"}, "labelSelector": {"app=web,tier in (a,b)"}}
 		if next != "" {
 			want["continue"] = []string{next}
 		}
@@ -148,8 +148,8 @@ func TestApply(t *testing.T) {
 		dryRun bool
 		want   map[string][]string
 	}{
-		"a write":   {false, map[string][]string{"fieldManager": {"outlast"}, "fieldValidation": {"Strict"}, "timeout": {"30s"}}},
-		"a dry run": {true, map[string][]string{"fieldManager": {"outlast"}, "fieldValidation": {"Strict"}, "timeout": {"30s"}, "dryRun": {"All"}}},
+		"a write":   {false, map[string][]string{"fieldManager": {"outlast"}, "fieldValidation": {"Strict"}}},
+		"a dry run": {true, map[string][]string{"fieldManager": {"outlast"}, "fieldValidation": {"Strict"}, "dryRun": {"All"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newServer(t, tls)
@@ -194,8 +194,8 @@ func TestLogs(t *testing.T) {
 		previous bool
 		want     map[string][]string
 	}{
-		"the log of the container that runs":   {false, map[string][]string{"container": {"web"}, "tailLines": {"20"}, "limitBytes": {"65536"}, "timeout": {"30s"}}},
-		"the log from before the last restart": {true, map[string][]string{"container": {"web"}, "tailLines": {"20"}, "limitBytes": {"65536"}, "timeout": {"30s"}, "previous": {"true"}}},
+		"the log of the container that runs":   {false, map[string][]string{"container": {"web"}, "tailLines": {"20"}, "limitBytes": {"65536"}}},
+		"the log from before the last restart": {true, map[string][]string{"container": {"web"}, "tailLines": {"20"}, "limitBytes": {"65536"}, "previous": {"true"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := s.client(t).Logs(t.Context(), "dev", "web-1", "web", 20, tc.previous)
@@ -230,7 +230,7 @@ func TestThrottled(t *testing.T) {
 				}
 				write(w, 200, configMap("c"))
 			}
-			if _, err := s.client(t).Apply(t.Context(), &unstructured.Unstructured{Object: configMap("c")}, false); err != nil {
+			if _, err := s.patient(t).Apply(t.Context(), &unstructured.Unstructured{Object: configMap("c")}, false); err != nil {
 				t.Fatal(err)
 			}
 			seen := s.requests()
@@ -253,7 +253,7 @@ func TestThrottled(t *testing.T) {
 			}
 			write(w, 200, configMap("c"))
 		}
-		if _, err := s.client(t).Get(t.Context(), "v1", "ConfigMap", "dev", "c"); err != nil {
+		if _, err := s.patient(t).Get(t.Context(), "v1", "ConfigMap", "dev", "c"); err != nil {
 			t.Fatal(err)
 		}
 	})
@@ -261,18 +261,19 @@ func TestThrottled(t *testing.T) {
 		s := newServer(t, tls)
 		ctx, cancel := context.WithCancel(t.Context())
 		s.answer = func(w http.ResponseWriter, r *http.Request) {
-			w.Header().Set("Retry-After", "600")
+			w.Header().Set("Retry-After", "60")
 			status(w, 429, "TooManyRequests", "later", nil)
 			time.AfterFunc(50*time.Millisecond, cancel)
 		}
-		if _, err := s.client(t).Get(ctx, "v1", "ConfigMap", "dev", "c"); err == nil {
-			t.Error("no error")
+		_, err := s.patient(t).Get(ctx, "v1", "ConfigMap", "dev", "c")
+		if has(t, err, "context canceled, after 1 tries: 429 Too Many Requests"); !errors.Is(err, context.Canceled) {
+			t.Errorf("%v is no cancellation", err)
 		}
 	})
 	t.Run("a 500 without it is told at once", func(t *testing.T) {
 		s := newServer(t, tls)
 		s.answer = refusal(500, "InternalError", "etcd is on fire", nil)
-		_, err := s.client(t).Get(t.Context(), "v1", "ConfigMap", "dev", "c")
+		_, err := s.patient(t).Get(t.Context(), "v1", "ConfigMap", "dev", "c")
 		has(t, err, "reading ConfigMap/dev/c: ", "etcd is on fire")
 		equal(t, "requests", len(s.requests()), 1)
 	})

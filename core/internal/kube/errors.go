@@ -39,10 +39,10 @@ func (c *Client) explain(err error, verb, object string) error {
 		return &AuthError{fmt.Errorf("%s at %s: not allowed (403): bind the identity to a Role that has this verb: %w", what, c.host, err)}
 	case errors.As(err, &unknownCA):
 		return fmt.Errorf("%s at %s: its certificate is signed by an authority that the kubeconfig (or EKS) does not name; is the address right, or a proxy in between? %w", what, c.host, err)
+	case errors.Is(err, errNoAnswer), strings.Contains(err.Error(), "TLS handshake timeout"): // of a type that net/http keeps to itself
+		return fmt.Errorf("%s at %s: the cluster does not answer; is its endpoint private, or a proxy needed? %w", what, c.host, err)
 	case errors.As(err, &network):
 		return fmt.Errorf("%s at %s: the cluster cannot be reached from here; is its endpoint private, or a proxy needed? %w", what, c.host, err)
-	case strings.Contains(err.Error(), "Client.Timeout exceeded"), strings.Contains(err.Error(), "TLS handshake timeout"): // of types that net/http keeps to itself
-		return fmt.Errorf("%s at %s: no answer within %s; is its endpoint private, or a proxy needed? %w", what, c.host, requestTimeout, err)
 	case isMissingNamespace(err):
 		return fmt.Errorf("%s: its namespace does not exist; add the Namespace to the manifests or create it: %w", what, err)
 	case isFieldConflict(err):

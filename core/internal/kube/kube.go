@@ -11,7 +11,6 @@ import (
 	"fmt"
 	"net/http"
 	"sync"
-	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -31,15 +30,13 @@ const FieldManager = "outlast"
 // Client talks to one API server.
 type Client struct {
 	host   string
-	rest   *rest.RESTClient
+	wire   *patient
+	rest   rest.Interface
 	dyn    dynamic.Interface
 	disco  *discovery.DiscoveryClient
 	mu     sync.Mutex
 	mapper meta.RESTMapper // nil until the first use
 }
-
-// requestTimeout ends one request; the waits around it have their own deadline.
-const requestTimeout = 30 * time.Second
 
 // New makes a client; it connects to nothing yet.
 func New(access Access) (*Client, error) {
@@ -48,7 +45,6 @@ func New(access Access) (*Client, error) {
 		return nil, err
 	}
 	cfg.QPS = -1 // the server's own fairness limits us; client-go's 5/s makes a deploy crawl
-	cfg.Timeout = requestTimeout
 	cfg.UserAgent = access.UserAgent
 	cfg.WarningHandlerWithContext = rest.NoWarnings{}
 	base, _, err := rest.DefaultServerUrlFor(cfg)
@@ -56,24 +52,41 @@ func New(access Access) (*Client, error) {
 		return nil, fmt.Errorf("reading the cluster's address %q: %w", cfg.Host, err)
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) })
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) }) // below the patience: a pause is no request under way
 	c := &Client{host: cfg.Host}
-	one, err := rest.HTTPClientFor(cfg) // for all three, else each would make tokens of its own
-	if err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
-	}
-	if c.dyn, err = dynamic.NewForConfigAndClient(cfg, one); err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
-	}
-	if c.disco, err = discovery.NewDiscoveryClientForConfigAndClient(cfg, one); err != nil {
-		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
-	}
-	raw := rest.CopyConfig(cfg)
-	raw.GroupVersion, raw.APIPath, raw.NegotiatedSerializer = &schema.GroupVersion{Version: "v1"}, "/api", plainText{}
-	if c.rest, err = rest.RESTClientForConfigAndClient(raw, one); err != nil {
+	if err := c.connect(cfg, access.Host == ""); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
 	}
 	return c, nil
+}
+
+// connect makes the clients of client-go. They share one way to the server,
+// else each would make tokens of its own.
+func (c *Client) connect(cfg *rest.Config, renews bool) error {
+	one, err := rest.HTTPClientFor(cfg)
+	if err != nil {
+		return err
+	}
+	c.wire = &patient{next: one.Transport, renews: renews, patience: patience, hello: hello}
+	one.Transport = c.wire
+	raw := rest.CopyConfig(cfg)
+	raw.GroupVersion, raw.APIPath, raw.NegotiatedSerializer = &schema.GroupVersion{Version: "v1"}, "/api", plainText{}
+	plain, err := rest.RESTClientForConfigAndClient(raw, one)
+	if err != nil {
+		return err
+	}
+	every := dynamic.ConfigFor(cfg)
+	every.GroupVersion, every.APIPath = nil, "/set-by-each-request"
+	objects, err := rest.UnversionedRESTClientForConfigAndClient(every, one)
+	if err != nil {
+		return err
+	}
+	disco, err := discovery.NewDiscoveryClientForConfigAndClient(cfg, one)
+	if err != nil {
+		return err
+	}
+	c.rest, c.dyn, c.disco = single{plain}, dynamic.New(single{objects}), discovery.NewDiscoveryClient(single{disco.RESTClient()})
+	return nil
 }
 
 // Ping asks for the server's version, which tells an unreachable server, a
@@ -190,60 +203,6 @@ func (c *Client) patch(ctx context.Context, obj *unstructured.Unstructured, opt 
 		return nil, c.explain(err, "applying", what)
 	}
 	return got, nil
-}
-
-// Create makes an object that must not exist yet; that it does is an error
-// which apierrors.IsAlreadyExists knows.
-func (c *Client) Create(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
-	r, err := c.resource(ctx, "creating "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
-	if err != nil {
-		return nil, err
-	}
-	got, err := r.Create(ctx, obj, metav1.CreateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
-	if err != nil {
-		return nil, c.explain(err, "creating", what)
-	}
-	return got, nil
-}
-
-// Update replaces an object that was read before. When it has changed since,
-// by its metadata.resourceVersion, the error is one that apierrors.IsConflict
-// knows.
-func (c *Client) Update(ctx context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
-	what := id(obj.GetKind(), obj.GetNamespace(), obj.GetName())
-	if obj.GetResourceVersion() == "" { // some kinds would take it, and another's change be lost
-		return nil, fmt.Errorf("replacing %s: it has no metadata.resourceVersion", what)
-	}
-	r, err := c.resource(ctx, "replacing "+what, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace())
-	if err != nil {
-		return nil, err
-	}
-	got, err := r.Update(ctx, obj, metav1.UpdateOptions{FieldManager: FieldManager, FieldValidation: metav1.FieldValidationStrict})
-	if err != nil {
-		return nil, c.explain(err, "replacing", what)
-	}
-	return got, nil
-}
-
-// Delete removes an object and, in the background, what it owns. One that is
-// gone is no error; another of the same name, which has not this UID, is a
-// conflict.
-func (c *Client) Delete(ctx context.Context, apiVersion, kind, namespace, name string, uid types.UID) error {
-	what := id(kind, namespace, name)
-	if uid == "" {
-		return fmt.Errorf("deleting %s: which one is meant must be said by its metadata.uid", what)
-	}
-	r, err := c.resource(ctx, "deleting "+what, apiVersion, kind, namespace)
-	if err != nil {
-		return err
-	}
-	background := metav1.DeletePropagationBackground
-	err = r.Delete(ctx, name, metav1.DeleteOptions{Preconditions: &metav1.Preconditions{UID: &uid}, PropagationPolicy: &background})
-	if err != nil && !apierrors.IsNotFound(err) {
-		return c.explain(err, "deleting", what)
-	}
-	return nil
 }
 
 // Logs reads the last lines of a container; previous means the one before its

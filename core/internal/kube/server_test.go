@@ -83,6 +83,13 @@ func (s *server) client(t *testing.T) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return hasty(c)
+}
+
+// hasty makes a client send each request once; the tests of its patience are
+// elsewhere.
+func hasty(c *Client) *Client {
+	c.wire.patience, c.wire.hello = 0, 0
 	return c
 }
 
@@ -237,4 +244,12 @@ func equal[T comparable](t *testing.T, what string, got, want T) {
 	if got != want {
 		t.Errorf("%s: %v, want %v", what, fmt.Sprint(got), fmt.Sprint(want))
 	}
+}
+
+// patient is a client as it is in use.
+func (s *server) patient(t *testing.T) *Client {
+	t.Helper()
+	c := s.client(t)
+	c.wire.patience, c.wire.hello = patience, hello
+	return c
 }

@@ -104,8 +104,8 @@ type figures struct {
 	peak       float64 // MiB
 }
 
-// measure runs a renderer once; without a text it has refused.
-func measure(b *testing.B, who, path string) (f figures, text []byte) {
+// measure runs a renderer once. Without a text it has refused, and said why.
+func measure(b *testing.B, who, path string) (f figures, text []byte, said string) {
 	b.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -117,17 +117,16 @@ func measure(b *testing.B, who, path string) (f figures, text []byte) {
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	start := time.Now()
 	if err := cmd.Run(); err != nil {
-		b.Logf("%s: %v: %s", who, err, errs.Bytes())
 		out.Reset()
 	}
 	f.wall, f.user = time.Since(start), cmd.ProcessState.UserTime()
-	fields := strings.Fields(errs.String())
-	kib, err := strconv.Atoi(fields[len(fields)-1])
+	said, peak, _ := strings.Cut(errs.String(), "\npeak ")
+	kib, err := strconv.Atoi(strings.TrimSpace(peak))
 	if err != nil {
-		b.Fatal(err)
+		b.Fatalf("%s: %v: %s", who, err, errs.Bytes())
 	}
 	f.peak = float64(kib) / 1024
-	return f, out.Bytes()
+	return f, out.Bytes(), strings.TrimSpace(said)
 }
 
 // median of what get gives for each run.
@@ -157,37 +156,12 @@ func BenchmarkRender(b *testing.B) {
 	}
 }
 
-// BenchmarkBomb is what the refusal of an alias bomb takes: a file of 519 bytes,
-// for which kustomize takes all memory.
-func BenchmarkBomb(b *testing.B) {
-	text := "a: &a [x,x,x,x,x,x,x,x,x]\n"
-	for c := 'b'; c <= 'i'; c++ {
-		text += fmt.Sprintf("%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c,", c-1), 8), c-1)
-	}
-	dir := b.TempDir()
-	for name, text := range map[string]string{"bomb.yaml": text, "kustomization.yaml": "resources: [bomb.yaml]\n"} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
-			b.Fatal(err)
-		}
-	}
-	var all []figures
-	for range 9 {
-		f, printed := measure(b, "ours", dir)
-		if all = append(all, f); len(printed) > 0 {
-			b.Fatal("it was not refused")
-		}
-	}
-	b.ReportMetric(float64(median(all, func(f figures) time.Duration { return f.wall }).Microseconds())/1000, "ms")
-	b.ReportMetric(median(all, func(f figures) float64 { return f.peak }), "MiB")
-	b.ReportMetric(0, "ns/op")
-}
-
 func compare(b *testing.B, l layout, n int) {
 	path := filepath.Join(l.write(b, n), "overlays", l.overlay)
-	ours, want := measure(b, "ours", path)
-	peer, got := measure(b, "peer", path)
+	ours, want, said1 := measure(b, "ours", path)
+	peer, got, said2 := measure(b, "peer", path)
 	if !bytes.Equal(got, want) || len(got) == 0 {
-		b.Fatalf("ours prints %d bytes, kustomize %d, and they differ", len(want), len(got))
+		b.Fatalf("ours prints %d bytes, kustomize %d, and they differ: %s %s", len(want), len(got), said1, said2)
 	}
 	rounds := 5 // of two runs each
 	switch {
@@ -199,7 +173,7 @@ func compare(b *testing.B, l layout, n int) {
 	all := map[string][]figures{}
 	for range rounds {
 		for _, who := range []string{"ours", "peer", "peer", "ours"} {
-			f, _ := measure(b, who, path)
+			f, _, _ := measure(b, who, path)
 			all[who] = append(all[who], f)
 		}
 	}

@@ -56,7 +56,7 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if len(settings) == 0 {
 		return fmt.Errorf("no setting is called %q", *only)
 	}
-	diary, err := newDiary(*out)
+	diary, err := newDiary(*out, false)
 	if err != nil {
 		return err
 	}
@@ -75,11 +75,16 @@ const resultsFile = "results.json"
 // diary says what happens, and keeps it.
 type diary struct{ file *os.File }
 
-func newDiary(out string) (diary, error) {
+// newDiary begins log.txt anew, or goes on with it.
+func newDiary(out string, goOn bool) (diary, error) {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return diary{}, err
 	}
-	f, err := os.Create(filepath.Join(out, "log.txt"))
+	how := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
+	if goOn {
+		how = os.O_CREATE | os.O_WRONLY | os.O_APPEND
+	}
+	f, err := os.OpenFile(filepath.Join(out, "log.txt"), how, 0o644)
 	return diary{f}, err
 }
 

@@ -34,6 +34,7 @@ func commands() []command {
 		{"load", "send requests to the example and print what became of them", false, sendLoad},
 		{"demo", "deploy the example, then its next version under load", false, demo},
 		{"experiment", "roll out under load with different drain timings, and compare", false, runExperiment},
+		{"soak", "deploy good and bad images again and again, kill outlast on the way, and count", false, runSoak},
 		{"faults", "make the imitated AWS throttle, fail, be slow or break off: see lab faults -h", false, faults},
 		{"logs", "print the access log of the balancers, each line with its diagnosis", false, accessLogs},
 		{"env", "print the environment for outlast: eval \"$(lab env)\"", false, env},

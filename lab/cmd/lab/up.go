@@ -28,6 +28,7 @@ func up(ctx context.Context, dir string, args []string) error {
 	fs := flag.NewFlagSet("lab up", flag.ContinueOnError)
 	region := fs.String("region", "", "region of the cluster (default: that of the lab that is there, or cn-northwest-1)")
 	propagation := fs.String("propagation", "", "MIN-MAX: how long a balancer's nodes go on sending to a deregistered target (default "+labstate.Propagation+", the slow end of the 10s-17s measured on real ones)")
+	requeue := fs.String("requeue", "", "how often the controller looks at readiness gates; one that runs with another is restarted (default 3s; the controller's own is 15s)")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -54,12 +55,17 @@ func up(ctx context.Context, dir string, args []string) error {
 	if _, err := watch.ParseRange(*propagation); err != nil && *propagation != "" {
 		return err
 	}
+	if before.Started && *requeue != "" && *requeue != before.Requeue {
+		if err := proc.Stop(dir, "controller", 20*time.Second); err != nil {
+			return err
+		}
+	}
 	started := time.Now()
 	if before.Started && allUp(dir) {
 		say("is up already (%s, %s)", before.Region, before.Kube())
 		return nil
 	}
-	s, err := cluster.Up(ctx, cluster.Options{Dir: dir, Source: src, Self: self, Region: *region, Propagation: *propagation, Log: say})
+	s, err := cluster.Up(ctx, cluster.Options{Dir: dir, Source: src, Self: self, Region: *region, Propagation: *propagation, Requeue: *requeue, Log: say})
 	if err != nil {
 		return err
 	}
@@ -104,7 +110,7 @@ func status(ctx context.Context, dir string, _ []string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Printf("region %s, account %s, cluster %s, propagation %s, logs in %s\n", s.Region, s.Account, s.Cluster, s.Propagation, s.Path("logs"))
+	fmt.Printf("region %s, account %s, cluster %s, propagation %s, requeue %s, logs in %s\n", s.Region, s.Account, s.Cluster, s.Propagation, s.Requeue, s.Path("logs"))
 	return nil
 }
 

@@ -6,6 +6,7 @@ package cluster
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"embed"
@@ -42,6 +43,10 @@ const pauseTag = "localhost/outlast-lab/pause:1"
 // NodeName is the one node of the cluster.
 const NodeName = "node-1"
 
+// DefaultRequeue is the time between two looks of the controller at readiness gates.
+// Its own default is 15s.
+const DefaultRequeue = "3s"
+
 // Options of Up.
 type Options struct {
 	Dir         string // state
@@ -49,6 +54,7 @@ type Options struct {
 	Self        string // this program, for the parts of the lab that it runs itself
 	Region      string
 	Propagation string // MIN-MAX of a deregistration on the balancers' nodes
+	Requeue     string // how often the controller looks at readiness gates; empty: as before, at first DefaultRequeue
 	Log         func(format string, args ...any)
 }
 
@@ -151,6 +157,7 @@ func (l *lab) makeState(context.Context) error {
 	if l.opt.Propagation != "" {
 		s.Propagation = l.opt.Propagation
 	}
+	s.Requeue = cmp.Or(l.opt.Requeue, s.Requeue, DefaultRequeue)
 	s.Tools = map[string]string{"lab": l.opt.Self}
 	l.state = s
 	return s.Save()

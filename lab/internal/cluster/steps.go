@@ -180,7 +180,7 @@ func (l *lab) controller(ctx context.Context) error {
 		"--aws-api-endpoints", fmt.Sprintf("EC2=%[1]s,Elastic Load Balancing v2=%[1]s,ACM=%[1]s,Resource Groups Tagging API=%[1]s,STS=%[1]s", api),
 		"--enable-waf=false", "--enable-wafv2=false", "--enable-shield=false", "--webhook-bind-port", fmt.Sprint(s.Ports["webhook"]), "--webhook-cert-dir", certs,
 		"--metrics-bind-addr", fmt.Sprintf("127.0.0.1:%d", s.Ports["metrics"]), "--health-probe-bind-addr", fmt.Sprintf("127.0.0.1:%d", s.Ports["health"]),
-		"--default-target-type", "ip", "--enable-leader-election=false", "--targetgroupbinding-requeue-duration", "3s")
+		"--default-target-type", "ip", "--enable-leader-election=false", "--targetgroupbinding-requeue-duration", s.Requeue)
 }
 
 // baseImages makes the images that Dockerfiles start from and pushes them, once

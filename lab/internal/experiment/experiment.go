@@ -16,8 +16,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -160,24 +158,10 @@ func (b *bench) watch(ctx context.Context, cancel context.CancelCauseFunc) error
 }
 
 // leave deletes the namespaces of the experiment and waits until they are gone.
-// Their pods serve nobody any more, so they get no time to drain.
 func (b *bench) leave(ctx context.Context) error {
-	list, err := cluster.Kubectl(ctx, b.State, nil, "get", "namespace", "-o", "jsonpath={.items[*].metadata.name}")
-	names := slices.DeleteFunc(strings.Fields(list), func(name string) bool { return !strings.HasPrefix(name, prefix) })
-	remove := func(args ...string) {
-		if err == nil {
-			_, err = cluster.Kubectl(ctx, b.State, nil, append([]string{"delete", "--ignore-not-found"}, args...)...)
-		}
-	}
-	if len(names) > 0 {
-		remove(append([]string{"namespace", "--wait=false"}, names...)...)
-		for _, name := range names {
-			remove("pod", "--all", "--grace-period=0", "--force", "-n", name)
-		}
-		remove(append([]string{"namespace", "--timeout=5m"}, names...)...)
-	}
+	names, err := cluster.Namespaces(ctx, b.State, prefix)
 	if err != nil {
-		return fmt.Errorf("deleting the namespaces of the experiment: %w", err)
+		return err
 	}
-	return nil
+	return cluster.DeleteNamespaces(ctx, b.State, names...)
 }

@@ -23,6 +23,7 @@ type State struct {
 	Account     string            `json:"account"`
 	Cluster     string            `json:"cluster"`
 	Propagation string            `json:"propagation"` // MIN-MAX of a deregistration, e.g. 15s-17s
+	Requeue     string            `json:"requeue"`     // of the controller's look at readiness gates, e.g. 3s
 	HostIP      string            `json:"hostIP"`      // of the link between host and node
 	NodeIP      string            `json:"nodeIP"`
 	Ports       map[string]int    `json:"ports"` // api, registry, hook, kube, etcd, webhook, metrics, health

@@ -24,7 +24,8 @@ type Track struct {
 	Refused  Since // why pods cannot be created
 	Healthy  bool  // some new pod's target has been healthy once
 	Floor    Floor
-	Warnings []string // what was odd
+	Warnings []string      // what was odd
+	Ungated  time.Duration // minReadySeconds that F11 asks for where a readiness gate is missing
 
 	order []string // UIDs as first seen
 }
@@ -103,11 +104,30 @@ func New(w model.Workload) *Track {
 		w.Plan.Inputs = drain.Defaults()
 	}
 	t := &Track{Workload: w, Pods: map[string]*Pod{}, Floor: Floor{Minimum: -1}}
+	t.Ungated = t.Replan(func(in *drain.Inputs) { in.NoGate = true }).MinReady.Duration()
 	for _, r := range w.Replaced {
 		p := t.pod(r.UID)
 		p.Name, p.IP = r.Name, r.IP
 	}
 	return t
+}
+
+// Replan computes the plan's rollout for other inputs, with its timings as they are.
+func (t *Track) Replan(change func(*drain.Inputs)) drain.Plan {
+	plan := t.Workload.Plan
+	in := plan.Inputs
+	in.Groups = slices.Clone(in.Groups)
+	for i := range in.Groups {
+		if i < len(plan.Groups) {
+			in.Groups[i].Delay = &plan.Groups[i].DeregistrationDelay
+		}
+	}
+	change(&in)
+	again, err := drain.Adopt(plan.Given(), in)
+	if err != nil { // the plan was made of such inputs before
+		return plan
+	}
+	return again
 }
 
 func (t *Track) pod(uid string) *Pod {

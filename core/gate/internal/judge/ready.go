@@ -4,7 +4,6 @@ package judge
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -30,7 +29,8 @@ func ungated(t *history.Track, p *history.Pod) (bindings []string) {
 
 // Hold is for how long a new pod has to be ready, and healthy in each group, before
 // it counts: minReadySeconds, and where a readiness gate is missing, so that
-// Kubernetes did not wait for the balancer, what F11 asks for instead.
+// Kubernetes did not wait for the balancer, what F11 asks for instead. It is nothing for a
+// pod that has been so for as long before anybody looked.
 func Hold(t *history.Track, p *history.Pod) time.Duration {
 	if !t.Workload.Behind {
 		return 0
@@ -40,26 +40,12 @@ func Hold(t *history.Track, p *history.Pod) time.Duration {
 		need = max(need, t.Last.MinReady)
 	}
 	if len(ungated(t, p)) > 0 {
-		need = max(need, replan(t, func(in *drain.Inputs) { in.NoGate = true }).MinReady.Duration())
+		need = max(need, t.Ungated)
+	}
+	if settled(t, p, need) {
+		return 0 // two readings are enough
 	}
 	return need
-}
-
-// replan computes the plan's rollout for other inputs, with its timings as they are.
-func replan(t *history.Track, change func(*drain.Inputs)) drain.Plan {
-	in := t.Workload.Plan.Inputs
-	in.Groups = slices.Clone(in.Groups)
-	for i := range in.Groups {
-		if i < len(t.Workload.Plan.Groups) {
-			in.Groups[i].Delay = &t.Workload.Plan.Groups[i].DeregistrationDelay
-		}
-	}
-	change(&in)
-	plan, err := drain.Adopt(t.Workload.Plan.Given(), in)
-	if err != nil { // the plan was made of such inputs before
-		return t.Workload.Plan
-	}
-	return plan
 }
 
 // Timeout is how long the rollout may take: the plan's, or that for the replicas
@@ -67,7 +53,7 @@ func replan(t *history.Track, change func(*drain.Inputs)) drain.Plan {
 func Timeout(t *history.Track) time.Duration {
 	plan := t.Workload.Plan
 	if n := t.Last.Desired; plan.GateTimeout > 0 && n > plan.Inputs.Replicas {
-		plan = replan(t, func(in *drain.Inputs) { in.Replicas = n })
+		plan = t.Replan(func(in *drain.Inputs) { in.Replicas = n })
 	}
 	return max(plan.GateTimeout, t.Workload.Plan.GateTimeout).Duration()
 }
@@ -115,6 +101,17 @@ func newReady(t *history.Track, p *history.Pod) (problems []string) {
 	}
 	return problems
 }
+
+// settled tells whether a pod has been Ready for so long, with a gate of each group, that
+// the controller has seen its targets healthy for all that time: of a deploy that
+// changes nothing the pods are.
+func settled(t *history.Track, p *history.Pod, need time.Duration) bool {
+	since := p.Seen.ReadySince
+	return p.Seen.Ready && !since.IsZero() && t.Last.At.Sub(since) >= need+skew && len(ungated(t, p)) == 0
+}
+
+// skew is by how much the API server's clock may differ from ours.
+const skew = 10 * time.Second
 
 func seconds(d time.Duration) time.Duration { return d.Round(time.Second) }
 

@@ -17,12 +17,14 @@ import (
 )
 
 const (
-	closely   = time.Second      // where a second counts
-	briskly   = 2 * time.Second  // where something is about to change
-	idle      = 30 * time.Second // where nothing can
-	attentive = 30 * time.Second // after a pod was deleted: the controller deregisters it
-	attached  = 3 * time.Second  // the controller's, from ready containers to registered targets
-	missed    = 0.03             // chance that the last of several targets got healthy a second or more before a reading
+	closely   = 900 * time.Millisecond // where a second counts: with a tenth of jitter it is one at most
+	briskly   = 2 * time.Second        // where something is about to change
+	idle      = 30 * time.Second       // where nothing can
+	attentive = 30 * time.Second       // after a pod was deleted: the controller deregisters it
+	attached  = 3 * time.Second        // the controller's, from ready containers to registered targets
+	earlier   = 15 * time.Second       // while a wave of the rollout that is not its last gets healthy
+	unlikely  = 0.01                   // chance that no target is healthy yet though one check is enough
+	missed    = 0.03                   // chance that the last of several targets got healthy a second or more before a reading
 )
 
 // Look says when to look at the cluster again.
@@ -72,25 +74,26 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 		case tg != nil && tg.State == "healthy":
 			at(last.Add(t.Blind(g) * 4 / 5)) // what turns unhealthy is seen
 			if held := tg.Since.Add(hold(p)); tg.Last.Before(held) {
-				at(history.Earliest(held, last.Add(most)))
+				at(held)
 			}
 		case p.Seen.ContainersReady:
 			waiting = append(waiting, p)
 		}
 	}
 	if len(waiting) > 0 {
-		at(last.Add(coming(t, g, waiting, most, chance)))
+		at(coming(t, g, waiting, most, chance))
 	}
 	return next
 }
 
-// coming is the pause while new targets wait for their health checks. One check makes
-// a new target healthy at an ALB, as AWS documents it; to be sure, later ones are
-// expected, too, up to the threshold. When each comes is not known, only the
-// interval: so of n targets the last gets healthy late in it, most likely, and
-// the pause is such that it does not do so a second before its end. Only the
-// last wave of a rollout is watched that closely: the gate cannot pass before.
-func coming(t *history.Track, g *history.Group, waiting []*history.Pod, most time.Duration, chance float64) time.Duration {
+// coming says when new targets that wait for their health checks are worth asking for. One
+// check makes a new target healthy at an ALB, as AWS documents it; to be sure, later
+// ones are expected, too, up to the threshold. When in its interval each target's check
+// comes is not known: so of n targets the last gets healthy late in it, most
+// likely, and the pause is such that it hardly does so a second before its end. When none of
+// several is healthy by a time at which one should be, it takes another interval.
+// Only the last wave of a rollout is watched like that: the gate cannot pass before.
+func coming(t *history.Track, g *history.Group, waiting []*history.Pod, most time.Duration, chance float64) time.Time {
 	last, opened, ready := g.Reading.At, time.Time{}, 0
 	for _, p := range waiting {
 		opened = history.Latest(opened, p.Checked)
@@ -100,25 +103,24 @@ func coming(t *history.Track, g *history.Group, waiting []*history.Pod, most tim
 			ready++
 		}
 	}
+	if ready < t.Last.Desired {
+		return last.Add(earlier)
+	}
 	interval, count, _ := t.Checks(g)
-	registration := registration(t, g)
-	most = max(most, registration/12)
-	switch {
-	case last.Before(opened.Add(closely)):
-		return opened.Add(closely).Sub(last)
-	case ready < t.Last.Desired:
-		return most
-	}
-	end := opened.Add(registration + interval)
-	for n := 1; !end.After(last); n++ {
+	from, length := history.Latest(last, opened), registration(t, g)+interval
+	end, n := opened.Add(length), 1
+	for ; !end.After(from); n++ {
 		if n >= count || interval <= 0 {
-			return most
+			return last.Add(most)
 		}
-		end = end.Add(interval)
+		end, length = end.Add(interval), interval
 	}
-	rest := end.Sub(last).Seconds()
-	pause := time.Duration(rest * math.Pow(missed, 1/float64(len(waiting))) * float64(time.Second))
-	return time.Duration(float64(min(max(pause, closely), most)) * (0.9 + 0.2*chance))
+	rest, several := end.Sub(from), float64(len(waiting))
+	if len(waiting) == ready && n < count && math.Pow(rest.Seconds()/length.Seconds(), several) < unlikely {
+		return end
+	}
+	pause := time.Duration(math.Pow(missed, 1/several) * float64(rest))
+	return from.Add(time.Duration(float64(max(pause, closely)) * (0.9 + 0.2*chance)))
 }
 
 // registration is how long it takes from ready containers to the first health check.
@@ -158,7 +160,7 @@ func leaving(t *history.Track, g *history.Group, p *history.Pod, tg *history.Tar
 		return last.Add(most)
 	}
 	unused := tg.LastServing.Add(t.Delay(g))
-	pause := briskly
+	pause := most
 	if end := End(t, p); p.Gone.IsZero() && last.Add(most).After(end) {
 		pause = closely // which of the two comes first is the proof
 	}

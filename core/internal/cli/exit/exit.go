@@ -61,7 +61,8 @@ var stageExits = map[string]struct {
 	"apply":  {exitApply, "apply-failed"},
 	"gate":   {exitGate, "gate-failed"},
 
-	"rollback": {exitApply, "apply-failed"}, // a command, like the next
+	"rollback": {exitApply, "apply-failed"}, // a command, like the next ones
+	"plan":     {exitApply, "apply-failed"},
 	"timings":  {exitRender, "findings"},
 }
 
@@ -92,6 +93,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		undone   *core.RolledBackError
 		held     *release.HeldError
 		lost     *release.LostError
+		moved    *core.MovedError
 	)
 	switch {
 	case err == nil:
@@ -111,6 +113,8 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 	case errors.As(err, &undone):
 		_, reason := Of(ctx, undone.Err)
 		return exitRolledBack, reason
+	case errors.As(err, &moved):
+		return exitApply, "world-moved"
 	case errors.As(err, &held):
 		return exitApply, "locked"
 	case errors.As(err, &lost), errors.Is(err, release.ErrFenced):

@@ -63,9 +63,11 @@ func (in Input) ReadBy(command string) bool {
 	case in.Name == "from" || in.Name == "to":
 		return command == "deploy"
 	case command == "check": // what rendering reads, and how to reach the cluster
-		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock", "rollout", "legacy-pods"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
+		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
 	case slices.Contains(Records, command): // what finds the records, and what a rollback waits by
-		return slices.Contains([]string{"manifests", "root"}, in.Name) || !slices.Contains([]string{"report", "on-failure", "rollout", "legacy-pods"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "apply") || command == "rollback" && in.Stages == "gate")
+		return slices.Contains([]string{"manifests", "root"}, in.Name) || !slices.Contains([]string{"report", "on-failure", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "apply") || command == "rollback" && in.Stages == "gate")
+	case command == "plan": // what a deploy would render and how it would apply that
+		return !slices.Contains([]string{"report", "plan", "progress", "output-dir", "steal-lock", "on-failure", "keep-revisions"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "apply"))
 	case in.Stages == "all" || command == "deploy":
 		return true
 	case command == "push": // which builds first: layouts do not travel between jobs
@@ -75,7 +77,7 @@ func (in Input) ReadBy(command string) bool {
 }
 
 // Records are the commands that work on what the cluster remembers of deploys.
-var Records = []string{"rollback", "history"}
+var Records = []string{"rollback", "history", "status"}
 
 // ForGetOutlast tells whether only the script that finds the program reads the
 // input.
@@ -155,6 +157,7 @@ var Table = []Group{
 		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
 	}},
 	{"The rollout", []Input{
+		{Name: "plan", Kind: Text, Stages: "apply", Doc: "file of outlast plan --out: apply exactly that, or refuse because the world has moved", Unset: "whatever is to be done now", Rare: true},
 		{Name: "rollout", Key: "rollout", Kind: Choice, Choices: []string{"rolling", "handover"}, Stages: "apply gate", Doc: "how Deployments behind a load balancer replace their pods; handover deletes no old pod before its targets are seen to be unused", Unset: "rolling: as the Deployment's own strategy has it", Rare: true},
 		{Name: "legacy-pods", Key: "drain.legacyPods", Kind: Choice, Choices: []string{"warn", "handover"}, Stages: "apply gate", Doc: "what to do when running pods that have no preStop are to be replaced", Unset: "warn: requests are lost in that one rollout", Rare: true},
 	}},

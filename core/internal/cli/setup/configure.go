@@ -57,7 +57,7 @@ func (c *Call) Config() (core.Config, error) {
 	switch pull := c.Facts.PullRequest != ""; {
 	case pull && c.Command == "deploy":
 		cfg.From, cfg.To = "render", "render"
-	case pull && c.Command != "render" && c.Command != "build" && c.Command != "history":
+	case pull && c.Command != "render" && c.Command != "build" && c.Command != "history" && c.Command != "plan" && c.Command != "status":
 		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.Facts.PullRequest, c.Command)
 	}
 	var err error

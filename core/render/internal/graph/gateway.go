@@ -64,7 +64,7 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 	if gateway == nil {
 		services, _ := g.routed(route)
 		for _, svc := range services {
-			if g.configuration(svc) != nil {
+			if g.configured[serviceKey(svc)] != nil {
 				return nil, true
 			}
 		}
@@ -112,18 +112,15 @@ func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode, missing []Mis
 	return services, missing
 }
 
-// configuration finds the TargetGroupConfiguration of a Service, or nil. One without a
+// configures notes the Service that a TargetGroupConfiguration is for. One without a
 // reference is a Gateway's default.
-func (g *Graph) configuration(svc *yaml.RNode) *yaml.RNode {
-	for _, c := range g.byKind["TargetGroupConfiguration"] {
-		if kind := node.Str(c, "spec", "targetReference", "kind"); kind != "" && kind != "Service" {
-			continue
-		}
-		if node.Namespace(c) == node.Namespace(svc) && node.Str(c, "spec", "targetReference", "name") == svc.GetName() {
-			return c
-		}
+func (g *Graph) configures(c *yaml.RNode) {
+	if kind := node.Str(c, "spec", "targetReference", "kind"); kind != "" && kind != "Service" {
+		return
 	}
-	return nil
+	if key := node.Namespace(c) + "/" + node.Str(c, "spec", "targetReference", "name"); g.configured[key] == nil {
+		g.configured[key] = c
+	}
 }
 
 // props is one place that holds properties of target groups.
@@ -182,7 +179,7 @@ func routeConfiguration(config, route *yaml.RNode) (index int, ok bool) {
 // gatewayTargets is the target group of one Service behind a route. Attributes come
 // key by key from all places, other fields as a whole from the strongest that has them.
 func (g *Graph) gatewayTargets(route, gateway, svc *yaml.RNode, balancer drain.Balancer) *TargetGroup {
-	own, configs := g.configuration(svc), g.loadBalancerConfigurations(gateway)
+	own, configs := g.configured[serviceKey(svc)], g.loadBalancerConfigurations(gateway)
 	t := &TargetGroup{Maker: ByGateway, Route: route, Service: svc, Type: Written{Object: route, Field: "spec.rules"}}
 	if own == nil {
 		t.Attributes.Places = append(t.Attributes.Places, attribute.Place{Object: g.newConfiguration(svc, configs), Path: []string{"spec", "defaultConfiguration", "targetGroupAttributes"}, List: true, Make: true})

@@ -18,6 +18,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/selector"
 )
 
 // Annotations and labels of the AWS Load Balancer Controller.
@@ -44,45 +45,24 @@ type Graph struct {
 	Missing     []Missing // Services that a route names and that are not among the objects
 	Malformed   []*attribute.Malformed
 
-	selectors map[string][]selector // of the Services, by namespace
-	byKind    map[string][]*yaml.RNode
-	budgets   []budget
+	byKind     map[string][]*yaml.RNode
+	byName     map[reference]*yaml.RNode // the first of the name; without a namespace of any
+	services   selector.Index            // by what they select
+	budgets    selector.Index            // PodDisruptionBudgets
+	configured map[string]*yaml.RNode    // TargetGroupConfigurations, by namespace/name of their Service
+	shifting   map[string][]*yaml.RNode  // Rollouts, by namespace/name of the Ingress whose traffic they shift
 }
 
-// selector of a Service, read once.
-type selector struct {
-	service *yaml.RNode
-	labels  map[string]string
-}
-
-// budget is a PodDisruptionBudget.
-type budget struct {
-	*yaml.RNode
-	namespace string
-	selector  *yaml.RNode
-	labels    map[string]string // that its selector asks for
-}
+type reference struct{ kind, namespace, name string }
 
 // Budget finds the PodDisruptionBudget of a workload's pods, or nil; of several
 // the last.
-func (g *Graph) Budget(w *Workload) (found *yaml.RNode) {
-	labels, namespace := w.Labels(), node.Namespace(w.RNode)
-	for _, b := range g.budgets {
-		if b.namespace == namespace && within(b.labels, labels) && Matches(b.selector, labels) {
-			found = b.RNode
-		}
+func (g *Graph) Budget(w *Workload) *yaml.RNode {
+	found := g.budgets.Matching(node.Namespace(w.RNode), w.Labels())
+	if len(found) == 0 {
+		return nil
 	}
-	return found
-}
-
-// within tells whether labels have what is wanted.
-func within(want, labels map[string]string) bool {
-	for k, v := range want {
-		if have, ok := labels[k]; !ok || have != v {
-			return false
-		}
-	}
-	return true
+	return found[len(found)-1]
 }
 
 // Workload is an object that runs pods, with what stands in front of them.
@@ -172,13 +152,19 @@ var strayKinds = []string{"Pod", "Job", "CronJob", "ReplicaSet", "ReplicationCon
 
 // New reads the objects.
 func New(objects []*yaml.RNode) *Graph {
-	g := &Graph{Objects: objects, Namespaces: map[string]*yaml.RNode{}, Autoscalers: map[string]*yaml.RNode{}, selectors: map[string][]selector{}, byKind: map[string][]*yaml.RNode{}}
+	g := &Graph{Objects: objects, Namespaces: map[string]*yaml.RNode{}, Autoscalers: map[string]*yaml.RNode{}, byKind: map[string][]*yaml.RNode{}, byName: map[reference]*yaml.RNode{},
+		configured: map[string]*yaml.RNode{}, shifting: map[string][]*yaml.RNode{}}
 	for _, n := range objects {
 		kind := n.GetKind()
 		if foreign(n) {
 			continue
 		}
 		g.byKind[kind] = append(g.byKind[kind], n)
+		for _, namespace := range []string{node.Namespace(n), ""} {
+			if key := (reference{kind, namespace, n.GetName()}); g.byName[key] == nil {
+				g.byName[key] = n
+			}
+		}
 		switch kind {
 		case "Namespace":
 			g.Namespaces[n.GetName()] = n
@@ -190,12 +176,15 @@ func New(objects []*yaml.RNode) *Graph {
 			}
 			g.Autoscalers[kind+"/"+node.Namespace(n)+"/"+node.Str(target, "name")] = n
 		case "PodDisruptionBudget":
-			s := node.At(n, "spec", "selector")
-			g.budgets = append(g.budgets, budget{n, node.Namespace(n), s, node.Strings(s, "matchLabels")})
+			g.budgets.Add(node.Namespace(n), selector.Of(node.At(n, "spec", "selector")), n)
 		case "Service":
 			if s := node.Strings(n, "spec", "selector"); len(s) > 0 && node.Str(n, "spec", "type") != "ExternalName" {
-				g.selectors[node.Namespace(n)] = append(g.selectors[node.Namespace(n)], selector{n, s})
+				g.services.Add(node.Namespace(n), selector.Selector{Labels: s}, n)
 			}
+		case "TargetGroupConfiguration":
+			g.configures(n)
+		case "Rollout":
+			g.shifts(n)
 		}
 	}
 	routes := g.routes()
@@ -221,12 +210,7 @@ func New(objects []*yaml.RNode) *Graph {
 // own, or nil.
 func (g *Graph) template(rollout *yaml.RNode) *yaml.RNode {
 	ref := node.At(rollout, "spec", "workloadRef")
-	for _, other := range g.byKind[node.Str(ref, "kind")] {
-		if other.GetName() == node.Str(ref, "name") && node.Namespace(other) == node.Namespace(rollout) {
-			return other
-		}
-	}
-	return nil
+	return g.named(node.Str(ref, "kind"), node.Namespace(rollout), node.Str(ref, "name"))
 }
 
 func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workload {
@@ -235,7 +219,7 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 		w.Pods = other
 	}
 	w.Spec = node.At(w.Pods, node.TemplatePath(w.Pods.GetKind())...)
-	w.Services = g.selecting(node.Namespace(n), w.Labels())
+	w.Services = g.services.Matching(node.Namespace(n), w.Labels())
 	for _, svc := range w.Services {
 		w.Groups = append(w.Groups, routes[serviceKey(svc)]...)
 	}
@@ -256,7 +240,7 @@ func (g *Graph) workload(n *yaml.RNode, routes map[string][]*TargetGroup) *Workl
 }
 
 func (g *Graph) stray(n *yaml.RNode, routes map[string][]*TargetGroup) {
-	for _, svc := range g.selecting(node.Namespace(n), node.Strings(node.Template(n), "metadata", "labels")) {
+	for _, svc := range g.services.Matching(node.Namespace(n), node.Strings(node.Template(n), "metadata", "labels")) {
 		if len(routes[serviceKey(svc)]) > 0 {
 			g.Strays = append(g.Strays, Stray{n, svc})
 		}
@@ -265,16 +249,6 @@ func (g *Graph) stray(n *yaml.RNode, routes map[string][]*TargetGroup) {
 
 func serviceKey(svc *yaml.RNode) string { return node.Namespace(svc) + "/" + svc.GetName() }
 
-// selecting lists the Services whose selectors match pods with these labels.
-func (g *Graph) selecting(namespace string, labels map[string]string) (services []*yaml.RNode) {
-	for _, s := range g.selectors[namespace] {
-		if within(s.labels, labels) {
-			services = append(services, s.service)
-		}
-	}
-	return services
-}
-
 // service finds a Service among the objects.
 func (g *Graph) service(namespace, name string) *yaml.RNode {
 	return g.named("Service", namespace, name)
@@ -282,58 +256,12 @@ func (g *Graph) service(namespace, name string) *yaml.RNode {
 
 // named finds an object of a kind that lives in a namespace.
 func (g *Graph) named(kind, namespace, name string) *yaml.RNode {
-	for _, n := range g.byKind[kind] {
-		if n.GetName() == name && node.Namespace(n) == namespace {
-			return n
-		}
-	}
-	return nil
+	return g.byName[reference{kind, namespace, name}]
 }
 
 // global finds an object of a kind that lives in the cluster as a whole; kustomize
 // gives it a namespace all the same when it does not know the kind.
-func (g *Graph) global(kind, name string) *yaml.RNode {
-	for _, n := range g.byKind[kind] {
-		if n.GetName() == name {
-			return n
-		}
-	}
-	return nil
-}
-
-// Matches tells whether a label selector, as policies and workloads have it,
-// matches labels. One that is absent matches nothing, an empty one everything.
-func Matches(selector *yaml.RNode, labels map[string]string) bool {
-	if selector == nil {
-		return false
-	}
-	if !within(node.Strings(selector, "matchLabels"), labels) {
-		return false
-	}
-	for _, e := range node.Elements(selector, "matchExpressions") {
-		var values []string
-		for _, v := range node.Elements(e, "values") {
-			values = append(values, v.YNode().Value)
-		}
-		have, ok := labels[node.Str(e, "key")]
-		listed := ok && slices.Contains(values, have)
-		switch node.Str(e, "operator") {
-		case "In":
-			ok = listed
-		case "NotIn":
-			ok = !listed
-		case "Exists":
-		case "DoesNotExist":
-			ok = !ok
-		default:
-			ok = false
-		}
-		if !ok {
-			return false
-		}
-	}
-	return true
-}
+func (g *Graph) global(kind, name string) *yaml.RNode { return g.named(kind, "", name) }
 
 // Labels of the workload's pods.
 func (w *Workload) Labels() map[string]string {

@@ -58,38 +58,6 @@ func TestBackends(t *testing.T) {
 	}
 }
 
-func TestMatches(t *testing.T) {
-	labels := map[string]string{"app": "web", "tier": "front", "empty": ""}
-	for selector, want := range map[string]bool{
-		"matchLabels: {app: web}":          true,
-		"matchLabels: {app: web, tier: b}": false,
-		"matchLabels: {gone: ''}":          false,
-		"matchLabels: {empty: ''}":         true,
-		"matchLabels: {}":                  true,
-		"{}":                               true,
-		"matchExpressions: []":             true,
-		"matchExpressions: [{key: app, operator: In, values: [api, web]}]":                             true,
-		"matchExpressions: [{key: app, operator: In, values: [api]}]":                                  false,
-		"matchExpressions: [{key: gone, operator: In, values: ['']}]":                                  false,
-		"matchExpressions: [{key: app, operator: NotIn, values: [api]}]":                               true,
-		"matchExpressions: [{key: app, operator: NotIn, values: [web]}]":                               false,
-		"matchExpressions: [{key: gone, operator: NotIn, values: [x]}]":                                true,
-		"matchExpressions: [{key: app, operator: Exists}]":                                             true,
-		"matchExpressions: [{key: gone, operator: Exists}]":                                            false,
-		"matchExpressions: [{key: gone, operator: DoesNotExist}]":                                      true,
-		"matchExpressions: [{key: app, operator: DoesNotExist}]":                                       false,
-		"matchExpressions: [{key: app, operator: Unheard}]":                                            false,
-		"{matchLabels: {app: web}, matchExpressions: [{key: tier, operator: NotIn, values: [front]}]}": false,
-	} {
-		if got := Matches(yaml.MustParse(selector), labels); got != want {
-			t.Errorf("%s: %v", selector, got)
-		}
-	}
-	if Matches(nil, labels) {
-		t.Error("no selector matches")
-	}
-}
-
 func TestSelecting(t *testing.T) {
 	labels := map[string]string{"app": "web", "tier": "front"}
 	for spec, want := range map[string]bool{
@@ -97,7 +65,7 @@ func TestSelecting(t *testing.T) {
 		"{}": false, "{selector: {}}": false, "{selector: {app: web}, type: ExternalName}": false,
 	} {
 		g := New(objects(t, "{apiVersion: v1, kind: Service, metadata: {name: s, namespace: n}, spec: "+spec+"}"))
-		if got := len(g.selecting("n", labels)) == 1; got != want || len(g.selecting("other", labels)) > 0 {
+		if got := len(g.services.Matching("n", labels)) == 1; got != want || len(g.services.Matching("other", labels)) > 0 {
 			t.Errorf("%s: %v", spec, got)
 		}
 	}

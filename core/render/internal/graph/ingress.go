@@ -271,19 +271,25 @@ const (
 	multiCluster  = "multi-cluster-target-group"
 )
 
+// shifts notes the Ingresses whose traffic a Rollout shifts.
+func (g *Graph) shifts(rollout *yaml.RNode) {
+	alb := node.At(rollout, "spec", "strategy", "canary", "trafficRouting", "alb")
+	names := []string{node.Str(alb, "ingress")}
+	for _, e := range node.Elements(alb, "ingresses") {
+		names = append(names, e.YNode().Value)
+	}
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
+		key := node.Namespace(rollout) + "/" + name
+		g.shifting[key] = append(g.shifting[key], rollout)
+	}
+}
+
 // shifted lists the Services between which Argo Rollouts shifts the traffic of an
 // Ingress: it writes the action while it works, so that manifests may lack it.
 func (g *Graph) shifted(ingress *yaml.RNode) (names []string) {
-	for _, n := range g.byKind["Rollout"] {
+	for _, n := range g.shifting[node.Namespace(ingress)+"/"+ingress.GetName()] {
 		canary := node.At(n, "spec", "strategy", "canary")
-		alb := node.At(canary, "trafficRouting", "alb")
-		served := node.Str(alb, "ingress") == ingress.GetName()
-		for _, e := range node.Elements(alb, "ingresses") {
-			served = served || e.YNode().Value == ingress.GetName()
-		}
-		if alb == nil || !served || node.Namespace(n) != node.Namespace(ingress) {
-			continue
-		}
 		names = append(names, node.Str(canary, "stableService"), node.Str(canary, "canaryService"),
 			node.Str(canary, "pingPong", "pingService"), node.Str(canary, "pingPong", "pongService"))
 	}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
+	"github.com/outlast-ci/outlast/core/render/internal/selector"
 )
 
 // zoneKeys are the labels that tell a node's zone.
@@ -30,7 +31,7 @@ func (a *Checker) zones(w *graph.Workload, least int) {
 			continue
 		}
 		spread = true
-		if !graph.Matches(node.At(c, "labelSelector"), w.Labels()) {
+		if !selector.Of(node.At(c, "labelSelector")).Matches(w.Labels()) {
 			a.Find("OL055", w.Pods, field, "the labelSelector of the constraint does not match the pods themselves: it counts others, and spreads nothing over the zones", "give it the labels of the pod template")
 		}
 		if n, ok := node.Int(c, "minDomains"); ok && n > zones {

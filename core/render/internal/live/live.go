@@ -19,6 +19,7 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
+	"github.com/outlast-ci/outlast/core/render/internal/selector"
 )
 
 // Facts are what only the cluster and the balancer know. What could not be read
@@ -189,19 +190,20 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 		a.Find("OL040", w.RNode, "", fmt.Sprintf("the cluster has TargetGroupBinding/%s/%s for Service %s, which selects these pods: they are behind a balancer, and no timings are set", groups[0].Namespace, groups[0].Binding, groups[0].Service),
 			"put its Ingress among the manifests, or say so with the annotation outlast/balancer: alb (or nlb, instance)").Severity = drain.Error
 	}
-	written := map[string]bool{}
+	known := map[string]bool{}
 	for _, c := range node.AllContainers(w.Spec) {
-		written[node.Str(c, "name")] = true
+		known[node.Str(c, "name")] = true
 	}
-	selector := node.At(w.RNode, "spec", "selector")
-	if selector == nil { // a Rollout may leave it to the workload that it names
-		selector = node.At(w.Pods, "spec", "selector")
+	written := node.At(w.RNode, "spec", "selector")
+	if written == nil { // a Rollout may leave it to the workload that it names
+		written = node.At(w.Pods, "spec", "selector")
 	}
+	ours := selector.Of(written)
 	told := map[string]bool{}
 	var pods []Pod
 	for _, p := range a.Facts.Pods {
-		if p.Namespace == node.Namespace(w.RNode) && graph.Matches(selector, p.Labels) {
-			a.pod(w, p, groups, written, told)
+		if p.Namespace == node.Namespace(w.RNode) && ours.Matches(p.Labels) {
+			a.pod(w, p, groups, known, told)
 			pods = append(pods, p)
 		}
 	}
@@ -246,7 +248,7 @@ func (a *Checker) group(w *graph.Workload, g Group, need time.Duration) {
 
 // pod looks for readiness gates that are missing, and for containers that a
 // webhook put in, which no manifest gives a hook.
-func (a *Checker) pod(w *graph.Workload, p Pod, groups []Group, written, told map[string]bool) {
+func (a *Checker) pod(w *graph.Workload, p Pod, groups []Group, known, told map[string]bool) {
 	for _, g := range groups {
 		if g.TargetType == "ip" && !slices.Contains(p.Gates, gatePrefix+g.Binding) {
 			a.Find("OL049", w.RNode, "spec.template", fmt.Sprintf("pod %s has no readiness gate of target group %s: it was made before the binding or the Namespace's label, or the controller's webhook was not asked", p.Name, g.Binding),
@@ -254,7 +256,7 @@ func (a *Checker) pod(w *graph.Workload, p Pod, groups []Group, written, told ma
 		}
 	}
 	for _, c := range p.Containers {
-		if w.Behind() && !written[c.Name] && !c.PreStop && !told[c.Name] {
+		if w.Behind() && !known[c.Name] && !c.PreStop && !told[c.Name] {
 			told[c.Name] = true
 			a.Find("OL051", w.RNode, "spec.template.spec.containers", fmt.Sprintf("container %s of pod %s is not in the manifests and has no preStop: when requests pass through it, they are cut as soon as the pod is deleted", c.Name, p.Name),
 				"have its injector make it a native sidecar, or give it a preStop")
@@ -265,18 +267,21 @@ func (a *Checker) pod(w *graph.Workload, p Pod, groups []Group, written, told ma
 // Members compares the Ingresses of the manifests with those of the cluster that
 // share their load balancer.
 func (a *Checker) Members() {
+	theirs := make([]map[string]string, len(a.Facts.Members))
+	for i, m := range a.Facts.Members {
+		theirs[i] = m.loadBalancer()
+	}
 	for _, ing := range a.Graph.Ingresses {
 		mine, err := ing.LoadBalancerAttributes()
 		if err != nil || ing.Group == "" {
 			continue
 		}
-		for _, m := range a.Facts.Members {
+		for i, m := range a.Facts.Members {
 			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == node.Namespace(ing.RNode) {
 				continue
 			}
-			theirs := m.loadBalancer()
 			for _, key := range slices.Sorted(maps.Keys(mine)) {
-				if other, ok := theirs[key]; ok && other != mine[key] {
+				if other, ok := theirs[i][key]; ok && other != mine[key] {
 					a.Find("OL020", ing.RNode, node.Path([]string{"metadata", "annotations", graph.ALBPrefix + "load-balancer-attributes"}),
 						fmt.Sprintf("%s=%s, but Ingress/%s/%s of the same group %q, in the cluster, wants %s: the controller would update no member of the group until they agree, targets and rules included", key, mine[key], m.Namespace, m.Name, ing.Group, other),
 						"write the attribute in one member only, or the same value in all")

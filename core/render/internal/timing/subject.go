@@ -188,11 +188,8 @@ func (a *Analysis) arithmetic(s *Subject) {
 	if a.AsWritten {
 		findings = s.AsIs.Findings
 	}
-	cured := false // by edits, which hold F1 to F5 together
-	for _, p := range a.All {
-		cured = cured || (p.Edit != nil || p.Rule == "OL025") && a.concerns(s, p)
-	}
-	if cured { // what is left is what the edits leave
+	cured := a.cures(s) // by edits, which hold F1 to F5 together
+	if cured {          // what is left is what the edits leave
 		findings = s.Plan.Findings
 	}
 	var twins []string
@@ -255,17 +252,15 @@ func (s *Subject) field(name string, on *yaml.RNode) string {
 	return name
 }
 
-// concerns tells whether a problem is about the workload or its target groups.
-func (a *Analysis) concerns(s *Subject, p problem.Problem) bool {
-	if p.On == s.RNode || p.On == s.Pods {
-		return true
-	}
-	for _, t := range s.Groups {
-		if p.On == t.Route || p.On == t.Service {
-			return true
+// cures tells whether there is an edit of the workload or what routes to it, or a hook that
+// only its author knows.
+func (a *Analysis) cures(s *Subject) bool {
+	for ; a.read < len(a.All); a.read++ {
+		if p := a.All[a.read]; p.Edit != nil || p.Rule == "OL025" {
+			a.cured[p.On] = true
 		}
 	}
-	return false
+	return a.cured[s.RNode] || a.cured[s.Pods] || slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool { return a.cured[t.Route] || a.cured[t.Service] })
 }
 
 // Strategy is how the workload replaces its pods, with the numbers that the edits

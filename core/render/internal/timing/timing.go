@@ -9,6 +9,8 @@ import (
 	"errors"
 	"time"
 
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
@@ -36,11 +38,13 @@ type Analysis struct {
 	Options
 
 	delays map[string]drain.Seconds // by place, the longest that is asked for there
+	cured  map[*yaml.RNode]bool     // objects with an edit, among the problems that are read
+	read   int                      // problems
 }
 
 // New begins an analysis.
 func New(list *problem.List, g *graph.Graph, opt Options) *Analysis {
-	return &Analysis{List: list, Graph: g, Options: opt, delays: map[string]drain.Seconds{}}
+	return &Analysis{List: list, Graph: g, Options: opt, delays: map[string]drain.Seconds{}, cured: map[*yaml.RNode]bool{}}
 }
 
 // malformed turns a value that the controller refuses into a problem; other

@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/ci"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
+	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/setup"
+	"github.com/outlast-ci/outlast/core/internal/output"
+)
+
+// planCommand shows what a deploy would do.
+func (a *app) planCommand() *cobra.Command {
+	cmd := a.recordsCommand("plan", "show what a deploy would do, and write nothing", "  -o, --output text|json                format on stdout\n  --out FILE                            keep the plan as JSON for deploy --plan FILE\n\n")
+	format := cmd.Flags().StringP("output", "o", "text", "format: text or json")
+	out := cmd.Flags().String("out", "", "file to keep the plan in, as JSON")
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("plan") })
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *format != "text" && *format != "json" {
+			return exit.Usage(fmt.Errorf("reading --output: %q is neither text nor json", *format))
+		}
+		return a.plan(cmd.Context(), values(flags), *format, *out)
+	}
+	return cmd
+}
+
+func (a *app) plan(ctx context.Context, flags map[string][]string, format, out string) error {
+	c := a.Call("plan")
+	if err := c.Settle(ctx, flags); err != nil {
+		return c.Skipped(err)
+	}
+	cfg, err := c.Config()
+	if err != nil {
+		return exit.Usage(err)
+	}
+	cfg.Observe = func(e event.Event) {
+		if e.Kind == event.Warn {
+			fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Object, a.Secrets.Mask(e.Message))
+		}
+	}
+	plan, err := core.MakePlan(ctx, cfg, c.Clients(cfg), core.Report{})
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(plan, "", "  ")
+	if err != nil {
+		return err
+	}
+	text = append(text, '\n')
+	if out != "" {
+		if !filepath.IsAbs(out) {
+			out = filepath.Join(a.Env.Dir, out)
+		}
+		if err := os.WriteFile(out, []byte(a.Secrets.Mask(string(text))), 0o644); err != nil {
+			return fmt.Errorf("keeping the plan: %w", err)
+		}
+	}
+	if format == "text" {
+		text = []byte(output.Plan(plan))
+	}
+	if _, err := (maskedWriter{a.Env.Stdout, a.Secrets.Mask}).Write(text); err != nil {
+		return err
+	}
+	lines, err := c.Host().Publish(ctx, ci.Result{Facts: c.Facts, App: cfg.Run.App, Environment: cfg.Run.Environment, Status: ci.Success, Summary: a.Secrets.Mask(output.PlanSummary(plan))})
+	for _, line := range lines {
+		fmt.Fprintf(a.Env.Stderr, "outlast: %s\n", a.Secrets.Mask(line))
+	}
+	return err
+}
