@@ -279,7 +279,7 @@ func (w *world) unchanged(t *testing.T) {
 	if after := w.state(t); after != before {
 		t.Errorf("something was written; before:\n%s\nafter:\n%s", before, after)
 	}
-	if run.Took > 10*time.Second {
+	if run.Took > 20*time.Second { // two readings of the targets, some seconds apart, within what the ELB API allows
 		t.Errorf("it took %s", run.Took)
 	}
 	for _, ref := range run.Report.Refs {
