@@ -215,6 +215,8 @@ func TestTheProgressOfAWorkload(t *testing.T) {
 		"a StatefulSet misses one":      {of("StatefulSet", "replicas: 4", done), 4, 1, "", "", ""},
 		"or waits for somebody": {of("StatefulSet", "replicas: 4, updateStrategy: {type: OnDelete}", "updatedReplicas: 1"), 4, 1,
 			"1 of 4 pods are of the new version, and by its updateStrategy OnDelete somebody has to delete the old ones", "", ""},
+		"or for a partition": {of("StatefulSet", "replicas: 4, updateStrategy: {rollingUpdate: {partition: 3}}", "updatedReplicas: 1"), 4, 1,
+			"1 of 4 pods are of the new version, and by its partition the first 3 keep the old one until somebody lowers it", "", ""},
 		"a DaemonSet counts nodes": {of("DaemonSet", "updateStrategy: {rollingUpdate: {maxUnavailable: 50%}}", "desiredNumberScheduled: 3, updatedNumberScheduled: 3, currentNumberScheduled: 3, numberReady: 2, numberAvailable: 2"), 3, 1, "2 of 3 pods are ready", "", ""},
 		"the deadline is over":     {of("Deployment", "replicas: 4", done+", conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: timed out}]"), 4, 1, "", "timed out", ""},
 		"pods are refused":         {of("Deployment", "replicas: 4", done+", conditions: [{type: ReplicaFailure, status: 'True', reason: FailedCreate, message: 'exceeded quota: small'}]"), 4, 1, "", "", "exceeded quota: small"},

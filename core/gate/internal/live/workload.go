@@ -48,7 +48,10 @@ func progress(obj *unstructured.Unstructured, s *model.Snapshot) {
 	if obj.GetKind() == "Rollout" && str(o, "status", "phase") == "Degraded" {
 		s.Stalled = cmp.Or(str(o, "status", "message"), "its phase is Degraded")
 	}
+	partition := num(o, "spec", "updateStrategy", "rollingUpdate", "partition")
 	switch {
+	case updated < want && partition > 0:
+		s.Complete = fmt.Sprintf("%d of %d pods are of the new version, and by its partition the first %d keep the old one until somebody lowers it", updated, want, partition)
 	case updated < want && (obj.GetKind() == "StatefulSet" || obj.GetKind() == "DaemonSet") && str(o, "spec", "updateStrategy", "type") == "OnDelete":
 		s.Complete = fmt.Sprintf("%d of %d pods are of the new version, and by its updateStrategy OnDelete somebody has to delete the old ones", updated, want)
 	case updated < want:
