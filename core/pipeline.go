@@ -174,3 +174,11 @@ func selectStages(from, to string) ([]stage, error) {
 func (p *pipeline) note(stage, object, format string, args ...any) {
 	p.cfg.Observe.Emit(event.Event{Stage: stage, Kind: event.Note, Object: object, Message: fmt.Sprintf(format, args...)})
 }
+
+// count says how many, in words: 1 image, 2 images.
+func count(n int, what string) string {
+	if n != 1 {
+		what += "s"
+	}
+	return fmt.Sprintf("%d %s", n, what)
+}

@@ -245,9 +245,6 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := p.look(ctx); err != nil {
-		return err
-	}
 	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
 		return err
 	}
@@ -261,7 +258,10 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
-	return apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{})
+	if err := apply.Check(ctx, p.cluster.Apply, p.report.yaml, apply.Options{}); err != nil {
+		return err
+	}
+	return p.look(ctx)
 }
 
 // rerender makes the manifests of a run whose render stage ran in another job:
@@ -394,12 +394,4 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 		p.attempt.Mark(ctx, release.Passed, "")
 	}
 	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(result.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
-}
-
-// count says how many, in words: 1 image, 2 images.
-func count(n int, what string) string {
-	if n != 1 {
-		what += "s"
-	}
-	return fmt.Sprintf("%d %s", n, what)
 }

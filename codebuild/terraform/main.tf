@@ -137,7 +137,7 @@ data "aws_iam_policy_document" "deploy" {
   # None of these takes a resource.
   statement {
     sid       = "LogInAndLook"
-    actions   = ["ecr:GetAuthorizationToken", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth"]
+    actions   = ["ecr:GetAuthorizationToken", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroupAttributes"]
     resources = ["*"]
   }
   dynamic "statement" {

@@ -41,7 +41,7 @@ func TestAdoption(t *testing.T) {
 		"an old kubectl's": {"before-first-apply", web, web, Options{}, Change{Action: Adopted, Was: "before-first-apply"}, []string{"outlast Apply"}, false},
 		"what the manifests no longer have goes, and is told": {"kubectl-client-side-apply", old, web, Options{},
 			Change{Action: Adopted, Was: "kubectl-client-side-apply", Lost: []Field{
-				{Path: "metadata.annotations", From: `{"meta.helm.sh/release-name":"web","note":"hi"}`}, {Path: "metadata.labels.old", From: `"x"`}, {Path: "spec.paused", From: "true"},
+				{Path: "metadata.annotations.note", From: `"hi"`}, {Path: "metadata.annotations[meta.helm.sh/release-name]", From: `"web"`}, {Path: "metadata.labels.old", From: `"x"`}, {Path: "spec.paused", From: "true"},
 			}}, []string{"outlast Apply"}, false},
 		"Helm's, whose release stays written": {"helm", old, newer, Options{},
 			Change{Action: Adopted, Was: "helm", Fields: []Field{image}, Lost: []Field{
@@ -233,6 +233,24 @@ func TestAdoptionRollsNothingByMistake(t *testing.T) {
 	rollout, err := Apply(t.Context(), s, []byte(web), Options{})
 	if policy, _, _ := unstructured.NestedString(s.objects["apps/v1 Deployment dev/web"].Object, "spec", "template", "spec", "restartPolicy"); err != nil || policy != "Always" || len(rollout.Workloads[0].Replaced) > 0 {
 		t.Errorf("restartPolicy %q, %+v, %v", policy, rollout.Workloads, err)
+	}
+}
+
+// TestAdoptionMeetsAController: the object changes between the two writes of
+// its adoption, which is told as one all the same.
+func TestAdoptionMeetsAController(t *testing.T) {
+	s, once := newServer(t, ""), true
+	s.created(t, "helm", web)
+	s.before = func(_ context.Context, verb, kind, _ string) error {
+		if verb == "apply" && once {
+			once = false
+			s.change(t, "apps/v1 Deployment dev/web", "kube-controller-manager", func(o *unstructured.Unstructured) { o.Object["status"] = map[string]any{"replicas": int64(1)} })
+		}
+		return nil
+	}
+	rollout, err := Apply(t.Context(), s, []byte(strings.Replace(web, "sha256:1", "sha256:2", 1)), Options{})
+	if c := rollout.Changes[0]; err != nil || c.Action != Adopted || c.Was != "helm" || len(c.Fields) != 1 || once {
+		t.Errorf("%+v, %v", rollout.Changes, err)
 	}
 }
 

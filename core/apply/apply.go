@@ -135,14 +135,14 @@ func each(ctx context.Context, all []*unstructured.Unstructured, do func(ctx, wa
 // exists as a dry run. A kind or namespace that comes with the manifests
 // themselves need not be there yet.
 func Check(ctx context.Context, cluster Cluster, manifests []byte, opt Options) error {
-	_, err := look(ctx, cluster, manifests, opt, false)
+	_, err := survey(ctx, cluster, manifests, opt, false)
 	return err
 }
 
 // Diff tells what Apply would do, and then Prune, without a write. It refuses
 // what Check refuses.
 func Diff(ctx context.Context, cluster Cluster, manifests []byte, opt Options) (Plan, error) {
-	return look(ctx, cluster, manifests, opt, true)
+	return survey(ctx, cluster, manifests, opt, true)
 }
 
 // tryCreate asks whether the server would take a new object.
@@ -156,9 +156,9 @@ func (e *engine) tryCreate(ctx context.Context, v *verdict) error {
 	return nil
 }
 
-// look judges all objects, and with what follows from that: the pods that
+// survey judges all objects, and with what follows from that: the pods that
 // would be replaced, and what would be pruned.
-func look(ctx context.Context, cluster Cluster, manifests []byte, opt Options, follow bool) (Plan, error) {
+func survey(ctx context.Context, cluster Cluster, manifests []byte, opt Options, follow bool) (Plan, error) {
 	all, err := objects.Parse(manifests)
 	if err != nil {
 		return Plan{}, err

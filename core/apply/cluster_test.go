@@ -357,7 +357,7 @@ func (s *server) Delete(ctx context.Context, apiVersion, kind, namespace, name s
 	return nil
 }
 
-var errForbidden = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "", errors.New(`User "ci" cannot do it`))
+var errForbidden = apierrors.NewForbidden(schema.GroupResource{Resource: "things"}, "", errors.New(`user "ci" cannot do it`))
 
 func notFound(kind, name string) error {
 	return apierrors.NewNotFound(schema.GroupResource{Resource: strings.ToLower(kind) + "s"}, name)

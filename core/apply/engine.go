@@ -71,8 +71,22 @@ func (v verdict) rolls() bool {
 	return v.live != nil && v.next != nil && objects.RunsPods(v.obj.GetKind()) && !objects.SameTemplate(v.live, v.next)
 }
 
-// judge decides what is to be done with one object. It writes nothing.
-func (e *engine) judge(ctx context.Context, manifest, live *unstructured.Unstructured) (v verdict, err error) {
+// judge decides what is to be done with one object. It writes nothing. While
+// others write the object, it is looked at anew.
+func (e *engine) judge(ctx context.Context, manifest, live *unstructured.Unstructured) (verdict, error) {
+	for try := 0; ; try++ {
+		v, err := e.look(ctx, manifest, live)
+		if !access.Stale(err) || try == access.Attempts {
+			return v, err
+		}
+		if live, err = e.client.Again(ctx, v.obj, err, try); err != nil {
+			return v, err
+		}
+	}
+}
+
+// look judges an object as it was read.
+func (e *engine) look(ctx context.Context, manifest, live *unstructured.Unstructured) (v verdict, err error) {
 	v = verdict{obj: manifest.DeepCopy(), live: live, change: Change{Object: objects.ID(manifest), Action: Created}}
 	if e.set != nil {
 		e.set.Label(v.obj)
@@ -118,6 +132,15 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 	if objects.KeepReplicas(v.obj, v.live, v.next) {
 		if v.next, err = e.cluster.Apply(ctx, v.obj, true); err != nil {
 			return err
+		}
+	}
+	if v.next.GetResourceVersion() != v.live.GetResourceVersion() { // else what others wrote meanwhile looks like ours
+		now, err := e.cluster.Get(ctx, v.obj.GetAPIVersion(), v.obj.GetKind(), v.obj.GetNamespace(), v.obj.GetName())
+		if err != nil {
+			return err
+		}
+		if now != nil && now.GetUID() == v.live.GetUID() {
+			v.live = now
 		}
 	}
 	switch v.change.Fields = e.fields(v.live, v.next); {

@@ -249,7 +249,11 @@ func (w *waiting) closing(ctx context.Context) (bool, error) {
 		}
 	}
 	if w.probe != nil {
-		if problem := w.probe.Final(); problem != "" {
+		problem := w.probe.Final()
+		if ctx.Err() != nil {
+			return false, w.over(ctx)
+		}
+		if problem != "" {
 			return false, &Error{Reason: ProbeFailed, Problems: []string{problem}}
 		}
 	}

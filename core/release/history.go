@@ -305,7 +305,7 @@ func (h *History) content(ctx context.Context, number int) (Content, error) {
 			return Content{}, err
 		}
 		if obj == nil {
-			return Content{}, fmt.Errorf("Secret %s/%s, chunk %d of %d, is gone: choose another revision", h.app.Namespace, name, i+1, found.Content.Chunks)
+			return Content{}, fmt.Errorf("the Secret %s/%s, chunk %d of %d, is gone: choose another revision", h.app.Namespace, name, i+1, found.Content.Chunks)
 		}
 		chunks = append(chunks, obj)
 	}

@@ -10,16 +10,18 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
-	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/soak"
 	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 )
 
-// TestSoak is a sample of `make soak`, other trials every day: SOAK_SEED=N makes those
-// of another day again.
+// TestSoak is a sample of `make soak`: SOAK_SEED=N says which.
 func TestSoak(t *testing.T) {
+	text := os.Getenv("SOAK_SEED")
+	if text == "" {
+		t.Skip("SOAK_SEED names no sample")
+	}
 	dir, err := labstate.DefaultDir(os.Getenv)
 	if err != nil {
 		t.Fatal(err)
@@ -28,16 +30,13 @@ func TestSoak(t *testing.T) {
 	if err != nil || !lab.Started {
 		t.Fatalf("the lab is not up; run these tests by `make e2e`: %v", err)
 	}
-	seed, err := strconv.ParseUint(time.Now().UTC().Format("20060102"), 10, 64)
-	if text := os.Getenv("SOAK_SEED"); text != "" {
-		seed, err = strconv.ParseUint(text, 10, 64)
-	}
+	seed, err := strconv.ParseUint(text, 10, 64)
 	if err != nil {
 		t.Fatal(err)
 	}
-	counts := map[string]int{"good": 1, "kill": 2, "legacy-handover": 1}
+	counts := map[string]int{"good": 1, "kill": 1, "legacy-handover": 1}
 	bad := soak.BadImages()
-	for _, i := range rand.New(rand.NewPCG(seed, 1)).Perm(len(bad))[:2] {
+	for _, i := range rand.New(rand.NewPCG(seed, 1)).Perm(len(bad))[:1] {
 		counts[bad[i]] = 1
 	}
 	t.Logf("SOAK_SEED=%d: %v", seed, counts)

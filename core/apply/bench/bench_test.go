@@ -5,11 +5,15 @@
 package bench
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
+	"sync"
 	"testing"
 	"time"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/internal/kube"
@@ -46,4 +50,23 @@ func TestProgram(t *testing.T) {
 		t.Fatal(err)
 	}
 	fmt.Println(string(text))
+}
+
+// counting counts what is asked and written.
+type counting struct {
+	*kube.Client
+	mu           sync.Mutex
+	dry, written int
+}
+
+// Apply counts.
+func (c *counting) Apply(ctx context.Context, obj *unstructured.Unstructured, dryRun bool) (*unstructured.Unstructured, error) {
+	c.mu.Lock()
+	if dryRun {
+		c.dry++
+	} else {
+		c.written++
+	}
+	c.mu.Unlock()
+	return c.Client.Apply(ctx, obj, dryRun)
 }

@@ -52,7 +52,7 @@ func New(access Access) (*Client, error) {
 		return nil, fmt.Errorf("reading the cluster's address %q: %w", cfg.Host, err)
 	}
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
-	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &patient{next: newWindow(next)} }) // a pause is no request under way
+	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) }) // below the patience: a pause is no request under way
 	c := &Client{host: cfg.Host}
 	if err := c.connect(cfg, access.Host == ""); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)

@@ -20,6 +20,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/attribute"
 	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/render"
+	"github.com/outlast-ci/outlast/core/render/running"
 )
 
 // Order is when the new deregistration delay of a target group is written, and what
@@ -47,7 +48,7 @@ func Orders(ctx context.Context, cluster Cluster, attributes Attributes, manifes
 			seen[ns] = true
 			r.groups(ctx, ns)
 		}
-		running, unhooked, err := r.running(ctx, w)
+		pods, unhooked, err := r.running(ctx, w)
 		if err != nil {
 			r.lost("the pods of "+w.ID(), err)
 			continue
@@ -64,12 +65,12 @@ func Orders(ctx context.Context, cluster Cluster, attributes Attributes, manifes
 			if !Writes(manifests, w) {
 				to = drain.Seconds(from)
 			}
-			d, err := change.Delay(w.Plan, drain.Seconds(from), to, running)
+			d, err := change.Delay(w.Plan, drain.Seconds(from), to, pods)
 			if err != nil {
 				r.lost("target group "+g.ARN, err)
 				continue
 			}
-			o := Order{Workload: w.ID(), Group: g.ARN, Running: len(running), Unhooked: unhooked, Decision: d}
+			o := Order{Workload: w.ID(), Group: g.ARN, Running: len(pods), Unhooked: unhooked, Decision: d}
 			o.tell(observe)
 			orders = append(orders, o)
 		}
@@ -131,7 +132,7 @@ func (r *reader) running(ctx context.Context, w render.Workload) (all []drain.Gi
 		if p.GetDeletionTimestamp() != nil || text(p, "status", "phase") != "Running" {
 			continue
 		}
-		given, known, err := render.Running(p.Object, obj.GetAnnotations())
+		given, known, err := running.Read(p.Object, obj.GetAnnotations())
 		if err != nil {
 			return nil, 0, fmt.Errorf("reading the timings of pod %s: %w", p.GetName(), err)
 		}

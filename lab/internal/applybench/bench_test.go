@@ -6,6 +6,9 @@ package applybench
 
 import (
 	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +24,20 @@ const (
 func median(runs []run) run {
 	slices.SortFunc(runs, func(a, b run) int { return int(1000 * (a.seconds - b.seconds)) })
 	return runs[len(runs)/2]
+}
+
+// BenchmarkReal has our program check on the API server what the code believes
+// of one: it is no matter of time.
+func BenchmarkReal(b *testing.B) {
+	w := newWorld(b)
+	for range b.N {
+		cmd := exec.CommandContext(b.Context(), w.ours, "-test.run", "TestReal", "-test.v")
+		cmd.Env = append(os.Environ(), "OUTLAST_BENCH_KUBECONFIG="+filepath.Join(w.dir, "pki", "admin.kubeconfig"), "OUTLAST_BENCH_KUBECTL="+w.kubectl)
+		out, err := cmd.CombinedOutput()
+		if err != nil || strings.Contains(string(out), "SKIP") || !strings.Contains(string(out), "--- PASS: TestReal/the_objects_of_helm") {
+			b.Fatalf("%v\n%s", err, out)
+		}
+	}
 }
 
 // BenchmarkApply: kubectl and we apply the same objects by turns, each to a

@@ -106,8 +106,8 @@ func (d *differ) maps(path string, from, to map[string]any) {
 			continue
 		}
 		a, b := from[k], to[k]
-		if d.secret && path == "" && (k == "data" || k == "stringData") { // each value has a hash of its own
-			a, b = mapped(a), mapped(b)
+		if d.secret && path == "" && (k == "data" || k == "stringData") || path == "metadata" && (k == "annotations" || k == "labels") {
+			a, b = mapped(a), mapped(b) // each value by itself, also when all come or go: as a hash, or not at all
 		}
 		d.values(join(path, k), a, b)
 	}

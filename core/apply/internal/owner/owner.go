@@ -113,9 +113,9 @@ func Without(before, after *unstructured.Unstructured) *unstructured.Unstructure
 	if !ok {
 		return nil
 	}
-	lost := had
+	kept := &fieldpath.Set{}
 	if has, _, ok := applied(after); ok {
-		lost = lost.Difference(has)
+		kept = has
 	}
 	for _, f := range before.GetManagedFields() {
 		other := &fieldpath.Set{}
@@ -123,13 +123,14 @@ func Without(before, after *unstructured.Unstructured) *unstructured.Unstructure
 			continue
 		}
 		if err := other.FromJSON(f.FieldsV1.GetRawReader()); err == nil {
-			lost = lost.Difference(other)
+			kept = kept.Union(other)
 		}
 	}
+	lost := had.Difference(kept)
 	if lost.Empty() {
 		return nil
 	}
 	next := after.DeepCopy()
-	next.Object, _ = strip(lost, next.Object).(map[string]any)
+	next.Object, _ = strip(lost, kept, next.Object).(map[string]any)
 	return next
 }

@@ -184,15 +184,17 @@ func TestWithout(t *testing.T) {
 		others   []string
 		want     string // empty: nothing goes
 	}{
-		"nothing":                        {`{"f:data":{"f:a":{}}}`, `{"f:data":{"f:a":{}}}`, nil, ""},
-		"a field":                        {`{"f:data":{"f:a":{},"f:b":{}}}`, `{"f:data":{"f:a":{}}}`, nil, strings.Replace(obj, ", b: 2", "", 1)},
-		"not what another owns as well":  {`{"f:data":{"f:a":{},"f:b":{}}}`, `{"f:data":{"f:a":{}}}`, []string{`hpa Update {"f:data":{"f:b":{}}}`}, ""},
-		"a member's field":               {`{"f:spec":{"f:list":{"k:{\"name\":\"x\"}":{".":{},"f:name":{},"f:v":{},"f:w":{}}}}}`, `{"f:spec":{"f:list":{"k:{\"name\":\"x\"}":{".":{},"f:name":{},"f:v":{}}}}}`, nil, strings.Replace(obj, ", w: 2", "", 1)},
-		"a member":                       {`{"f:spec":{"f:list":{"k:{\"name\":\"k\"}":{".":{},"f:name":{},"f:v":{}}}}}`, `{}`, nil, strings.Replace(obj, ", {name: k, v: 1}", "", 1)},
-		"a word of a set":                {`{"f:spec":{"f:set":{"v:\"p\"":{}}}}`, `{}`, nil, strings.Replace(obj, "[p, q]", "[q]", 1)},
-		"a mapping with all that it had": {`{"f:spec":{"f:deep":{".":{},"f:deeper":{".":{},"f:c":{}}}}}`, `{}`, nil, strings.Replace(obj, ", deep: {deeper: {c: 1}}", "", 1)},
-		"a mapping of which some stays":  {`{"f:data":{".":{},"f:a":{}}}`, `{}`, nil, strings.Replace(obj, "a: 1, b", "b", 1)},
-		"a field that is gone already":   {`{"f:data":{"f:z":{}}}`, `{}`, nil, obj},
+		"nothing":                               {`{"f:data":{"f:a":{}}}`, `{"f:data":{"f:a":{}}}`, nil, ""},
+		"a field":                               {`{"f:data":{"f:a":{},"f:b":{}}}`, `{"f:data":{"f:a":{}}}`, nil, strings.Replace(obj, ", b: 2", "", 1)},
+		"not what another owns as well":         {`{"f:data":{"f:a":{},"f:b":{}}}`, `{"f:data":{"f:a":{}}}`, []string{`hpa Update {"f:data":{"f:b":{}}}`}, ""},
+		"a member's field":                      {`{"f:spec":{"f:list":{"k:{\"name\":\"x\"}":{".":{},"f:name":{},"f:v":{},"f:w":{}}}}}`, `{"f:spec":{"f:list":{"k:{\"name\":\"x\"}":{".":{},"f:name":{},"f:v":{}}}}}`, nil, strings.Replace(obj, ", w: 2", "", 1)},
+		"a member":                              {`{"f:spec":{"f:list":{"k:{\"name\":\"k\"}":{".":{},"f:name":{},"f:v":{}}}}}`, `{}`, nil, strings.Replace(obj, ", {name: k, v: 1}", "", 1)},
+		"a word of a set":                       {`{"f:spec":{"f:set":{"v:\"p\"":{}}}}`, `{}`, nil, strings.Replace(obj, "[p, q]", "[q]", 1)},
+		"a mapping with all that it had":        {`{"f:spec":{"f:deep":{".":{},"f:deeper":{".":{},"f:c":{}}}}}`, `{}`, nil, strings.Replace(obj, ", deep: {deeper: {c: 1}}", "", 1)},
+		"a mapping and what nobody owns":        {`{"f:data":{".":{},"f:a":{}}}`, `{}`, nil, strings.Replace(obj, " data: {a: 1, b: 2},", "", 1)},
+		"a mapping of which some stays":         {`{"f:data":{".":{},"f:a":{}}}`, `{}`, []string{`hpa Update {"f:data":{"f:b":{}}}`}, strings.Replace(obj, "a: 1, b", "b", 1)},
+		"a mapping that an apply does not name": {`{"f:data":{".":{},"f:a":{}}}`, `{"f:data":{"f:a":{}}}`, nil, obj},
+		"a field that is gone already":          {`{"f:data":{"f:z":{}}}`, `{}`, nil, obj},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := object(t, obj, append([]string{"outlast Apply " + tc.had}, tc.others...)...)

@@ -115,55 +115,55 @@ func means(pe fieldpath.PathElement, i int, v any) bool {
 	return false
 }
 
-// strip gives v without the fields of a set. A list's member goes as a whole
-// when it is in the set itself; a map only when nothing is left in it.
-func strip(set *fieldpath.Set, v any) any {
+// strip gives v without what is lost. What is lost itself goes as a whole,
+// unless something below it is kept.
+func strip(lost, kept *fieldpath.Set, v any) any {
 	switch v := v.(type) {
 	case map[string]any:
-		for _, pe := range elements(set) {
+		for _, pe := range elements(lost) {
 			if pe.FieldName == nil {
 				continue
 			}
-			inner, there := v[*pe.FieldName]
-			if below, ok := set.Children.Get(pe); ok && there {
-				inner = strip(below, inner)
+			inner, gone := part(lost, kept, pe, v[*pe.FieldName])
+			if _, there := v[*pe.FieldName]; there {
 				v[*pe.FieldName] = inner
-				if set.Members.Has(pe) && empty(inner) {
-					delete(v, *pe.FieldName)
-				}
-			} else {
+			}
+			if gone {
 				delete(v, *pe.FieldName)
 			}
 		}
 		return v
 	case []any:
-		kept := make([]any, 0, len(v))
+		left := make([]any, 0, len(v))
+	members:
 		for i, member := range v {
-			gone := false
-			for _, pe := range elements(set) {
+			for _, pe := range elements(lost) {
 				if !means(pe, i, member) {
 					continue
 				}
-				gone = gone || set.Members.Has(pe)
-				if below, ok := set.Children.Get(pe); ok && !gone {
-					member = strip(below, member)
+				inner, gone := part(lost, kept, pe, member)
+				if member = inner; gone {
+					continue members
 				}
 			}
-			if !gone {
-				kept = append(kept, member)
-			}
+			left = append(left, member)
 		}
-		return kept
+		return left
 	}
 	return v
 }
 
-func empty(v any) bool {
-	switch v := v.(type) {
-	case map[string]any:
-		return len(v) == 0
-	case []any:
-		return len(v) == 0
+// part is what is left of one element, and whether it goes as a whole.
+func part(lost, kept *fieldpath.Set, pe fieldpath.PathElement, v any) (left any, gone bool) {
+	keptBelow, ok := kept.Children.Get(pe)
+	if !ok {
+		keptBelow = &fieldpath.Set{}
 	}
-	return false
+	if lost.Members.Has(pe) && keptBelow.Empty() {
+		return nil, true
+	}
+	if below, ok := lost.Children.Get(pe); ok {
+		v = strip(below, keptBelow, v)
+	}
+	return v, false
 }

@@ -29,6 +29,7 @@ var places = map[string]struct {
 	"output-dir":        {folder: true},
 	"config":            {endings: []cobra.Completion{"yaml", "yml"}},
 	"report":            {endings: []cobra.Completion{"json"}},
+	"plan":              {endings: []cobra.Completion{"json"}},
 	"kubeconfig":        {},
 	"ca-bundle":         {},
 	"dockerfile":        {},

@@ -25,10 +25,11 @@ type sleep struct {
 	from, to int
 }
 
-// parse reads a script as bash does, which knows all that others do.
+// parse reads a script as bash does, which knows all that others do. One with a NUL is
+// none: no program can be started with it.
 func parse(text string) ([]*syntax.Stmt, bool) {
 	f, err := syntax.NewParser().Parse(strings.NewReader(text), "")
-	if err != nil {
+	if err != nil || strings.Contains(text, "\x00") {
 		return nil, false
 	}
 	return f.Stmts, true
@@ -41,7 +42,7 @@ func read(text string) (out script) {
 	steps := flatten(all)
 	for i, step := range steps {
 		s, last, ok := asSleep(step)
-		if !ok {
+		if !ok || !sleepTime.MatchString(text[s.from:s.to]) { // a time that goes on in the next line is not there as it is read
 			out.more = slices.ContainsFunc(steps[i:], func(s *syntax.Stmt) bool { return !ends(s) })
 			return out
 		}

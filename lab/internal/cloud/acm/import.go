@@ -166,6 +166,9 @@ func (a API) requestCertificate(r *Region, c wire.Call, in request) (any, error)
 	return map[string]string{"CertificateArn": x.ARN}, nil
 }
 
+// domainName is ACM's own pattern of the API.
+var domainName = regexp.MustCompile(`^(\*\.)?(((?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])|\[)\.)+([A-Za-z0-9-]{0,62}[A-Za-z0-9])$`)
+
 // validRequest checks a request and returns all names, the first one once.
 func validRequest(in request) ([]string, error) {
 	if in.CertificateAuthorityArn != "" {
@@ -179,8 +182,7 @@ func validRequest(in request) ([]string, error) {
 	}
 	var all []string
 	for _, n := range append([]string{in.DomainName}, in.SubjectAlternativeNames...) {
-		ok, _ := regexp.MatchString(`^(\*\.)?(((?:[A-Za-z0-9-]{0,62}[A-Za-z0-9])|\[)\.)+([A-Za-z0-9-]{0,62}[A-Za-z0-9])$`, n)
-		if !ok || len(n) > 253 || n == in.DomainName && len(n) > 64 {
+		if !domainName.MatchString(n) || len(n) > 253 || n == in.DomainName && len(n) > 64 {
 			return nil, invalid("1 validation error detected: Value '%s' at 'domainName' failed to satisfy constraint: Member must be a fully qualified domain name", n)
 		}
 		if !slices.Contains(all, n) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package render
+// Package running reads from pods that run by which timings they will end.
+package running
 
 import (
 	"strconv"
@@ -13,12 +14,12 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
-// Running reads the timings by which a pod that runs will end: the shortest preStop
+// Read tells the timings by which a pod that runs will end: the shortest preStop
 // of the containers on the request path, and the grace. pod is the object as the API
 // server gives it, annotations are its workload's, which may name the request path
 // and the length of a hook. known is false when a hook's length cannot be told; then
 // PreStop is what is sure.
-func Running(pod map[string]any, annotations map[string]string) (given drain.Given, known bool, err error) {
+func Read(pod map[string]any, annotations map[string]string) (given drain.Given, known bool, err error) {
 	n, err := yaml.FromMap(pod)
 	if err != nil {
 		return given, false, err

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package render
+package running
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 )
 
-func TestRunning(t *testing.T) {
+func TestRead(t *testing.T) {
 	for name, tc := range map[string]struct {
 		spec        string
 		annotations map[string]string
@@ -29,7 +29,7 @@ func TestRunning(t *testing.T) {
 			if err := yaml.Unmarshal([]byte("spec: "+tc.spec), &pod); err != nil {
 				t.Fatal(err)
 			}
-			got, known, err := Running(pod, tc.annotations)
+			got, known, err := Read(pod, tc.annotations)
 			if err != nil || got != tc.want || known != tc.known {
 				t.Errorf("%+v, %v, %v", got, known, err)
 			}
