@@ -49,7 +49,7 @@ type HeldError struct {
 }
 
 func (e *HeldError) Error() string {
-	return fmt.Sprintf("%s is being deployed by %s since %s, which has just renewed its lock (it would expire at %s): wait until it ends or cancel it, or take the lock from it with --steal",
+	return fmt.Sprintf("%s is being deployed by %s since %s, which has just renewed its lock (it would expire at %s): wait until it ends or cancel it, or take the lock from it with --steal-lock",
 		e.App, who(e.Holder, e.RunURL), e.Since.UTC().Format(time.RFC3339), e.Expires.UTC().Format(time.RFC3339))
 }
 

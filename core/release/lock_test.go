@@ -118,7 +118,7 @@ func TestAcquire(t *testing.T) {
 			return func() { released(t, l) }
 		}, second, 10 * time.Second, 1, []string{
 			`locking dev/web: dev/web is being deployed by "run 1" (https://ci.example/1) since 2000-01-01T00:00:00Z, which has just renewed its lock`,
-			"(it would expire at 2000-01-01T00:01:11Z)", "wait until it ends or cancel it, or take the lock from it with --steal",
+			"(it would expire at 2000-01-01T00:01:11Z)", "wait until it ends or cancel it, or take the lock from it with --steal-lock",
 		}},
 		"a live run whose clock is wrong lives": {func(t *testing.T, s *server) func() {
 			l := acquired(t, &skewed{Store: s, by: func() time.Duration { return -10 * time.Minute }}, first)

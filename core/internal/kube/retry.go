@@ -110,7 +110,7 @@ func (p *patient) once(req *http.Request) (*http.Response, error) {
 		err = errors.Join(err, res.Body.Close())
 		res.Body = io.NopCloser(bytes.NewReader(text))
 	}
-	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) {
+	if err != nil && errors.Is(context.Cause(ctx), errNoAnswer) && !errors.Is(err, errNoAnswer) { // net/http says one or the other
 		err = fmt.Errorf("%w: %w", errNoAnswer, err)
 	}
 	if err != nil {

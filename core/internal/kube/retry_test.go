@@ -3,6 +3,7 @@
 package kube
 
 import (
+	"bufio"
 	"context"
 	"crypto/x509"
 	"errors"
@@ -174,7 +175,7 @@ func TestPatience(t *testing.T) {
 func TestPatienceIsShared(t *testing.T) {
 	get := func(t *testing.T, p *patient, path string) error {
 		t.Helper()
-		req, err := http.NewRequestWithContext(t.Context(), "GET", "https://cluster"+path, nil)
+		req, err := http.NewRequestWithContext(t.Context(), "GET", "http://cluster"+path, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -227,6 +228,35 @@ func TestPatienceIsShared(t *testing.T) {
 			}
 			if has(t, <-done, "connection reset"); time.Since(s.began) > 91*time.Second {
 				t.Errorf("it took %s", time.Since(s.began))
+			}
+		})
+	})
+	t.Run("a connection on which nothing comes back is given up, and another tried", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			dialled, began := 0, time.Now()
+			transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+				here, there := net.Pipe()
+				dialled++
+				answers := dialled == 3
+				go func() {
+					defer there.Close()
+					_, err := http.ReadRequest(bufio.NewReader(there))
+					if err == nil && answers {
+						_, err = io.WriteString(there, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+					}
+					if err == nil {
+						_, err = io.Copy(io.Discard, there)
+					}
+					if err != nil && !errors.Is(err, io.EOF) {
+						t.Error(err)
+					}
+				}()
+				return here, nil
+			}}
+			defer transport.CloseIdleConnections()
+			p := &patient{next: transport, patience: patience, hello: hello, met: true}
+			if err := get(t, p, "/x"); err != nil || time.Since(began) < time.Minute || time.Since(began) > 62*time.Second {
+				t.Errorf("%v after %s", err, time.Since(began))
 			}
 		})
 	})
