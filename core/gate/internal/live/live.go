@@ -78,6 +78,9 @@ func (r *Reader) look(ctx context.Context, t *history.Track, s *model.Snapshot) 
 		return
 	}
 	s.PodsKnown = true
+	if earlier(s.Stalled, current) {
+		s.Stalled = ""
+	}
 	var labelled []labels.Set
 	for _, p := range all {
 		s.Pods = append(s.Pods, readPod(&p, current))

@@ -209,6 +209,21 @@ func TestALook(t *testing.T) {
 	}
 }
 
+// What a Deployment's controller said of pods that were rolled back is not said of those
+// that it was rolled back to.
+func TestGivenUpIsTheNewestTemplate(t *testing.T) {
+	for message, want := range map[string]string{
+		`ReplicaSet "web-two" has timed out progressing.`: `ReplicaSet "web-two" has timed out progressing.`,
+		`ReplicaSet "web-one" has timed out progressing.`: "",
+		`Deployment "web" has timed out progressing.`:     `Deployment "web" has timed out progressing.`,
+	} {
+		text := strings.Replace(deployment, "observedGeneration: 2,", "observedGeneration: 2, conditions: [{type: Progressing, status: 'False', reason: ProgressDeadlineExceeded, message: '"+message+"'}],", 1)
+		if got := NewReader(newCluster(t, text), described()).Look(t.Context(), web()).Stalled; got != want {
+			t.Errorf("%s: stalled %q, want %q", message, got, want)
+		}
+	}
+}
+
 // A list that cannot be read leaves a gap, which says what, and why.
 func TestALookWithAGap(t *testing.T) {
 	cases := map[string]struct {

@@ -65,6 +65,15 @@ func progress(obj *unstructured.Unstructured, s *model.Snapshot) {
 	}
 }
 
+// earlier tells whether a Deployment's controller gave up another template than the
+// newest: after a rollback to pods that never left, what it said of the bad ones stays
+// until it counts the first of them gone.
+func earlier(stalled string, newest mark) bool {
+	name, ok := strings.CutPrefix(stalled, `ReplicaSet "`)
+	name, _, _ = strings.Cut(name, `"`)
+	return ok && newest.value != "" && !strings.HasSuffix(name, "-"+newest.value)
+}
+
 // unavailable is maxUnavailable, resolved: for a Deployment a quarter, rounded down,
 // where nothing is written, for the others one pod.
 func unavailable(obj *unstructured.Unstructured, want int) int {
