@@ -294,7 +294,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			return push.NewECR(sdk), err
 		},
 		Cluster: func(ctx context.Context) (core.Cluster, error) {
-			access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version}
+			access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version, Observe: cfg.Observe}
 			if name := s.Text("cluster-name"); name != "" {
 				sdk, err := login(ctx)
 				if err != nil {
@@ -304,7 +304,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 				if err != nil {
 					return core.Cluster{}, err
 				}
-				access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent,
+				access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent, Observe: access.Observe,
 					Token: func(ctx context.Context) (string, time.Time, error) { return aws.Token(ctx, sdk, name) }}
 			}
 			client, err := kube.New(access)
