@@ -68,6 +68,7 @@ func (t *Track) takeTarget(g *Group, p *Pod, r model.Reading) {
 	if g.Shared && !p.Gone.IsZero() && !tg.Left.IsZero() && now.State != "draining" { // another cluster's pod has the address now
 		now = model.Target{ID: ip, Port: port}
 	}
+	tg.Changed = tg.Changed || tg.Reads > 0 && now.State != tg.State
 	if now.State != tg.State || tg.Reads == 0 || r.At.Sub(tg.Last) > t.Blind(g) {
 		tg.Since, tg.Reads = r.At, 0
 	}
@@ -96,19 +97,24 @@ func sameAddress(a, b string) bool {
 	return errX == nil && errY == nil && x.Unmap() == y.Unmap()
 }
 
+// Has tells whether an address is one of a pod's.
+func Has(p model.Pod, address string) bool {
+	return sameAddress(p.IP, address) || slices.ContainsFunc(p.IPs, func(ip string) bool { return sameAddress(ip, address) })
+}
+
 // Taken tells whether another live pod behind the same Services has the address
-// now: the target's state says nothing about this one any more.
+// now, and answers on it: the target's state says nothing about this one any more.
 func (t *Track) Taken(p *Pod) bool {
 	if p.Gone.IsZero() || p.IP == "" {
 		return false
 	}
 	for _, other := range t.Pods {
-		if other != p && other.IP == p.IP && other.Gone.IsZero() && other.Created.After(p.Created) {
+		if other != p && other.IP == p.IP && other.Gone.IsZero() && other.Seen.ContainersReady && other.Created.After(p.Created) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(t.Last.Others, func(o model.Pod) bool {
-		return o.UID != p.UID && o.IP == p.IP && o.Deleted.IsZero() && o.Created.After(p.Created)
+		return o.UID != p.UID && o.IP == p.IP && o.Deleted.IsZero() && o.ContainersReady && o.Created.After(p.Created)
 	})
 }
 

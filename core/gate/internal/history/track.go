@@ -50,6 +50,7 @@ type Target struct {
 	Since       time.Time // first reading that showed the present state, with no gap in which another may have been
 	Last        time.Time // newest reading
 	Reads       int       // that showed the present state, one after the other
+	Changed     bool      // a reading showed another state than the one before it
 	Registered  bool      // it has been listed once
 	LastListed  time.Time
 	LastServing time.Time // listed, and not draining
