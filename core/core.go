@@ -53,10 +53,11 @@ type Image struct {
 	Push  push.Options
 }
 
-// Gate holds the user's own limits of the wait. Zero: computed from the plan.
+// Gate holds the user's own wishes for the wait. Zero: computed from the plan.
 type Gate struct {
 	Timeout  time.Duration // whole wait; zero: the plan's gate timeout
 	Interval time.Duration // between polls of a target group; zero: 5 s, the ELB API's throttle in mind
+	Probe    *gate.Probe   // requests to send during the wait; nil: none
 }
 
 // Run says what a run is about: who ships what where.
@@ -79,6 +80,7 @@ type Clients struct {
 	Cluster    func(context.Context) (Cluster, error)
 	Balancer   func(context.Context) (gate.Balancer, error)
 	Attributes func(context.Context) (live.Attributes, error)
+	Glance     func(context.Context) (gate.Balancer, error) // a Balancer with a budget for a few questions at once, not for a wait
 }
 
 // Cluster is one API server as the two stages that talk to it see it, and as the

@@ -162,18 +162,24 @@ func applied(r apply.Rollout) string {
 
 // wait waits for a rollout's effect.
 func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout, until gate.Until) (gate.Result, error) {
-	opt := gate.Options{Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Observe: p.cfg.Observe}
+	var workloads []gate.Workload
 	for _, w := range rollout.Workloads {
 		wanted := s.gated(w)
 		wanted.Until = until
-		opt.Workloads = append(opt.Workloads, wanted)
+		workloads = append(workloads, wanted)
 	}
+	return p.watch(ctx, workloads)
+}
+
+// watch waits for workloads, and tells which of their pods lost requests.
+func (p *pipeline) watch(ctx context.Context, workloads []gate.Workload) (gate.Result, error) {
+	opt := gate.Options{Workloads: workloads, Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Probe: p.cfg.Gate.Probe, Observe: p.cfg.Observe}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
 	for _, w := range result.Workloads {
 		for _, pod := range w.Pods {
 			if pod.Proof == gate.Broken {
 				p.cfg.Observe.Emit(event.Event{Stage: "gate", Kind: event.Warn, Object: "pod " + pod.Name,
-					Message: "it did not outlast its target: requests may have been lost; its timings were not those that are rendered now, or it was killed"})
+					Message: "it did not outlast its target: requests may have been lost; its timings were others than the newest ones, or it was killed"})
 			}
 		}
 	}

@@ -138,18 +138,9 @@ func (p *pipeline) pushOptions(img Image) (push.Options, error) {
 	built, opt := p.report.Images[i], img.Push
 	opt.Layout, opt.Archive, opt.Digest, opt.Observe = built.Layout, built.Archive, built.Digest, p.cfg.Observe
 	if opt.Tag == "" {
-		opt.Tag = contentTag(p.cfg.Run.Commit, built.Digest)
+		opt.Tag = push.ContentTag(p.cfg.Run.Commit, built.Digest)
 	}
 	return opt, nil
-}
-
-func contentTag(commit, digest string) string {
-	_, sum, _ := strings.Cut(digest, ":")
-	sum = sum[:min(12, len(sum))]
-	if commit == "" {
-		return "content-" + sum
-	}
-	return commit[:min(12, len(commit))] + "-dirty-" + sum
 }
 
 // --- render ------------------------------------------------------------
@@ -223,15 +214,14 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 	}
 	for _, w := range result.Workloads {
 		if w.Behind {
-			p.note("render", w.ID(), "%s", planWords(w))
+			p.note("render", w.ID(), "%s", planWords(w.Plan))
 		}
 	}
 	return fmt.Sprintf("%s, %s set", count(len(result.Workloads), "workload"), count(len(result.Changes), "field")), nil
 }
 
-func planWords(w render.Workload) string {
-	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s",
-		w.Plan.Mode, w.Plan.GracePeriod, w.Plan.PreStop, w.Plan.DeregistrationDelay)
+func planWords(p drain.Plan) string {
+	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s", p.Mode, p.GracePeriod, p.PreStop, p.DeregistrationDelay)
 }
 
 // --- apply -------------------------------------------------------------
@@ -393,5 +383,5 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if err == nil {
 		p.attempt.Mark(ctx, release.Passed, "")
 	}
-	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(result.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
+	return watched(result), err
 }

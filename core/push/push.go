@@ -292,3 +292,13 @@ func explain(err error, ref string, tagged bool) error {
 	}
 	return fmt.Errorf("%s: %w", ref, err)
 }
+
+// ContentTag is the tag of an image whose tree differs from its commit: by its content.
+func ContentTag(commit, digest string) string {
+	_, sum, _ := strings.Cut(digest, ":")
+	sum = sum[:min(12, len(sum))]
+	if commit == "" {
+		return "content-" + sum
+	}
+	return commit[:min(12, len(commit))] + "-dirty-" + sum
+}

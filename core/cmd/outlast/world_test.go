@@ -31,7 +31,7 @@ func newWorld(dir string) (*world, error) {
 	images := registry.New(registry.Logger(log.New(discard{}, "", 0)))
 	w.registry = httptest.NewServer(w.noting("registry", images))
 	w.aws = httptest.NewServer(http.HandlerFunc(w.serveAWS))
-	w.kube = httptest.NewServer(w.noting("cluster", http.HandlerFunc(serveKube)))
+	w.kube = httptest.NewServer(w.noting("cluster", http.HandlerFunc(w.serveObjects)))
 	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":%q}}],
 "users":[{"name":"u","user":{"token":"secret-kube-token"}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, w.kube.URL)
 	return w, orErr(os.WriteFile(w.kubeconfig, []byte(config), 0o600), os.WriteFile(w.writes, nil, 0o600))
@@ -135,7 +135,15 @@ func (w *world) serveAWS(rw http.ResponseWriter, r *http.Request) {
 		host, _ := url.Parse(w.registry.URL)
 		fmt.Fprintf(rw, `{"repositories":[{"repositoryName":"web","repositoryUri":%q,"imageTagMutability":"IMMUTABLE"}]}`, host.Host+"/web")
 	case "DescribeTargetGroups":
-		xml(http.StatusOK, `<DescribeTargetGroupsResponse><DescribeTargetGroupsResult><TargetGroups/></DescribeTargetGroupsResult></DescribeTargetGroupsResponse>`)
+		groups := ""
+		if arn := r.Form.Get("TargetGroupArns.member.1"); arn != "" {
+			groups = `<member><TargetGroupArn>` + arn + `</TargetGroupArn><TargetGroupName>web</TargetGroupName><TargetType>ip</TargetType><Protocol>HTTP</Protocol><HealthCheckIntervalSeconds>5</HealthCheckIntervalSeconds><HealthCheckTimeoutSeconds>2</HealthCheckTimeoutSeconds><HealthyThresholdCount>2</HealthyThresholdCount><UnhealthyThresholdCount>2</UnhealthyThresholdCount><LoadBalancerArns><member>lb</member></LoadBalancerArns></member>`
+		}
+		xml(http.StatusOK, `<DescribeTargetGroupsResponse><DescribeTargetGroupsResult><TargetGroups>%s</TargetGroups></DescribeTargetGroupsResult></DescribeTargetGroupsResponse>`, groups)
+	case "DescribeTargetGroupAttributes":
+		xml(http.StatusOK, `<DescribeTargetGroupAttributesResponse><DescribeTargetGroupAttributesResult><Attributes><member><Key>deregistration_delay.timeout_seconds</Key><Value>40</Value></member></Attributes></DescribeTargetGroupAttributesResult></DescribeTargetGroupAttributesResponse>`)
+	case "DescribeTargetHealth":
+		xml(http.StatusOK, `<DescribeTargetHealthResponse><DescribeTargetHealthResult><TargetHealthDescriptions>%s</TargetHealthDescriptions></DescribeTargetHealthResult></DescribeTargetHealthResponse>`, w.targets())
 	default: // EKS
 		fail("ResourceNotFoundException", "No cluster found for name: "+filepath.Base(r.URL.Path)+".")
 	}

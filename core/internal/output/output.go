@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/gate"
 )
 
 // Write writes all files but events.ndjson, which grows during the run.
@@ -129,19 +130,22 @@ func word(s string) string {
 	}, s)
 }
 
-// junit gives one test case a stage and one a workload.
+// message and testCase are elements of JUnit's XML.
+type message struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+type testCase struct {
+	Class   string   `xml:"classname,attr"`
+	Name    string   `xml:"name,attr"`
+	Time    string   `xml:"time,attr"`
+	Failure *message `xml:"failure,omitempty"`
+	Skipped *message `xml:"skipped,omitempty"`
+}
+
+// junit gives one test case a stage, one a workload, and one for the probe.
 func junit(r core.Report) []byte {
-	type message struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
-	}
-	type testCase struct {
-		Class   string   `xml:"classname,attr"`
-		Name    string   `xml:"name,attr"`
-		Time    string   `xml:"time,attr"`
-		Failure *message `xml:"failure,omitempty"`
-		Skipped *message `xml:"skipped,omitempty"`
-	}
 	type suite struct {
 		XMLName  xml.Name   `xml:"testsuite"`
 		Name     string     `xml:"name,attr"`
@@ -174,20 +178,37 @@ func junit(r core.Report) []byte {
 	if s.Failures == 0 && r.Result == core.Failed { // found before the first stage
 		add(testCase{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &message{Message: printable(r.Reason), Text: printable(r.Error)}})
 	}
-	if r.Gate != nil {
-		for _, w := range r.Gate.Workloads {
-			c := testCase{Class: "outlast.gate", Name: w.Object, Time: fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())}
-			if len(w.Problems) > 0 {
-				c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
-			}
-			add(c)
-		}
+	for _, c := range gateCases(r) {
+		add(c)
 	}
 	text, err := xml.MarshalIndent(s, "", "  ")
 	if err != nil { // only for types that XML cannot hold, and these are strings
 		return []byte("<!-- " + err.Error() + " -->\n")
 	}
 	return append([]byte(xml.Header), append(text, '\n')...)
+}
+
+// gateCases are those of the workloads that were waited for, and of the probe.
+func gateCases(r core.Report) (cases []testCase) {
+	if r.Gate == nil {
+		return nil
+	}
+	took := fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())
+	for _, w := range r.Gate.Workloads {
+		c := testCase{Class: "outlast.gate", Name: w.Object, Time: took}
+		if len(w.Problems) > 0 {
+			c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
+		}
+		cases = append(cases, c)
+	}
+	if p := r.Gate.Probe; p != nil {
+		c := testCase{Class: "outlast.gate", Name: printable("probe " + p.URL), Time: took}
+		if r.Reason == string(gate.ProbeFailed) {
+			c.Failure = &message{Message: printable(p.Words()), Text: printable(r.Error)}
+		}
+		cases = append(cases, c)
+	}
+	return cases
 }
 
 // printable drops what XML and terminals do not take.

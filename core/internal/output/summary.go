@@ -68,6 +68,12 @@ func pods(b *strings.Builder, g gate.Result) {
 			fmt.Fprintf(b, "\n- %s", cell(problem))
 		}
 	}
+	if p := g.Probe; p != nil {
+		fmt.Fprintf(b, "\nProbe of %s: %s.\n", cell(p.URL), cell(p.Words()))
+		for _, f := range p.First {
+			fmt.Fprintf(b, "\n- %s: %s", clock(f.At), cell(f.What))
+		}
+	}
 	for _, e := range g.Evidence {
 		fmt.Fprintf(b, "\n\n<details><summary>%s</summary>\n\n", cell(e.Pod))
 		for _, text := range e.Events {

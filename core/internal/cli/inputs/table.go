@@ -60,6 +60,8 @@ func (in Input) ReadBy(command string) bool {
 	switch {
 	case in.Stages == getOutlast || in.Secret:
 		return false
+	case strings.HasPrefix(in.Name, "probe-"): // a rollback sends none: the service may fail already
+		return command == "deploy" || command == "gate"
 	case in.Name == "from" || in.Name == "to":
 		return command == "deploy"
 	case command == "check": // what rendering reads, and how to reach the cluster
@@ -104,7 +106,7 @@ var Table = []Group{
 		{Name: "app", Key: "app", Kind: Text, Stages: "all", Doc: "name of the application", Unset: "the name of the folder of outlast.yaml", Rare: true},
 		{Name: "commit", Kind: Text, Stages: "all", Doc: "commit that is shipped", Unset: "what the CI or git says", Rare: true, Aliases: []string{"sha"}},
 		{Name: "branch", Kind: Text, Stages: "all", Doc: "branch that is shipped", Unset: "what the CI or git says", Rare: true},
-		{Name: "namespace", Key: "namespace", Kind: Text, Stages: "apply gate", Doc: "namespace of the deploys' records: lock and history", Unset: "that of the first workload", Rare: true},
+		{Name: "namespace", Key: "namespace", Kind: Text, Stages: "apply gate", Doc: "namespace of the deploys' records (lock and history), and of what gate and status look for", Unset: "that of the first workload", Rare: true},
 		{Name: "run-url", Kind: Text, Stages: "all", Doc: "address of this CI run, for the report", Unset: "what the CI says", Rare: true},
 		{Name: "unmatched", Key: "unmatched", Kind: Choice, Choices: []string{"error", "skip"}, Stages: "all", Doc: "what a branch without an environment does", Unset: "error", Rare: true},
 	}},
@@ -155,6 +157,12 @@ var Table = []Group{
 	{"The gate", []Input{
 		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas", Aliases: []string{"timeout", "wait-timeout"}},
 		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
+		{Name: "probe-url", Key: "gate.probe.url", Kind: Text, Stages: "gate", Doc: "address to send requests to while the gate waits, as its users do", Unset: "no requests are sent", Rare: true},
+		{Name: "probe-rate", Key: "gate.probe.rate", Kind: Text, Stages: "gate", Doc: "requests of the probe a second, at most 1000", Unset: "5", Rare: true},
+		{Name: "probe-timeout", Key: "gate.probe.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the probe for an answer", Unset: "5s", Rare: true},
+		{Name: "probe-status", Key: "gate.probe.expectStatus", Kind: Text, Stages: "gate", Doc: "status codes that the probe expects, e.g. 200-299,404; redirects are not followed", Unset: "200-399", Rare: true},
+		{Name: "probe-body", Key: "gate.probe.expectBody", Kind: Text, Stages: "gate", Doc: "regular expression that the body of an answer to the probe has to match", Unset: "any body will do", Rare: true},
+		{Name: "probe-budget", Key: "gate.probe.budget", Kind: Text, Stages: "gate", Doc: "number of the probe's requests that may fail; one more fails the gate", Unset: "0", Rare: true},
 	}},
 	{"The rollout", []Input{
 		{Name: "plan", Kind: Text, Stages: "apply", Doc: "file of outlast plan --out: apply exactly that, or refuse because the world has moved", Unset: "whatever is to be done now", Rare: true},

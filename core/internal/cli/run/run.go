@@ -277,7 +277,9 @@ func (c *Call) tell(r core.Report, err error, mask func(string) string) {
 		return
 	}
 	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\n", c.Command, where, took, r.Reason, mask(err.Error()))
-	if stage != nil && stage.Stage == "gate" && !stage.Preflight && r.Rollback == nil {
+	if stage != nil && stage.Stage == "gate" && !stage.Preflight && r.Rollout == nil {
+		fmt.Fprintln(w, "outlast: nothing was changed by this: what was rolled out stays as it is, and old pods serve until new ones are ready; go back with the tool that made the change")
+	} else if stage != nil && stage.Stage == "gate" && !stage.Preflight && r.Rollback == nil {
 		fmt.Fprintln(w, "outlast: what was applied stays as it is, and old pods serve until new ones are ready; deploy a version that is, or go back with outlast rollback")
 	}
 	fmt.Fprintf(w, "outlast: report: %s\n", c.report)

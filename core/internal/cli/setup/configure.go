@@ -5,6 +5,7 @@ package setup
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -57,7 +58,7 @@ func (c *Call) Config() (core.Config, error) {
 	switch pull := c.Facts.PullRequest != ""; {
 	case pull && c.Command == "deploy":
 		cfg.From, cfg.To = "render", "render"
-	case pull && c.Command != "render" && c.Command != "build" && c.Command != "history" && c.Command != "plan" && c.Command != "status":
+	case pull && !c.Alone && c.Command != "render" && c.Command != "build" && c.Command != "history" && c.Command != "plan" && c.Command != "status":
 		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.Facts.PullRequest, c.Command)
 	}
 	var err error
@@ -82,8 +83,17 @@ func (c *Call) Config() (core.Config, error) {
 	images := cfg.Render.Images
 	cfg.Render, err = c.Rendering()
 	cfg.Render.Images = images
+	if c.Alone && errors.Is(err, errNoManifests) {
+		cfg.Render.Drain, err = s.Drain(drain.Defaults())
+	}
+	if err == nil {
+		cfg.Gate.Probe, err = c.probe()
+	}
 	return cfg, err
 }
+
+// errNoManifests is in the error of a search for manifests that found none.
+var errNoManifests = errors.New("finding the manifests")
 
 // Rendering says what to render and how, without the images.
 func (c *Call) Rendering() (opt render.Options, err error) {
@@ -254,7 +264,7 @@ func (c *Call) manifests() (string, error) {
 			return filepath.Dir(filepath.Join(s.Dir, p)), nil
 		}
 	}
-	return "", fmt.Errorf("finding the manifests: none of %s is in %s; set manifests in outlast.yaml, or --manifests", strings.Join(places, ", "), s.Dir)
+	return "", fmt.Errorf("%w: none of %s is in %s; set manifests in outlast.yaml, or --manifests", errNoManifests, strings.Join(places, ", "), s.Dir)
 }
 
 // PlanningValues lists the symbols that differ from the defaults by the user's
@@ -322,6 +332,10 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			return balancer, balancer.Check(ctx)
 		},
 		Attributes: func(ctx context.Context) (live.Attributes, error) {
+			sdk, err := login(ctx)
+			return aws.NewAttributes(sdk), err
+		},
+		Glance: func(ctx context.Context) (gate.Balancer, error) {
 			sdk, err := login(ctx)
 			return aws.NewAttributes(sdk), err
 		},
