@@ -235,6 +235,8 @@ func TestBothRefuse(t *testing.T) {
 		"a list as the whole file":            "[a]",
 		"a word as the whole file":            "a",
 		"a key of the environment at the top": "branches: [a]",
+		"a key with a dot":                    "gate.timeout: 5m",
+		"one below another":                   "gate: {probe.url: http://shop/}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := byProgram(text); err == nil {
@@ -263,13 +265,15 @@ func TestTheSchemaAgreesWithTheProgram(t *testing.T) {
 			}
 			return rapid.SampledFrom(from).Draw(t, "value")
 		}
-		put := func(doc map[string]any, key string, v any) {
+		var put func(doc map[string]any, key string, v any)
+		put = func(doc map[string]any, key string, v any) {
 			if first, rest, nested := strings.Cut(key, "."); nested {
 				inner, ok := doc[first].(map[string]any)
 				if !ok {
 					inner = map[string]any{}
 				}
-				inner[rest], doc[first] = v, inner
+				doc[first] = inner
+				put(inner, rest, v)
 				return
 			}
 			doc[key] = v

@@ -54,6 +54,8 @@ func (r *reader) mapping(n *yaml.Node, prefix string, structured []string, value
 	r.pairs(n, where, func(key string, k, v *yaml.Node) {
 		full := prefix + key
 		switch {
+		case strings.Contains(key, "."):
+			r.fail(k, "key %q: write what is behind the dot below what is before it", full)
 		case full == setKey:
 			r.stringMap(v, full, set)
 		case slices.Contains(structured, full):

@@ -23,6 +23,7 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/aws"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
@@ -279,7 +280,7 @@ func PlanningValues(set map[string]string) string {
 
 // Clients builds each client when a stage asks for it, and the AWS login once.
 func (c *Call) Clients(cfg core.Config) core.Clients {
-	s, env := c.Settings, c.Env
+	s := c.Settings
 	var mu sync.Mutex
 	var loaded *awssdk.Config
 	login := func(ctx context.Context) (awssdk.Config, error) {
@@ -303,33 +304,17 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			sdk, err := login(ctx)
 			return push.NewECR(sdk), err
 		},
-		Cluster: func(ctx context.Context) (core.Cluster, error) {
-			access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version, Observe: cfg.Observe}
-			if name := s.Text("cluster-name"); name != "" {
-				sdk, err := login(ctx)
-				if err != nil {
-					return core.Cluster{}, err
-				}
-				eks, err := aws.DescribeCluster(ctx, sdk, name)
-				if err != nil {
-					return core.Cluster{}, err
-				}
-				access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent, Observe: access.Observe,
-					Token: func(ctx context.Context) (string, time.Time, error) { return aws.Token(ctx, sdk, name) }}
-			}
-			client, err := kube.New(access)
-			if err != nil {
-				return core.Cluster{}, err
-			}
-			return core.Cluster{Apply: client, Gate: client, Records: client, Ping: client.Ping}, nil
-		},
+		Cluster: func(ctx context.Context) (core.Cluster, error) { return c.cluster(ctx, cfg.Observe, login) },
 		Balancer: func(ctx context.Context) (gate.Balancer, error) {
 			sdk, err := login(ctx)
 			if err != nil {
 				return nil, err
 			}
 			balancer := aws.NewBalancer(sdk)
-			return balancer, balancer.Check(ctx)
+			if err := balancer.Check(ctx); err != nil {
+				return nil, err
+			}
+			return balancer, nil
 		},
 		Attributes: func(ctx context.Context) (live.Attributes, error) {
 			sdk, err := login(ctx)
@@ -340,4 +325,27 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			return aws.NewAttributes(sdk), err
 		},
 	}
+}
+
+// cluster makes the client of the cluster: of EKS, by an AWS login, or of a kubeconfig.
+func (c *Call) cluster(ctx context.Context, observe event.Func, login func(context.Context) (awssdk.Config, error)) (core.Cluster, error) {
+	s, env := c.Settings, c.Env
+	access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version, Observe: observe}
+	if name := s.Text("cluster-name"); name != "" {
+		sdk, err := login(ctx)
+		if err != nil {
+			return core.Cluster{}, err
+		}
+		eks, err := aws.DescribeCluster(ctx, sdk, name)
+		if err != nil {
+			return core.Cluster{}, err
+		}
+		access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent, Observe: access.Observe,
+			Token: func(ctx context.Context) (string, time.Time, error) { return aws.Token(ctx, sdk, name) }}
+	}
+	client, err := kube.New(access)
+	if err != nil {
+		return core.Cluster{}, err
+	}
+	return core.Cluster{Apply: client, Gate: client, Records: client, Ping: client.Ping}, nil
 }
