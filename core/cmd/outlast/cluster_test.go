@@ -3,6 +3,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -10,10 +11,15 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
+	"github.com/rogpeppe/go-internal/testscript"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/yaml"
+
+	"github.com/outlast-ci/outlast/core/release"
 )
 
 // resource is a kind that the API server of a script serves.
@@ -128,3 +134,59 @@ func (w *world) targets() string {
 	}
 	return b.String()
 }
+
+// released STATE FILE: outlast has deployed web to prod in namespace shop, whose gate left it in a
+// state; FILE is what it knew of the manifests.
+func released(ts *testscript.TestScript, _ bool, args []string) {
+	s := store{}
+	history, err := release.Open(&s, release.App{Namespace: "shop", Name: "web-prod"})
+	ts.Check(err)
+	at := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	r, err := history.Begin(context.Background(), release.Revision{Started: at, Run: release.Run{Commit: "0123456789abcdef", Actor: "ann"}}, release.Content{Manifests: []byte("a: b\n"), Report: []byte(ts.ReadFile(args[1]))})
+	ts.Check(err)
+	r.State, r.Finished = release.State(args[0]), at.Add(90*time.Second)
+	ts.Check(history.Update(context.Background(), r))
+	var docs []string
+	for _, o := range s {
+		text, err := o.MarshalJSON()
+		ts.Check(err)
+		docs = append(docs, string(text))
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("cluster/records.yaml"), []byte(strings.Join(docs, "\n---\n")), 0o600))
+}
+
+// store keeps objects.
+type store []*unstructured.Unstructured
+
+func (s *store) Get(_ context.Context, _, kind, _, name string) (*unstructured.Unstructured, error) {
+	for _, o := range *s {
+		if o.GetKind() == kind && o.GetName() == name {
+			return o.DeepCopy(), nil
+		}
+	}
+	return nil, nil
+}
+
+func (s *store) List(_ context.Context, _, kind, _, selector string) (out []unstructured.Unstructured, err error) {
+	match, err := labels.Parse(selector)
+	for _, o := range *s {
+		if err == nil && o.GetKind() == kind && match.Matches(labels.Set(o.GetLabels())) {
+			out = append(out, *o.DeepCopy())
+		}
+	}
+	return out, err
+}
+
+func (s *store) Create(_ context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	obj.SetResourceVersion("1")
+	*s = append(*s, obj.DeepCopy())
+	return obj, nil
+}
+
+func (s *store) Update(_ context.Context, obj *unstructured.Unstructured) (*unstructured.Unstructured, error) {
+	i := slices.IndexFunc(*s, func(o *unstructured.Unstructured) bool { return o.GetName() == obj.GetName() })
+	(*s)[i] = obj.DeepCopy()
+	return obj, nil
+}
+
+func (s *store) Delete(context.Context, string, string, string, string, types.UID) error { return nil }

@@ -48,6 +48,15 @@ type Result struct {
 	First    []Failure `json:"first,omitempty"`
 }
 
+// And adds what was counted before, if anything was.
+func (r *Result) And(before *Result) *Result {
+	if r == nil || before == nil {
+		return cmp.Or(r, before)
+	}
+	return &Result{URL: r.URL, Sent: before.Sent + r.Sent, Answered: before.Answered + r.Answered, Failed: before.Failed + r.Failed,
+		Slowest: max(before.Slowest, r.Slowest), First: slices.Concat(before.First, r.First)}
+}
+
 // Words say what was counted, for people.
 func (r Result) Words() string {
 	if r.Failed == 0 {
