@@ -11,15 +11,14 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 )
 
-const gateHelp = `outlast gate: wait until a rollout serves and what it replaces has drained, and change nothing but the record of an
-earlier apply
+const gateHelp = `outlast gate: wait until a rollout serves, and until what it replaces has drained and is gone
 
 usage: outlast gate [WORKLOAD...] [flags]; flags are variables, too: see outlast inputs
 
 WORKLOAD: KIND/NAME or KIND/NAMESPACE/NAME, as kubectl spells them, whoever changed it: kubectl, Helm, Argo CD
   -l, --selector LABELS                 those of the namespace with these labels
-With neither, the rollout of an earlier apply is waited for (--report); without one all workloads of the
-application's newest release, or else of the namespace.
+With neither, the rollout of an earlier apply is waited for (--report); without one what the
+application's newest release has, or else all of the namespace.
 
 `
 

@@ -200,6 +200,8 @@ func TestWhoHasTakenAnAddress(t *testing.T) {
 		"a younger pod of another one":    {[]model.Pod{other(func(*model.Pod) {})}, nil, true},
 		"an older one of another":         {[]model.Pod{other(func(p *model.Pod) { p.Created = at(-200) })}, nil, false},
 		"one that is deleted already":     {[]model.Pod{other(deleted)}, nil, false},
+		"one that does not answer yet":    {[]model.Pod{other(func(p *model.Pod) { p.ContainersReady = false })}, nil, false},
+		"nor one of the workload":         {nil, []model.Pod{pod("new", oldIP, func(p *model.Pod) { p.ContainersReady = false })}, false},
 		"a pod with another address":      {[]model.Pod{pod("other", "10.0.0.9")}, nil, false},
 		"the pod itself, in a stale list": {[]model.Pod{pod("old", oldIP, func(p *model.Pod) { p.Created = at(5) })}, nil, false},
 	}
