@@ -54,6 +54,7 @@ func (a *app) historyCommand() *cobra.Command {
 		if err := c.Settle(cmd.Context(), values(flags)); err != nil {
 			return c.Skipped(err)
 		}
+		c.Alone = c.Settings.Text("namespace") != "" // else the manifests tell it
 		cfg, err := c.Config()
 		if err != nil {
 			return exit.Usage(err)
@@ -80,6 +81,7 @@ func (a *app) statusCommand() *cobra.Command {
 		if err := c.Settle(cmd.Context(), values(flags)); err != nil {
 			return c.Skipped(err)
 		}
+		c.Alone = c.Settings.Text("namespace") != "" // else the manifests tell it
 		cfg, err := c.Config()
 		if err != nil {
 			return exit.Usage(err)

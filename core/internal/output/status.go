@@ -135,14 +135,18 @@ func timingRows(w status.Workload) (rows []string) {
 	} else if r != nil {
 		rows[0] = strings.Replace(rows[0], "\tlive\t", "\tlive, as recorded\t", 1)
 	}
-	others := map[drain.Given]int{}
+	others, order := map[drain.Given]int{}, []drain.Given(nil)
 	for _, p := range w.Pods {
-		if g := (drain.Given{PreStop: p.PreStop, GracePeriod: p.GracePeriod}); p.PreStop != w.Timings.PreStop || p.GracePeriod != w.Timings.GracePeriod {
-			others[g]++
+		g := drain.Given{PreStop: p.PreStop, GracePeriod: p.GracePeriod}
+		if g.PreStop == w.Timings.PreStop && g.GracePeriod == w.Timings.GracePeriod {
+			continue
+		}
+		if others[g]++; others[g] == 1 {
+			order = append(order, g)
 		}
 	}
-	for g, n := range others {
-		row("", fmt.Sprintf("of %d of the %d pods", n, len(w.Pods)), g, "-")
+	for _, g := range order {
+		row("", fmt.Sprintf("of %d of the %d pods", others[g], len(w.Pods)), g, "-")
 	}
 	return rows
 }
