@@ -9,6 +9,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/record"
+	"github.com/outlast-ci/outlast/core/release"
 )
 
 // Await waits for what somebody else rolls out: kubectl, Helm, a GitOps controller. It
@@ -39,9 +40,12 @@ func (p *pipeline) find(ctx context.Context, which gate.Which) ([]gate.Workload,
 		return nil, err
 	}
 	if which.Namespace = p.home(); len(which.Refs) == 0 && which.Selector == "" {
-		recorded, err := record.Newest(ctx, p.cluster.Records, p.app())
-		if err != nil {
-			p.warn("gate", "", "what the last release of %s has cannot be read, so all of the namespace is waited for: %v", p.app(), err)
+		newest, recorded, err := record.Newest(ctx, p.cluster.Records, p.app())
+		switch {
+		case err != nil:
+			p.warn("gate", "", "what the newest release of %s has cannot be read, so all of the namespace is waited for: %v", p.app(), err)
+		case newest.State == release.Applied:
+			p.warn("gate", fmt.Sprintf("revision %d", newest.Number), "it was applied, and its own gate is still to pass: this one is not recorded; for that, give the report of the apply with --report")
 		}
 		which.All, which.Refs = true, record.IDs(recorded)
 	}

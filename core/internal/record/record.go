@@ -195,18 +195,19 @@ func Workloads(ctx context.Context, history *release.History, number int) ([]Wor
 	return report.Workloads, nil
 }
 
-// Newest are the workloads of an application's newest revision; none without an error
+// Newest is an application's newest revision with its workloads; none without an error
 // when it has no records.
-func Newest(ctx context.Context, store release.Store, app release.App) ([]Workload, error) {
+func Newest(ctx context.Context, store release.Store, app release.App) (r release.Revision, all []Workload, err error) {
 	history, err := release.Open(store, app)
 	if err != nil {
-		return nil, nil // whatever cannot have records has none
+		return r, nil, nil // whatever cannot have records has none
 	}
 	list, err := history.List(ctx)
 	if err != nil || len(list) == 0 {
-		return nil, err
+		return r, nil, err
 	}
-	return Workloads(ctx, history, list[0].Number)
+	all, err = Workloads(ctx, history, list[0].Number)
+	return list[0], all, err
 }
 
 // IDs name workloads: Kind/namespace/name.
