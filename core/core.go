@@ -72,6 +72,14 @@ type Run struct {
 	Cluster     string `json:"cluster,omitempty"`
 }
 
+// Where tells one of several clusters from the others.
+func (r Run) Where() string {
+	if r.Region == "" {
+		return r.Cluster
+	}
+	return r.Cluster + " (" + r.Region + ")"
+}
+
 // Clients builds the clients of the stages when a stage that needs one runs,
 // so that render asks for no login.
 type Clients struct {

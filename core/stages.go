@@ -138,18 +138,9 @@ func (p *pipeline) pushOptions(img Image) (push.Options, error) {
 	built, opt := p.report.Images[i], img.Push
 	opt.Layout, opt.Archive, opt.Digest, opt.Observe = built.Layout, built.Archive, built.Digest, p.cfg.Observe
 	if opt.Tag == "" {
-		opt.Tag = contentTag(p.cfg.Run.Commit, built.Digest)
+		opt.Tag = push.ContentTag(p.cfg.Run.Commit, built.Digest)
 	}
 	return opt, nil
-}
-
-func contentTag(commit, digest string) string {
-	_, sum, _ := strings.Cut(digest, ":")
-	sum = sum[:min(12, len(sum))]
-	if commit == "" {
-		return "content-" + sum
-	}
-	return commit[:min(12, len(commit))] + "-dirty-" + sum
 }
 
 // --- render ------------------------------------------------------------
@@ -300,7 +291,7 @@ func (p *pipeline) connect(ctx context.Context) error {
 
 func (p *pipeline) apply(ctx context.Context) (string, error) {
 	s := shipment{*p.report.Manifests, p.report.yaml}
-	if err := p.ground(ctx, s); err != nil {
+	if err := apply.Ground(ctx, p.cluster.Apply, s.yaml, p.home()); err != nil {
 		return "", err
 	}
 	ctx, err := p.open(ctx)
@@ -328,7 +319,7 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	if err == nil {
 		p.attempt.Mark(ctx, release.Applied, "")
 	}
-	return applied(rollout), err
+	return rollout.Summary(), err
 }
 
 // --- gate --------------------------------------------------------------

@@ -106,7 +106,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		return exitUsage, "no-environment"
 	case errors.As(err, &found):
 		return exitRender, "findings"
-	case errors.As(err, &usage), errors.As(err, &path), errors.As(err, &readOnly):
+	case errors.Is(err, core.ErrParted), errors.As(err, &usage), errors.As(err, &path), errors.As(err, &readOnly):
 		return exitUsage, "usage"
 	case errors.As(err, &undone) && undone.Undone != nil:
 		return exitBroken, "rollback-failed"

@@ -24,6 +24,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/aws"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
@@ -40,7 +41,7 @@ func (c *Call) Config() (core.Config, error) {
 		World: build.World{Environ: env.Environ, UID: env.UID, CacheDir: cacheDir(env.Getenv)},
 		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
 		Run: core.Run{Version: env.Version, App: cmp.Or(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
-			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
+			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: c.cluster()},
 		Rollout: core.Strategy(s.Text("rollout")), Legacy: core.Strategy(s.Text("legacy-pods")),
 		OnFailure: core.OnFailure(s.Text("on-failure")), Namespace: s.Text("namespace"), Holder: c.holder(), StealLock: s.Bool("steal-lock"),
 	}
@@ -83,6 +84,37 @@ func (c *Call) Config() (core.Config, error) {
 	cfg.Render, err = c.Rendering()
 	cfg.Render.Images = images
 	return cfg, err
+}
+
+// cluster names the EKS cluster, or all of several.
+func (c *Call) cluster() string {
+	var names []string
+	for _, s := range c.Settings.Clusters() {
+		names = append(names, s.Cluster())
+	}
+	if len(names) > 0 {
+		return strings.Join(names, ",")
+	}
+	return c.Settings.Text("cluster-name")
+}
+
+// Targets gives the clusters of an environment that has several, in the order in
+// which they are rolled; none when a run reaches the only one, or asks none.
+func (c *Call) Targets(cfg core.Config) (targets []core.Target, err error) {
+	if cfg.To == "build" || cfg.To == "push" || cfg.To == "render" {
+		return nil, nil
+	}
+	for _, s := range c.Settings.Clusters() {
+		one := *c
+		one.Settings = s
+		if one.role, err = one.becomes(); err != nil {
+			return nil, err
+		}
+		run := cfg.Run
+		run.Region, run.Cluster = cmp.Or(s.Text("region"), run.Region), s.Cluster()
+		targets = append(targets, core.Target{Run: run, Clients: one.Clients(cfg)})
+	}
+	return targets, nil
 }
 
 // Rendering says what to render and how, without the images.
@@ -294,6 +326,9 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			return push.NewECR(sdk), err
 		},
 		Cluster: func(ctx context.Context) (core.Cluster, error) {
+			if len(s.Clusters()) > 0 {
+				return core.Cluster{}, exit.Usage(fmt.Errorf("environment %s has several clusters, and outlast %s works on one: choose it with --cluster-name (or --kube-context): %s", s.Env.Name, c.Command, c.cluster()))
+			}
 			access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version}
 			if name := s.Text("cluster-name"); name != "" {
 				sdk, err := login(ctx)
