@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
+	"github.com/outlast-ci/outlast/core/internal/fleet"
 	"github.com/outlast-ci/outlast/core/internal/output"
 )
 
@@ -35,6 +37,20 @@ func (a *app) planCommand() *cobra.Command {
 	return cmd
 }
 
+// plans makes one plan of the clusters'.
+func plans(ctx context.Context, cfg core.Config, targets []core.Target) (core.Plan, error) {
+	all := core.Plan{Schema: core.PlanSchema, Run: cfg.Run, Made: time.Now()}
+	for _, t := range targets {
+		cfg.Run = t.Run
+		plan, err := core.MakePlan(ctx, cfg, t.Clients, core.Report{})
+		if err != nil {
+			return all, &fleet.Error{Cluster: t.Run.Where(), Err: err}
+		}
+		all.Clusters = append(all.Clusters, plan)
+	}
+	return all, nil
+}
+
 func (a *app) plan(ctx context.Context, flags map[string][]string, format, out string) error {
 	c := a.Call("plan")
 	if err := c.Settle(ctx, flags); err != nil {
@@ -46,10 +62,19 @@ func (a *app) plan(ctx context.Context, flags map[string][]string, format, out s
 	}
 	cfg.Observe = func(e event.Event) {
 		if e.Kind == event.Warn {
-			fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Object, a.Secrets.Mask(e.Message))
+			fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Subject(), a.Secrets.Mask(e.Message))
 		}
 	}
-	plan, err := core.MakePlan(ctx, cfg, c.Clients(cfg), core.Report{})
+	targets, err := c.Targets(cfg)
+	if err != nil {
+		return exit.Usage(err)
+	}
+	var plan core.Plan
+	if len(targets) > 0 {
+		plan, err = plans(ctx, cfg, targets)
+	} else {
+		plan, err = core.MakePlan(ctx, cfg, c.Clients(cfg), core.Report{})
+	}
 	if err != nil {
 		return err
 	}

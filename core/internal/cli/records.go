@@ -16,6 +16,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/run"
+	"github.com/outlast-ci/outlast/core/internal/fleet"
 	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/release"
 )
@@ -54,13 +55,55 @@ func (a *app) historyCommand() *cobra.Command {
 		if err != nil {
 			return exit.Usage(err)
 		}
-		list, err := history(cmd.Context(), cfg, c.Clients(cfg))
+		targets, err := c.Targets(cfg)
 		if err != nil {
-			return err
+			return exit.Usage(err)
 		}
-		return a.printHistory(list, *format)
+		if len(targets) == 0 {
+			list, err := history(cmd.Context(), cfg, c.Clients(cfg))
+			if err != nil {
+				return err
+			}
+			return a.printHistory(list, *format)
+		}
+		return a.histories(cmd.Context(), cfg, targets, *format)
 	}
 	return cmd
+}
+
+// histories lists those of several clusters.
+func (a *app) histories(ctx context.Context, cfg core.Config, targets []core.Target, format string) error {
+	type one struct {
+		Cluster   string             `json:"cluster"`
+		Revisions []release.Revision `json:"revisions"`
+	}
+	var all []one
+	for _, t := range targets {
+		list, err := history(ctx, cfg, t.Clients)
+		if err != nil {
+			return &fleet.Error{Cluster: t.Run.Where(), Err: err}
+		}
+		all = append(all, one{t.Run.Where(), list})
+	}
+	if format == "json" {
+		return a.printJSON(all)
+	}
+	for _, one := range all {
+		fmt.Fprintf(maskedWriter{a.Env.Stdout, a.Secrets.Mask}, "# cluster %s\n", one.Cluster)
+		if err := a.printHistory(one.Revisions, format); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *app) printJSON(v any) error {
+	text, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	_, err = maskedWriter{a.Env.Stdout, a.Secrets.Mask}.Write(append(text, '\n'))
+	return err
 }
 
 // history reads the revisions, the newest first.
@@ -90,16 +133,10 @@ func (a *app) recordsCommand(name, short, own string) *cobra.Command {
 }
 
 func (a *app) printHistory(list []release.Revision, format string) error {
-	out := maskedWriter{a.Env.Stdout, a.Secrets.Mask}
 	if format == "json" {
-		text, err := json.MarshalIndent(list, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = out.Write(append(text, '\n'))
-		return err
+		return a.printJSON(list)
 	}
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	w := tabwriter.NewWriter(maskedWriter{a.Env.Stdout, a.Secrets.Mask}, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "REVISION\tSTATE\tSTARTED\tTOOK\tCOMMIT\tBY\tWHY")
 	for _, r := range list {
 		took := "-"

@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/outlast-ci/outlast/core"
@@ -129,59 +130,78 @@ func word(s string) string {
 	}, s)
 }
 
-// junit gives one test case a stage and one a workload.
-func junit(r core.Report) []byte {
-	type message struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
+// suite is JUnit's form of a run.
+type suite struct {
+	XMLName  xml.Name   `xml:"testsuite"`
+	Name     string     `xml:"name,attr"`
+	Tests    int        `xml:"tests,attr"`
+	Failures int        `xml:"failures,attr"`
+	Skipped  int        `xml:"skipped,attr"`
+	Cases    []testCase `xml:"testcase"`
+}
+
+type testCase struct {
+	Class   string   `xml:"classname,attr"`
+	Name    string   `xml:"name,attr"`
+	Time    string   `xml:"time,attr"`
+	Failure *message `xml:"failure,omitempty"`
+	Skipped *message `xml:"skipped,omitempty"`
+}
+
+type message struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+func (s *suite) add(c testCase) {
+	s.Tests++
+	if c.Failure != nil {
+		s.Failures++
 	}
-	type testCase struct {
-		Class   string   `xml:"classname,attr"`
-		Name    string   `xml:"name,attr"`
-		Time    string   `xml:"time,attr"`
-		Failure *message `xml:"failure,omitempty"`
-		Skipped *message `xml:"skipped,omitempty"`
+	if c.Skipped != nil {
+		s.Skipped++
 	}
-	type suite struct {
-		XMLName  xml.Name   `xml:"testsuite"`
-		Name     string     `xml:"name,attr"`
-		Tests    int        `xml:"tests,attr"`
-		Failures int        `xml:"failures,attr"`
-		Skipped  int        `xml:"skipped,attr"`
-		Cases    []testCase `xml:"testcase"`
-	}
-	s := suite{Name: "outlast " + r.Run.App + " " + r.Run.Environment}
-	add := func(c testCase) {
-		s.Tests++
-		if c.Failure != nil {
-			s.Failures++
-		}
-		if c.Skipped != nil {
-			s.Skipped++
-		}
-		s.Cases = append(s.Cases, c)
-	}
-	for _, st := range r.Stages {
-		c := testCase{Class: "outlast.stage", Name: st.Name, Time: fmt.Sprintf("%.3f", st.Seconds)}
+	s.Cases = append(s.Cases, c)
+}
+
+// tell adds one case a stage and one a workload; where says in which of several
+// clusters.
+func (s *suite) tell(r core.Report, stages []core.StageRecord, where string) {
+	for _, st := range stages {
+		c := testCase{Class: "outlast.stage", Name: st.Name + where, Time: fmt.Sprintf("%.3f", st.Seconds)}
 		switch st.Result {
 		case core.Failed, core.Interrupted:
 			c.Failure = &message{Message: string(st.Result), Text: printable(r.Error)}
 		case core.Pending, core.Skipped:
 			c.Skipped = &message{Message: "not run"}
 		}
-		add(c)
+		s.add(c)
+	}
+	if r.Gate == nil {
+		return
+	}
+	for _, w := range r.Gate.Workloads {
+		c := testCase{Class: "outlast.gate", Name: w.Object + where, Time: fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())}
+		if len(w.Problems) > 0 {
+			c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
+		}
+		s.add(c)
+	}
+}
+
+// junit gives one test case a stage and one a workload.
+func junit(r core.Report) []byte {
+	s := suite{Name: "outlast " + r.Run.App + " " + r.Run.Environment}
+	stages := r.Stages
+	if len(r.Clusters) > 0 {
+		stages = slices.DeleteFunc(slices.Clone(stages), func(s core.StageRecord) bool { return slices.Contains(ownStages(r), s) })
+	}
+	s.tell(r, stages, "")
+	for _, one := range r.Clusters {
+		s.tell(one, ownStages(one), " in "+printable(one.Run.Where()))
 	}
 	if s.Failures == 0 && r.Result == core.Failed { // found before the first stage
-		add(testCase{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &message{Message: printable(r.Reason), Text: printable(r.Error)}})
-	}
-	if r.Gate != nil {
-		for _, w := range r.Gate.Workloads {
-			c := testCase{Class: "outlast.gate", Name: w.Object, Time: fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())}
-			if len(w.Problems) > 0 {
-				c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
-			}
-			add(c)
-		}
+		s.add(testCase{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &message{Message: printable(r.Reason), Text: printable(r.Error)}})
 	}
 	text, err := xml.MarshalIndent(s, "", "  ")
 	if err != nil { // only for types that XML cannot hold, and these are strings

@@ -18,6 +18,12 @@ var signs = map[apply.Action]string{apply.Created: "+", apply.Configured: "~", a
 // Plan tells people what a deploy would do.
 func Plan(p core.Plan) string {
 	var b strings.Builder
+	for i, one := range p.Clusters {
+		fmt.Fprintf(&b, "%s# cluster %s\n\n%s", strings.Repeat("\n", min(i, 1)), printable(one.Run.Where()), Plan(one))
+	}
+	if len(p.Clusters) > 0 {
+		return b.String()
+	}
 	did := map[apply.Action]int{}
 	for _, c := range p.Changes {
 		if did[c.Action]++; c.Action == apply.Unchanged {

@@ -26,7 +26,7 @@ type Options struct {
 	Mask      func(string) string // hides secrets; nil: nothing is hidden
 	Heartbeat time.Duration       // longest silence of plain lines; 0: 20 s (CircleCI ends a job after 10 silent minutes)
 	Now       func() time.Time    // nil: time.Now
-	Open      func(stage string)  // called before a stage's plain lines: a CI's fold; nil: none
+	Open      func(stage string)  // called before a stage's plain lines, with the cluster when there are several: a CI's fold; nil: none
 	Shut      func(stage string)  // called after them, before the line that tells how the stage ended
 }
 
@@ -144,10 +144,10 @@ func (d *Display) Observe(e event.Event) {
 	}
 	if !d.opt.Live {
 		if e.Kind == event.Start && d.opt.Open != nil {
-			d.opt.Open(e.Stage)
+			d.opt.Open(strings.TrimSpace(e.Stage + " " + e.Cluster))
 		}
 		if e.Kind == event.End && d.opt.Shut != nil {
-			d.opt.Shut(e.Stage)
+			d.opt.Shut(strings.TrimSpace(e.Stage + " " + e.Cluster))
 		}
 		if e.Kind != event.Progress || e.Message != event.Running {
 			d.line(e.Time, e.Stage, text)
