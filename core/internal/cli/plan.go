@@ -5,6 +5,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/run"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
 	"github.com/outlast-ci/outlast/core/internal/fleet"
 	"github.com/outlast-ci/outlast/core/internal/output"
@@ -56,7 +58,16 @@ func (a *app) plan(ctx context.Context, flags map[string][]string, format, out s
 	if err := c.Settle(ctx, flags); err != nil {
 		return c.Skipped(err)
 	}
+	return a.planned(ctx, c, format, out)
+}
+
+// planned makes the plan, and tells it to whoever wants it; that there is none, too.
+func (a *app) planned(ctx context.Context, c *run.Call, format, out string) error {
 	cfg, err := c.Config()
+	if err != nil {
+		return exit.Usage(err)
+	}
+	targets, err := c.Targets(cfg)
 	if err != nil {
 		return exit.Usage(err)
 	}
@@ -65,19 +76,31 @@ func (a *app) plan(ctx context.Context, flags map[string][]string, format, out s
 			fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Subject(), a.Secrets.Mask(e.Message))
 		}
 	}
-	targets, err := c.Targets(cfg)
-	if err != nil {
-		return exit.Usage(err)
-	}
 	var plan core.Plan
 	if len(targets) > 0 {
 		plan, err = plans(ctx, cfg, targets)
 	} else {
 		plan, err = core.MakePlan(ctx, cfg, c.Clients(cfg), core.Report{})
 	}
+	r := core.Report{Run: cfg.Run, Result: core.Passed, Reason: "ok"}
+	summary := output.PlanSummary(plan)
 	if err != nil {
+		_, r.Reason = exit.Of(ctx, err)
+		r.Result, r.Error = core.Failed, a.Secrets.Mask(err.Error())
+		summary = output.NoPlan(r)
+	} else if err := a.keep(plan, format, out); err != nil {
 		return err
 	}
+	result := ci.Result{Facts: c.Facts, App: cfg.Run.App, Environment: cfg.Run.Environment, Planned: true, Status: ci.Success, Summary: a.Secrets.Mask(summary), Pairs: output.Pairs(r)}
+	lines, told := c.Host().Publish(ctx, result)
+	for _, line := range lines {
+		fmt.Fprintf(a.Env.Stderr, "outlast: %s\n", a.Secrets.Mask(line))
+	}
+	return errors.Join(err, told)
+}
+
+// keep writes the plan to stdout, and to a file when one is named.
+func (a *app) keep(plan core.Plan, format, out string) error {
 	text, err := json.MarshalIndent(plan, "", "  ")
 	if err != nil {
 		return err
@@ -94,12 +117,6 @@ func (a *app) plan(ctx context.Context, flags map[string][]string, format, out s
 	if format == "text" {
 		text = []byte(output.Plan(plan))
 	}
-	if _, err := (maskedWriter{a.Env.Stdout, a.Secrets.Mask}).Write(text); err != nil {
-		return err
-	}
-	lines, err := c.Host().Publish(ctx, ci.Result{Facts: c.Facts, App: cfg.Run.App, Environment: cfg.Run.Environment, Status: ci.Success, Summary: a.Secrets.Mask(output.PlanSummary(plan))})
-	for _, line := range lines {
-		fmt.Fprintf(a.Env.Stderr, "outlast: %s\n", a.Secrets.Mask(line))
-	}
+	_, err = maskedWriter{a.Env.Stdout, a.Secrets.Mask}.Write(text)
 	return err
 }

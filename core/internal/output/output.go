@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/internal/ci"
 )
 
 // Write writes all files but events.ndjson, which grows during the run.
@@ -108,6 +109,14 @@ func Outputs() []Output {
 		}},
 		{Name: "seconds", Doc: "how long the run took", value: func(r core.Report) string { return fmt.Sprint(int(r.Finished.Sub(r.Started).Seconds())) }},
 	}
+}
+
+// Pairs are the outputs of a run as a CI is told of them.
+func Pairs(r core.Report) (pairs []ci.Pair) {
+	for _, o := range Outputs() {
+		pairs = append(pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
+	}
+	return pairs
 }
 
 // Env gives the OUTLAST_OUT_ pairs of outputs.env: safe for GitLab's dotenv and

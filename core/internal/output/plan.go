@@ -98,3 +98,8 @@ func short(json string) string {
 func PlanSummary(p core.Plan) string {
 	return fmt.Sprintf("## outlast plan: %s to %s\n\n```diff\n%s```\n", cell(p.Run.App), cell(or(p.Run.Environment, p.Run.Cluster)), strings.ReplaceAll(Plan(p), "```", "` ` `"))
 }
+
+// NoPlan tells in its place why there is none.
+func NoPlan(r core.Report) string {
+	return fmt.Sprintf("## ❌ outlast plan: %s to %s\n\n**%s** %s\n", cell(r.Run.App), cell(or(r.Run.Environment, r.Run.Cluster)), cell(r.Reason), cell(r.Error))
+}

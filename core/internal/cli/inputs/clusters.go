@@ -59,7 +59,7 @@ func (s *Settings) spread() error {
 			}
 		}
 		one := *s
-		one.values, one.source = maps.Clone(s.values), maps.Clone(s.source)
+		one.clusters, one.values, one.source = nil, maps.Clone(s.values), maps.Clone(s.source)
 		if err := one.reach(c); err != nil {
 			return err
 		}

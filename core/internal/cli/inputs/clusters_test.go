@@ -76,6 +76,9 @@ func TestClustersOfAnEnvironment(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 			for i, one := range s.Clusters() {
+				if len(one.Clusters()) > 0 {
+					t.Errorf("cluster %d is several itself", i)
+				}
 				if path := one.Path("kubeconfig", "/work"); i == 3 && path != "lab.yaml" {
 					t.Errorf("the kubeconfig of the file is at %q", path)
 				}

@@ -217,9 +217,7 @@ func (c *Call) publish(ctx context.Context, r core.Report) error {
 	mask := c.Secrets.Mask
 	out := ci.Result{Facts: c.Facts, App: r.Run.App, Environment: r.Run.Environment, Summary: mask(output.Summary(r)), Status: status,
 		Deployed: c.Facts.PullRequest == "" && (c.Command == "deploy" || c.Command == "apply" || c.Command == "rollback")}
-	for _, o := range output.Outputs() {
-		out.Pairs = append(out.Pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
-	}
+	out.Pairs = output.Pairs(r)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	lines, err := c.Host().Publish(ctx, out)
