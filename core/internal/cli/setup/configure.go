@@ -98,6 +98,14 @@ func (c *Call) cluster() string {
 	return c.Settings.Text("cluster-name")
 }
 
+// one refuses a run that acts on one cluster where there are several.
+func (c *Call) one() error {
+	if len(c.Settings.Clusters()) == 0 {
+		return nil
+	}
+	return exit.Usage(fmt.Errorf("environment %s has several clusters, and outlast %s works on one: choose it with --cluster-name (or --kube-context): %s", c.Settings.Env.Name, c.Command, c.cluster()))
+}
+
 // Targets gives the clusters of an environment that has several, in the order in
 // which they are rolled; none when a run reaches the only one, or asks none.
 func (c *Call) Targets(cfg core.Config) (targets []core.Target, err error) {
@@ -299,12 +307,12 @@ func PlanningValues(set map[string]string) string {
 	return strings.Join(all, " ")
 }
 
-// Clients builds each client when a stage asks for it, and the AWS login once.
-func (c *Call) Clients(cfg core.Config) core.Clients {
-	s, env := c.Settings, c.Env
+// login gives the login to AWS, which is made once.
+func (c *Call) login() func(context.Context) (awssdk.Config, error) {
+	s := c.Settings
 	var mu sync.Mutex
 	var loaded *awssdk.Config
-	login := func(ctx context.Context) (awssdk.Config, error) {
+	return func(ctx context.Context) (awssdk.Config, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if loaded != nil {
@@ -320,14 +328,19 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 		loaded = &sdk
 		return sdk, nil
 	}
+}
+
+// Clients builds each client when a stage asks for it, and the AWS login once.
+func (c *Call) Clients(cfg core.Config) core.Clients {
+	s, env, login := c.Settings, c.Env, c.login()
 	return core.Clients{
 		ECR: func(ctx context.Context) (push.ECR, error) {
 			sdk, err := login(ctx)
 			return push.NewECR(sdk), err
 		},
 		Cluster: func(ctx context.Context) (core.Cluster, error) {
-			if len(s.Clusters()) > 0 {
-				return core.Cluster{}, exit.Usage(fmt.Errorf("environment %s has several clusters, and outlast %s works on one: choose it with --cluster-name (or --kube-context): %s", s.Env.Name, c.Command, c.cluster()))
+			if err := c.one(); err != nil {
+				return core.Cluster{}, err
 			}
 			access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version}
 			if name := s.Text("cluster-name"); name != "" {
@@ -339,8 +352,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 				if err != nil {
 					return core.Cluster{}, err
 				}
-				access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent,
-					Token: func(ctx context.Context) (string, time.Time, error) { return aws.Token(ctx, sdk, name) }}
+				access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent, Token: func(ctx context.Context) (string, time.Time, error) { return aws.Token(ctx, sdk, name) }}
 			}
 			client, err := kube.New(access)
 			if err != nil {
