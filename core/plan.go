@@ -52,7 +52,7 @@ type PlannedRollout struct {
 func MakePlan(ctx context.Context, cfg Config, clients Clients, prior Report) (Plan, error) {
 	cfg.From, cfg.To = "render", "gate"
 	p := newPipeline(cfg, clients, prior)
-	p.selected = Stages() // the push gives the digests that are not known yet
+	p.selected = Stages() // an image that would be built has a stand-in
 	for _, look := range []func(context.Context) error{p.checkRender, p.connect, p.look, p.checkGate} {
 		if err := look(ctx); err != nil {
 			return Plan{}, &StageError{Stage: "plan", Preflight: true, Err: err}

@@ -5,23 +5,22 @@
 package e2e
 
 import (
+	"cmp"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/soak"
 	"github.com/outlast-ci/outlast/lab/internal/soak/book"
 )
 
-// TestSoak is a sample of `make soak`: SOAK_SEED=N says which.
+// TestSoak is a sample of `make soak`: SOAK_SEED=N says which, else the day does.
 func TestSoak(t *testing.T) {
-	text := os.Getenv("SOAK_SEED")
-	if text == "" {
-		t.Skip("SOAK_SEED names no sample")
-	}
+	text := cmp.Or(os.Getenv("SOAK_SEED"), time.Now().UTC().Format("20060102"))
 	dir, err := labstate.DefaultDir(os.Getenv)
 	if err != nil {
 		t.Fatal(err)
