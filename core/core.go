@@ -12,6 +12,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/live"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -95,6 +96,7 @@ type Cluster struct {
 	Apply   apply.Cluster
 	Gate    gate.Cluster
 	Records release.Store
+	Rights  rights.Asker // nil: permissions are not asked about beforehand
 	Ping    func(context.Context) (version string, err error)
 }
 

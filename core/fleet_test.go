@@ -13,6 +13,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/fleet"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/render"
 )
@@ -215,5 +216,23 @@ func TestAPlanNeedsNoBuild(t *testing.T) {
 	plan, err := MakePlan(t.Context(), cfg, m.clients(), Report{Refs: []push.Ref{}})
 	if err != nil || len(plan.Changes) != 1 || len(log) > 0 {
 		t.Errorf("%v, %+v, %q", err, plan, log)
+	}
+}
+
+// Permissions are asked about in all clusters before anything is built or written.
+func TestMissingPermissionsAreToldBeforehand(t *testing.T) {
+	var log []string
+	clusters, targets := three(&log)
+	clusters[0].lacks, clusters[2].lacks = "Deployment", "Secret"
+	_, err := DeployAll(t.Context(), shipping(t, v1), Clients{}, targets, Report{})
+	var missing *rights.MissingError
+	var stage *StageError
+	if !errors.As(err, &missing) || !errors.As(err, &stage) || !stage.Preflight || len(log) > 0 {
+		t.Errorf("got %v, %q", err, log)
+	}
+	for _, words := range []string{"cluster a: apply: this identity may not", "resources: [deployments], verbs: [create, patch]", "cluster c: ", "resources: [secrets], verbs: [create, update]"} {
+		if err == nil || !strings.Contains(err.Error(), words) {
+			t.Errorf("got %v, want %q", err, words)
+		}
 	}
 }

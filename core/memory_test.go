@@ -19,6 +19,8 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+
+	"github.com/outlast-ci/outlast/core/internal/rights"
 )
 
 // memory is a cluster in memory: an API server whose apply merges, and controllers
@@ -31,6 +33,7 @@ type memory struct {
 	log     *[]string // what is done to it, of several clusters: "a apply Deployment/dev/web"
 	name    string
 	refuse  string // kind that may not be written
+	lacks   string // kind that this identity may not write, as it says when it is asked
 	down    error  // why it cannot be reached
 }
 
@@ -46,7 +49,7 @@ func newMemory(name string, log *[]string) *memory {
 func (m *memory) clients() Clients {
 	return Clients{Cluster: func(context.Context) (Cluster, error) {
 		ping := func(context.Context) (string, error) { return "v1.37", m.down }
-		return Cluster{Apply: m, Gate: m, Records: m, Ping: ping}, nil
+		return Cluster{Apply: m, Gate: m, Records: m, Rights: m, Ping: ping}, nil
 	}}
 }
 
@@ -246,6 +249,10 @@ func (m *memory) Replaced(_ context.Context, obj *unstructured.Unstructured) (*u
 
 func (m *memory) Logs(context.Context, string, string, string, int, bool) (string, error) {
 	return "", nil
+}
+
+func (m *memory) Review(_ context.Context, r rights.Right) (rights.Answer, error) {
+	return rights.Answer{Allowed: r.Kind != m.lacks || r.Verb == "get" || r.Verb == "list", Resource: strings.ToLower(r.Kind) + "s", Namespace: r.Namespace}, nil
 }
 
 // image is what the Deployment dev/web runs; empty when it is not there.

@@ -16,6 +16,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -235,6 +236,9 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 		if err := p.rerender(ctx); err != nil {
 			return err
 		}
+	}
+	if err := rights.Preflight(ctx, p.cluster.Rights, p.report.yaml, p.home(), "outlast-"+p.app().Name, p.cfg.Observe); err != nil {
+		return err
 	}
 	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
 		return err

@@ -358,7 +358,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			if err != nil {
 				return core.Cluster{}, err
 			}
-			return core.Cluster{Apply: client, Gate: client, Records: client, Ping: client.Ping}, nil
+			return core.Cluster{Apply: client, Gate: client, Records: client, Rights: client, Ping: client.Ping}, nil
 		},
 		Balancer: func(ctx context.Context) (gate.Balancer, error) {
 			sdk, err := login(ctx)
