@@ -62,7 +62,7 @@ func cluster(b *strings.Builder, r core.Report) {
 		return
 	}
 	for _, s := range ownStages(r) {
-		fmt.Fprintf(b, "- %s %s in %.1f s %s\n", s.Name, s.Result, s.Seconds, cell(s.Note))
+		fmt.Fprintf(b, "- %s %s in %.1f s: %s\n", s.Name, s.Result, s.Seconds, cell(s.Note))
 	}
 	r.Stages = ownStages(r)
 	if chart := gantt(r); chart != "" {
