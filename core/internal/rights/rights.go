@@ -166,14 +166,18 @@ func (n Need) missing(ctx context.Context, asker Asker) (Answer, bool) {
 		return answer, false
 	}
 	for _, name := range n.Names {
-		if n.Verb == "create" {
-			if obj, err := asker.Get(ctx, n.APIVersion, n.Kind, n.Namespace, name); err == nil && obj == nil {
-				return answer, true
-			}
-			continue
-		}
 		one := n.Right
 		one.Name = name
+		if n.Verb == "create" {
+			obj, err := asker.Get(ctx, n.APIVersion, n.Kind, n.Namespace, name)
+			if err == nil && obj == nil {
+				return answer, true
+			}
+			if err == nil {
+				continue
+			}
+			one.Verb = "get" // who may not even look is to be given both
+		}
 		if got, err := asker.Review(ctx, one); err == nil && !got.Allowed {
 			return answer, true
 		}

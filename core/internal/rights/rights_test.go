@@ -42,6 +42,7 @@ metadata: {name: web, namespace: other}
 type server struct {
 	deny, there map[string]bool
 	silent      bool // it answers no review
+	away        bool // it answers no other question
 	mu          sync.Mutex
 	asked       []string
 }
@@ -70,7 +71,10 @@ func (s *server) Review(_ context.Context, r Right) (Answer, error) {
 	return a, nil
 }
 
-func (s *server) Get(_ context.Context, _, kind, _, name string) (*unstructured.Unstructured, error) {
+func (s *server) Get(_ context.Context, _, kind, namespace, name string) (*unstructured.Unstructured, error) {
+	if s.away || s.deny["get "+strings.ToLower(kind)+"s "+namespace+"/"] {
+		return nil, errors.New("forbidden, or away")
+	}
 	if s.there[kind+"/"+name] {
 		return &unstructured.Unstructured{}, nil
 	}
@@ -108,6 +112,8 @@ func TestPreflight(t *testing.T) {
 		"given for one of two names":             {server{deny: set("patch deployments dev/", "patch deployments dev/api")}, "resources: [deployments], verbs: [patch]", ""},
 		"what is there need not be created":      {server{deny: set("create namespaces /"), there: set("Namespace/dev")}, "", ""},
 		"what is not there has to be created":    {server{deny: set("create namespaces /")}, "resources: [namespaces], verbs: [create]", ""},
+		"who may not look needs both":            {server{deny: set("create deployments dev/", "get deployments dev/", "get deployments dev/web", "get deployments dev/api")}, "resources: [deployments], verbs: [get, create]", ""},
+		"a server that cannot be asked":          {server{deny: set("create deployments dev/"), away: true}, "", ""},
 		"a migration is deleted":                 {server{deny: set("delete jobs dev/", "delete jobs dev/migrate")}, "resources: [jobs], verbs: [delete]", ""},
 		"logs are only useful":                   {server{deny: set("get pods/log dev/", "delete secrets dev/")}, "", "by a Role in namespace dev:\n    - {apiGroups: [\"\"], resources: [pods/log], verbs: [get]}\n    - {apiGroups: [\"\"], resources: [secrets], verbs: [delete]}"},
 		"a server that answers no such question": {server{silent: true, deny: set("patch deployments dev/")}, "", ""},
