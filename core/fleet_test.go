@@ -40,6 +40,7 @@ func shipping(t *testing.T, image string) Config {
 const (
 	v1  = "registry.example.com/web@" + digest
 	v2  = "registry.example.com/web2@" + digest
+	v3  = "registry.example.com/web3@" + digest
 	bad = "registry.example.com/bad@" + digest
 )
 
