@@ -187,7 +187,7 @@ func TestAnAddressOfAnotherCluster(t *testing.T) {
 // The address of a pod that is gone may be that of another one behind the same Services.
 func TestWhoHasTakenAnAddress(t *testing.T) {
 	other := func(change func(*model.Pod)) model.Pod {
-		return pod("other", oldIP, func(p *model.Pod) { p.Created = at(5) }, change)
+		return pod("other", oldIP, func(p *model.Pod) { p.Created, p.ContainersReady = at(5), true }, change)
 	}
 	cases := map[string]struct {
 		others []model.Pod
@@ -196,8 +196,10 @@ func TestWhoHasTakenAnAddress(t *testing.T) {
 	}{
 		"nobody":                          {nil, nil, false},
 		"a younger pod of the workload":   {nil, []model.Pod{pod("new", oldIP)}, true},
+		"one of it that is not ready":     {nil, []model.Pod{pod("new", oldIP, func(p *model.Pod) { p.ContainersReady = false })}, false},
 		"an older one of the workload":    {nil, []model.Pod{pod("new", oldIP, func(p *model.Pod) { p.Created = at(-200) })}, false},
 		"a younger pod of another one":    {[]model.Pod{other(func(*model.Pod) {})}, nil, true},
+		"one of it that is no target yet": {[]model.Pod{other(func(p *model.Pod) { p.ContainersReady = false })}, nil, false},
 		"an older one of another":         {[]model.Pod{other(func(p *model.Pod) { p.Created = at(-200) })}, nil, false},
 		"one that is deleted already":     {[]model.Pod{other(deleted)}, nil, false},
 		"a pod with another address":      {[]model.Pod{pod("other", "10.0.0.9")}, nil, false},

@@ -97,18 +97,20 @@ func sameAddress(a, b string) bool {
 }
 
 // Taken tells whether another live pod behind the same Services has the address
-// now: the target's state says nothing about this one any more.
+// now: the target's state says nothing about this one any more. Until its containers
+// are ready the other is no target, so that the target is this one's still, which nobody
+// has deregistered.
 func (t *Track) Taken(p *Pod) bool {
 	if p.Gone.IsZero() || p.IP == "" {
 		return false
 	}
 	for _, other := range t.Pods {
-		if other != p && other.IP == p.IP && other.Gone.IsZero() && other.Created.After(p.Created) {
+		if other != p && other.IP == p.IP && other.Gone.IsZero() && other.Seen.ContainersReady && other.Created.After(p.Created) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(t.Last.Others, func(o model.Pod) bool {
-		return o.UID != p.UID && o.IP == p.IP && o.Deleted.IsZero() && o.Created.After(p.Created)
+		return o.UID != p.UID && o.IP == p.IP && o.Deleted.IsZero() && o.ContainersReady && o.Created.After(p.Created)
 	})
 }
 
