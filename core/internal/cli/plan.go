@@ -93,8 +93,10 @@ func (a *app) planned(ctx context.Context, c *run.Call, format, out string) erro
 	}
 	result := ci.Result{Facts: c.Facts, App: cfg.Run.App, Environment: cfg.Run.Environment, Planned: true, Status: ci.Success, Summary: a.Secrets.Mask(summary), Pairs: output.Pairs(r)}
 	lines, told := c.Host().Publish(ctx, result)
+	console := c.Host().Console(a.Env.Stderr)
 	for _, line := range lines {
 		fmt.Fprintf(a.Env.Stderr, "outlast: %s\n", a.Secrets.Mask(line))
+		console.Annotate(ci.Warning, "outlast plan", a.Secrets.Mask(line))
 	}
 	return errors.Join(err, told)
 }
