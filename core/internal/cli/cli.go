@@ -155,10 +155,8 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		if own.krm {
 			return a.Function(cmd.Context(), given)
 		}
-		if name == "deploy" {
-			if c := a.Call("plan"); c.Settle(cmd.Context(), given) == nil && c.Facts.PullRequest != "" && c.Settings.Text("pull-request") == "plan" {
-				return a.planned(cmd.Context(), c, "text", "")
-			}
+		if name == "deploy" && a.plansInstead(cmd.Context(), given) {
+			return a.plan(cmd.Context(), given, "text", "")
 		}
 		a.Explain = own.explain
 		return a.Run(cmd.Context(), name, given)

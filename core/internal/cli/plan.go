@@ -53,16 +53,20 @@ func plans(ctx context.Context, cfg core.Config, targets []core.Target) (core.Pl
 	return all, nil
 }
 
+// plansInstead tells whether a deploy is for a pull request that gets a plan. What is
+// wrong with its inputs is told by the deploy.
+func (a *app) plansInstead(ctx context.Context, flags map[string][]string) bool {
+	look := &app{&run.App{Env: a.Env, Secrets: a.Secrets}} // settling enters the working directory
+	c := look.Call("plan")
+	return ci.Detect(a.Env.Getenv).PullRequest != "" && c.Settle(ctx, flags) == nil && c.Settings.Text("pull-request") == "plan"
+}
+
+// plan makes the plan, and tells it to whoever wants it; that there is none, too.
 func (a *app) plan(ctx context.Context, flags map[string][]string, format, out string) error {
 	c := a.Call("plan")
 	if err := c.Settle(ctx, flags); err != nil {
 		return c.Skipped(err)
 	}
-	return a.planned(ctx, c, format, out)
-}
-
-// planned makes the plan, and tells it to whoever wants it; that there is none, too.
-func (a *app) planned(ctx context.Context, c *run.Call, format, out string) error {
 	cfg, err := c.Config()
 	if err != nil {
 		return exit.Usage(err)
