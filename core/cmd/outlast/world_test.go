@@ -20,10 +20,11 @@ import (
 // world is what outlast talks to in a script. Only the login, look-ups and the
 // registry are there: whole deploys are the business of the end-to-end tests.
 type world struct {
-	aws, registry, kube *httptest.Server
-	mu                  sync.Mutex
-	writes              string // file
-	kubeconfig          string
+	aws, registry, kube, github *httptest.Server
+
+	mu         sync.Mutex
+	writes     string // file
+	kubeconfig string
 }
 
 func newWorld(dir string) (*world, error) {
@@ -31,6 +32,7 @@ func newWorld(dir string) (*world, error) {
 	images := registry.New(registry.Logger(log.New(discard{}, "", 0)))
 	w.registry = httptest.NewServer(w.noting("registry", images))
 	w.aws = httptest.NewServer(http.HandlerFunc(w.serveAWS))
+	w.github = httptest.NewServer(w.noting("github", http.HandlerFunc(serveGitHub)))
 	w.kube = httptest.NewServer(w.noting("cluster", http.HandlerFunc(serveKube)))
 	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":%q}}],
 "users":[{"name":"u","user":{"token":"secret-kube-token"}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, w.kube.URL)
@@ -51,7 +53,7 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func (w *world) close() {
-	for _, s := range []*httptest.Server{w.aws, w.registry, w.kube} {
+	for _, s := range []*httptest.Server{w.aws, w.registry, w.kube, w.github} {
 		s.Close()
 	}
 }
@@ -60,7 +62,7 @@ func (w *world) close() {
 func (w *world) environ() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret-aws-key", "AWS_REGION=cn-northwest-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1",
-		"AWS_ENDPOINT_URL=" + w.aws.URL, "KUBECONFIG=" + w.kubeconfig, "DOCKER_CONFIG=" + filepath.Dir(w.writes),
+		"AWS_ENDPOINT_URL=" + w.aws.URL, "GITHUB_API_URL=" + w.github.URL, "GITHUB_REPOSITORY=acme/web", "KUBECONFIG=" + w.kubeconfig, "DOCKER_CONFIG=" + filepath.Dir(w.writes),
 		"ONLYOUTLAST=" + filepath.SplitList(os.Getenv("PATH"))[0],
 		"REGISTRY=" + strings.TrimPrefix(w.registry.URL, "http://"),
 		"XDG_CACHE_HOME=" + filepath.Dir(w.writes), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
@@ -162,4 +164,15 @@ func serveKube(rw http.ResponseWriter, r *http.Request) {
 		rw.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(rw, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"user \"ci\" cannot do that","code":403}`)
 	}
+}
+
+// serveGitHub has no comments yet, and takes those of one token.
+func serveGitHub(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Type", "application/json")
+	if r.Header.Get("Authorization") != "Bearer secret-github-token" {
+		rw.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(rw, `{"message":"Resource not accessible by integration"}`)
+		return
+	}
+	fmt.Fprint(rw, "[]")
 }
