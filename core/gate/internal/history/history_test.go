@@ -160,6 +160,19 @@ func TestWhoseTheTargetIs(t *testing.T) {
 	}
 }
 
+// A target that was not listed, and then drains, has served between two readings.
+func TestATargetThatServedUnseen(t *testing.T) {
+	tr := track()
+	tr.look(0, groups("a"), pod("new", newIP))
+	tr.read(0, "a", "")
+	tr.read(10, "a", "")
+	tr.read(60, "a", newIP+"=draining")
+	tr.read(70, "a", newIP+"=draining")
+	if tg := tr.Pods["new"].In["a"]; tg.Left != at(60) || tg.Draining != at(60) {
+		t.Errorf("left %s, draining since %s", tg.Left, tg.Draining)
+	}
+}
+
 // In a group that other clusters use, an address that comes back after its pod is gone is theirs.
 func TestAnAddressOfAnotherCluster(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -20,9 +20,7 @@ func (t *Track) TakeTargets(arn string, r model.Reading) {
 		return
 	}
 	g := t.Groups[i]
-	if g.Reading.At.IsZero() && !g.Shared && slices.ContainsFunc(r.Targets, t.stranger) {
-		g.Leftover = r.At
-	}
+	t.leftovers(g, r)
 	g.Reading, g.Unknown = r, ""
 	for _, p := range t.All() {
 		if p.IP != "" && !t.Taken(p) {
@@ -32,6 +30,22 @@ func (t *Track) TakeTargets(arn string, r model.Reading) {
 	t.orphans(g)
 	t.watchFloor(g, r.At)
 	t.aggregate(r.At)
+}
+
+// leftovers notes strangers of the first readings: the controller may not have deregistered
+// yet what was gone just before the first look.
+func (t *Track) leftovers(g *Group, r model.Reading) {
+	if g.Reading.At.IsZero() {
+		g.began, g.strangers = r.At, map[string]bool{}
+	}
+	if g.Shared || r.At.Sub(g.began) > orphanPatience {
+		return
+	}
+	for _, target := range r.Targets {
+		if t.stranger(target) && !g.strangers[target.ID] {
+			g.strangers[target.ID], g.Leftover = true, r.At
+		}
+	}
 }
 
 // stranger tells whether a target drains whose pod was never seen.
@@ -70,6 +84,9 @@ func (t *Track) takeTarget(g *Group, p *Pod, r model.Reading) {
 	}
 	if now.State != tg.State || tg.Reads == 0 || r.At.Sub(tg.Last) > t.Blind(g) {
 		tg.Since, tg.Reads = r.At, 0
+	}
+	if now.Listed() && !tg.Listed() { // it may have served since it was not listed
+		tg.Left, tg.Draining = time.Time{}, time.Time{}
 	}
 	tg.Target, tg.Last, tg.Reads = now, r.At, tg.Reads+1
 	if tg.Listed() {

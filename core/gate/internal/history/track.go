@@ -64,9 +64,11 @@ type Group struct {
 	Reading model.Reading
 	Unknown string // why the newest reading failed
 
-	// Leftover is when the first reading showed targets that drain and belong to no pod that
-	// was seen: to pods, perhaps, that were gone before anybody looked.
-	Leftover time.Time
+	// Leftover is when one of the first readings showed one more target that drains and
+	// belongs to no pod that was seen: to one, perhaps, that was gone before anybody looked.
+	Leftover  time.Time
+	began     time.Time       // first reading
+	strangers map[string]bool // addresses of such targets
 
 	reached bool // as many targets as the floor wants have been healthy: from then on they have to be
 }

@@ -154,6 +154,11 @@ func TestLeftoversAreOutlived(t *testing.T) {
 	if v := Judge(begin(nothing, target("10.9.9.9", "draining")), at(34)); v.Done || !strings.Contains(v.Problems[0], "gone before the first look: the balancer may send to them for another 1s") {
 		t.Errorf("%+v", v)
 	}
+	late := begin(nothing)
+	take(late, seen(6, pods(newOne()), group(target("10.9.9.9", "draining"), target(newIP, "healthy"))))
+	if v := Judge(late, at(40)); v.Done || !strings.Contains(v.Problems[0], "for another 1s") {
+		t.Errorf("one that was deregistered after the first look: %+v", v)
+	}
 	for name, tr := range map[string]*history.Track{
 		"after P + M":              nil,
 		"one that is healthy":      begin(nothing, target("10.9.9.9", "healthy")),
@@ -161,12 +166,15 @@ func TestLeftoversAreOutlived(t *testing.T) {
 		"a group that others use":  begin(func(g *asked) { g.Shared = true }, target("10.9.9.9", "draining")),
 		"one that came afterwards": begin(nothing),
 	} {
-		now := at(6)
+		now := at(41)
 		if tr == nil {
 			tr, now = begin(nothing, target("10.9.9.9", "draining")), at(35)
 		}
 		if name == "one that came afterwards" {
-			take(tr, seen(6, pods(newOne()), group(target("10.9.9.9", "draining"), target(newIP, "healthy"))))
+			for _, second := range []int{20, 35} {
+				take(tr, seen(second, pods(newOne()), group(target(newIP, "healthy"))))
+			}
+			take(tr, seen(41, pods(newOne()), group(target("10.9.9.9", "draining"), target(newIP, "healthy"))))
 		}
 		if v := Judge(tr, now); !v.Done {
 			t.Errorf("%s: %+v", name, v)
