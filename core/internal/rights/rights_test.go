@@ -91,12 +91,12 @@ func set(words ...string) map[string]bool {
 
 func TestPreflight(t *testing.T) {
 	for name, c := range map[string]struct {
-		server server
+		server *server
 		bad    string // of the error
 		warned string
 	}{
-		"all is allowed": {server{}, "", ""},
-		"all that is missing is told at once": {server{deny: set("patch deployments dev/", "patch deployments dev/web", "get jobs dev/", "get jobs dev/migrate", "update leases dev/", "update leases dev/outlast-web",
+		"all is allowed": {&server{}, "", ""},
+		"all that is missing is told at once": {&server{deny: set("patch deployments dev/", "patch deployments dev/web", "get jobs dev/", "get jobs dev/migrate", "update leases dev/", "update leases dev/outlast-web",
 			"create secrets dev/", "list secrets dev/", "patch configmaps other/", "patch configmaps other/web", "list pods dev/", "patch namespaces /", "patch namespaces /dev")},
 			`  by a ClusterRole:
     - {apiGroups: [""], resources: [namespaces], verbs: [patch]}
@@ -108,19 +108,19 @@ func TestPreflight(t *testing.T) {
     - {apiGroups: [coordination.k8s.io], resources: [leases], verbs: [update]}
   by a Role in namespace other:
     - {apiGroups: [""], resources: [configmaps], verbs: [patch]}`, ""},
-		"given by name":                          {server{deny: set("patch deployments dev/", "get deployments dev/")}, "", ""},
-		"given for one of two names":             {server{deny: set("patch deployments dev/", "patch deployments dev/api")}, "resources: [deployments], verbs: [patch]", ""},
-		"what is there need not be created":      {server{deny: set("create namespaces /"), there: set("Namespace/dev")}, "", ""},
-		"what is not there has to be created":    {server{deny: set("create namespaces /")}, "resources: [namespaces], verbs: [create]", ""},
-		"who may not look needs both":            {server{deny: set("create deployments dev/", "get deployments dev/", "get deployments dev/web", "get deployments dev/api")}, "resources: [deployments], verbs: [get, create]", ""},
-		"a server that cannot be asked":          {server{deny: set("create deployments dev/"), away: true}, "", ""},
-		"a migration is deleted":                 {server{deny: set("delete jobs dev/", "delete jobs dev/migrate")}, "resources: [jobs], verbs: [delete]", ""},
-		"logs are only useful":                   {server{deny: set("get pods/log dev/", "delete secrets dev/")}, "", "by a Role in namespace dev:\n    - {apiGroups: [\"\"], resources: [pods/log], verbs: [get]}\n    - {apiGroups: [\"\"], resources: [secrets], verbs: [delete]}"},
-		"a server that answers no such question": {server{silent: true, deny: set("patch deployments dev/")}, "", ""},
+		"given by name":                          {&server{deny: set("patch deployments dev/", "get deployments dev/")}, "", ""},
+		"given for one of two names":             {&server{deny: set("patch deployments dev/", "patch deployments dev/api")}, "resources: [deployments], verbs: [patch]", ""},
+		"what is there need not be created":      {&server{deny: set("create namespaces /"), there: set("Namespace/dev")}, "", ""},
+		"what is not there has to be created":    {&server{deny: set("create namespaces /")}, "resources: [namespaces], verbs: [create]", ""},
+		"who may not look needs both":            {&server{deny: set("create deployments dev/", "get deployments dev/", "get deployments dev/web", "get deployments dev/api")}, "resources: [deployments], verbs: [get, create]", ""},
+		"a server that cannot be asked":          {&server{deny: set("create deployments dev/"), away: true}, "", ""},
+		"a migration is deleted":                 {&server{deny: set("delete jobs dev/", "delete jobs dev/migrate")}, "resources: [jobs], verbs: [delete]", ""},
+		"logs are only useful":                   {&server{deny: set("get pods/log dev/", "delete secrets dev/")}, "", "by a Role in namespace dev:\n    - {apiGroups: [\"\"], resources: [pods/log], verbs: [get]}\n    - {apiGroups: [\"\"], resources: [secrets], verbs: [delete]}"},
+		"a server that answers no such question": {&server{silent: true, deny: set("patch deployments dev/")}, "", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var warned strings.Builder
-			err := Preflight(t.Context(), &c.server, []byte(manifests), "dev", "outlast-web", func(e event.Event) { warned.WriteString(e.Message) })
+			err := Preflight(t.Context(), c.server, []byte(manifests), "dev", "outlast-web", func(e event.Event) { warned.WriteString(e.Message) })
 			var missing *MissingError
 			if (err == nil) != (c.bad == "") || err != nil && (!errors.As(err, &missing) || !strings.HasSuffix(err.Error(), c.bad) && !strings.Contains(err.Error(), c.bad)) {
 				t.Errorf("got %v\nwant %s", err, c.bad)
