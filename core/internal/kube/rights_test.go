@@ -50,7 +50,9 @@ func TestReview(t *testing.T) {
 			}
 			var asked obj
 			for _, r := range s.requests() {
-				var review struct{ Spec struct{ ResourceAttributes obj } }
+				var review struct {
+					Spec struct{ ResourceAttributes obj }
+				}
 				if err := json.Unmarshal([]byte(r.body), &review); err != nil || r.method != "POST" || r.path != "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews" {
 					t.Errorf("%s %s %s: %v", r.method, r.path, r.body, err)
 				}

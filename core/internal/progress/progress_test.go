@@ -45,7 +45,9 @@ func TestPlain(t *testing.T) {
 func TestAStageOfSeveralClusters(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer
-		fold := func(edge string) func(string) { return func(stage string) { out.WriteString(edge + " " + stage + "\n") } }
+		fold := func(edge string) func(string) {
+			return func(stage string) { out.WriteString(edge + " " + stage + "\n") }
+		}
 		d := New(Options{W: &out, Stages: []string{"gate"}, Open: fold("open"), Shut: fold("shut")})
 		for _, cluster := range []string{"north", "south"} {
 			d.Observe(event.Event{Stage: "gate", Kind: event.Start, Cluster: cluster})
