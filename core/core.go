@@ -12,6 +12,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/live"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -73,6 +74,14 @@ type Run struct {
 	Cluster     string `json:"cluster,omitempty"`
 }
 
+// Where tells one of several clusters from the others.
+func (r Run) Where() string {
+	if r.Region == "" {
+		return r.Cluster
+	}
+	return r.Cluster + " (" + r.Region + ")"
+}
+
 // Clients builds the clients of the stages when a stage that needs one runs,
 // so that render asks for no login.
 type Clients struct {
@@ -89,6 +98,7 @@ type Cluster struct {
 	Apply   apply.Cluster
 	Gate    gate.Cluster
 	Records release.Store
+	Rights  rights.Asker // nil: permissions are not asked about beforehand
 	Ping    func(context.Context) (version string, err error)
 }
 

@@ -183,11 +183,12 @@ func (p *pipeline) rollback(ctx context.Context, to int) error {
 
 // pause stops the Deployments where they are: no more old pods go, and no more new
 // ones come. The next deploy goes on.
-func (p *pipeline) pause(ctx context.Context) (err error) {
-	s := shipment{ManifestReport: *p.report.Manifests}
-	if s.yaml, err = manifest.Paused(p.report.yaml); err != nil {
-		return err
+func (p *pipeline) pause(ctx context.Context) error {
+	paused, err := manifest.Paused(p.report.yaml)
+	if err != nil {
+		return fmt.Errorf("pausing the rollout: %w", err)
 	}
+	s := shipment{*p.report.Manifests, paused}
 	if _, err := p.applyShipment(ctx, s); err != nil {
 		return fmt.Errorf("pausing the rollout: %w", err)
 	}

@@ -15,7 +15,6 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/live"
-	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -129,35 +128,6 @@ func (p *pipeline) applyShipment(ctx context.Context, s shipment) (rollout apply
 		}
 	}
 	return apply.Apply(ctx, p.cluster.Apply, s.yaml, p.options(ctx, s, hold))
-}
-
-// ground makes the namespace of the records when the manifests bring it: the lock
-// comes before everything else.
-func (p *pipeline) ground(ctx context.Context, s shipment) error {
-	live, err := p.cluster.Gate.Get(ctx, "v1", "Namespace", "", p.home())
-	if err != nil || live != nil {
-		return nil // it is there; or it may not be looked at, and taking the lock will tell
-	}
-	objects, err := manifest.Parse(s.yaml)
-	if err != nil {
-		return err
-	}
-	for _, obj := range objects {
-		if obj.GetKind() == "Namespace" && obj.GetName() == p.home() {
-			_, err := p.cluster.Apply.Apply(ctx, obj, false)
-			return err
-		}
-	}
-	return nil
-}
-
-// applied says in words what a rollout wrote.
-func applied(r apply.Rollout) string {
-	did := map[apply.Action]int{}
-	for _, c := range r.Changes {
-		did[c.Action]++
-	}
-	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[apply.Created], did[apply.Configured], did[apply.Unchanged])
 }
 
 // wait waits for a rollout's effect.

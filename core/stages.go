@@ -16,6 +16,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -235,6 +236,9 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 			return err
 		}
 	}
+	if err := rights.Preflight(ctx, p.cluster.Rights, p.report.yaml, p.home(), "outlast-"+p.app().Name, p.cfg.Observe); err != nil {
+		return err
+	}
 	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
 		return err
 	}
@@ -290,7 +294,7 @@ func (p *pipeline) connect(ctx context.Context) error {
 
 func (p *pipeline) apply(ctx context.Context) (string, error) {
 	s := shipment{*p.report.Manifests, p.report.yaml}
-	if err := p.ground(ctx, s); err != nil {
+	if err := apply.Ground(ctx, p.cluster.Apply, s.yaml, p.home()); err != nil {
 		return "", err
 	}
 	ctx, err := p.open(ctx)
@@ -318,7 +322,7 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	if err == nil {
 		p.attempt.Mark(ctx, release.Applied, "")
 	}
-	return applied(rollout), err
+	return rollout.Summary(), err
 }
 
 // --- gate --------------------------------------------------------------

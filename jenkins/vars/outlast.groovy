@@ -74,6 +74,7 @@ import groovy.transform.Field
     report: 'OUTLAST_REPORT',
     progress: 'OUTLAST_PROGRESS',
     outputDir: 'OUTLAST_OUTPUT_DIR',
+    pullRequest: 'OUTLAST_PULL_REQUEST',
     binary: 'OUTLAST_BINARY',
     downloadUrl: 'OUTLAST_DOWNLOAD_URL',
     cache: 'OUTLAST_CACHE',

@@ -159,6 +159,9 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		if own.krm {
 			return a.Function(cmd.Context(), given)
 		}
+		if name == "deploy" && a.plansInstead(cmd.Context(), given) {
+			return a.plan(cmd.Context(), given, "text", "")
+		}
 		a.Explain = own.explain
 		return a.Run(cmd.Context(), name, given)
 	}

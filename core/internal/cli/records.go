@@ -18,6 +18,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/run"
+	"github.com/outlast-ci/outlast/core/internal/fleet"
 	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/internal/status"
@@ -59,11 +60,18 @@ func (a *app) historyCommand() *cobra.Command {
 		if err != nil {
 			return exit.Usage(err)
 		}
-		list, err := history(cmd.Context(), cfg, c.Clients(cfg))
+		targets, err := c.Targets(cfg)
 		if err != nil {
-			return err
+			return exit.Usage(err)
 		}
-		return a.printHistory(list, *format)
+		if len(targets) == 0 {
+			list, err := history(cmd.Context(), cfg, c.Clients(cfg))
+			if err != nil {
+				return err
+			}
+			return a.printHistory(list, *format)
+		}
+		return a.histories(cmd.Context(), cfg, targets, *format)
 	}
 	return cmd
 }
@@ -117,6 +125,32 @@ func readStatus(ctx context.Context, cfg core.Config, clients core.Clients) (sta
 	return s, err
 }
 
+// histories lists those of several clusters.
+func (a *app) histories(ctx context.Context, cfg core.Config, targets []core.Target, format string) error {
+	type one struct {
+		Cluster   string             `json:"cluster"`
+		Revisions []release.Revision `json:"revisions"`
+	}
+	var all []one
+	for _, t := range targets {
+		list, err := history(ctx, cfg, t.Clients)
+		if err != nil {
+			return &fleet.Error{Cluster: t.Run.Where(), Err: err}
+		}
+		all = append(all, one{t.Run.Where(), list})
+	}
+	if format == "json" {
+		return a.printJSON(all)
+	}
+	for _, one := range all {
+		fmt.Fprintf(maskedWriter{a.Env.Stdout, a.Secrets.Mask}, "# cluster %s\n", one.Cluster)
+		if err := a.printHistory(one.Revisions, format); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // history reads the revisions, the newest first.
 func history(ctx context.Context, cfg core.Config, clients core.Clients) ([]release.Revision, error) {
 	namespace, err := run.Home(ctx, cfg)
@@ -153,11 +187,10 @@ func (a *app) printJSON(value any) error {
 }
 
 func (a *app) printHistory(list []release.Revision, format string) error {
-	out := maskedWriter{a.Env.Stdout, a.Secrets.Mask}
 	if format == "json" {
 		return a.printJSON(list)
 	}
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	w := tabwriter.NewWriter(maskedWriter{a.Env.Stdout, a.Secrets.Mask}, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "REVISION\tSTATE\tSTARTED\tTOOK\tCOMMIT\tBY\tWHY")
 	for _, r := range list {
 		took := "-"

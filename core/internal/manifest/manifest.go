@@ -57,16 +57,16 @@ func Stream(objects []*unstructured.Unstructured) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// Paused stops the rollouts of a stream's Deployments where they are.
-func Paused(yaml []byte) ([]byte, error) {
-	objects, err := Parse(yaml)
+// Paused gives the manifests with the rollout of each Deployment stopped where it is.
+func Paused(text []byte) ([]byte, error) {
+	objects, err := Parse(text)
 	if err != nil {
 		return nil, err
 	}
 	for _, obj := range objects {
 		if obj.GetKind() == "Deployment" {
 			if err := unstructured.SetNestedField(obj.Object, true, "spec", "paused"); err != nil {
-				return nil, fmt.Errorf("pausing %s: %w", ID(obj), err)
+				return nil, fmt.Errorf("%s: %w", ID(obj), err)
 			}
 		}
 	}

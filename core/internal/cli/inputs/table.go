@@ -62,7 +62,7 @@ func (in Input) ReadBy(command string) bool {
 		return false
 	case strings.HasPrefix(in.Name, "probe-"): // a rollback sends none: the service may fail already
 		return command == "deploy" || command == "gate"
-	case in.Name == "from" || in.Name == "to":
+	case slices.Contains([]string{"from", "to", "pull-request"}, in.Name):
 		return command == "deploy"
 	case command == "check": // what rendering reads, and how to reach the cluster
 		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
@@ -180,6 +180,8 @@ var Table = []Group{
 		{Name: "report", Kind: Text, Stages: "all", Doc: "report.json of the earlier stages' job, and of this one", Unset: "report.json of output-dir"},
 		{Name: "progress", Kind: Choice, Choices: []string{"auto", "live", "plain"}, Stages: "all", Doc: "live table or plain lines", Unset: "auto, live in a terminal outside CI"},
 		{Name: "output-dir", Kind: Text, Stages: "all", Doc: "folder for the report and its companions", Unset: ".outlast beside outlast.yaml, none for render -; in a wrapper, of the folder where the job is", Rare: true},
+		{Name: "pull-request", Key: "pullRequest", Kind: Choice, Choices: []string{"render", "plan"}, Stages: "all", Doc: "what deploy does for a pull or merge request; plan asks the cluster, and tells in a comment or note what would change", Unset: "render: the manifests are rendered, nothing is asked", Rare: true},
+		{Name: "github-token", Kind: Text, Stages: "all", Doc: "GitHub token that may write on pull requests, for the comment with the plan", Unset: "the action's own ${{ github.token }}; elsewhere no comment is written", Secret: true},
 		{Name: "gitlab-token", Kind: Text, Stages: "all", Doc: "GitLab project access token with the scope api, for the note on a merge request and the deployment's status", Unset: "neither is written", Secret: true},
 	}},
 	{"How a wrapper finds the program", []Input{

@@ -48,8 +48,15 @@ func (c *Call) run(ctx context.Context) error {
 	if cfg.Plan, err = agreed(c.Settings, c.Env.Dir); err != nil {
 		return err
 	}
+	targets, err := c.Targets(cfg)
+	if err != nil {
+		return exit.Usage(err)
+	}
 	return c.perform(ctx, cfg, Verb{core.Stages(), func(ctx context.Context, cfg core.Config, clients core.Clients) (core.Report, error) {
 		c.greet(cfg)
+		if len(targets) > 0 {
+			return core.DeployAll(ctx, cfg, clients, targets, prior)
+		}
 		return core.Deploy(ctx, cfg, clients, prior)
 	}})
 }
