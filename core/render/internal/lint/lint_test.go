@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
 
@@ -120,6 +121,31 @@ func TestWorkload(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestOneReplica: what one pod means depends on what replaces it.
+func TestOneReplica(t *testing.T) {
+	const fine, gap, none = "rollouts are fine", "a rollout, an eviction", "nobody answers"
+	for spec, want := range map[string]string{
+		"Deployment: replicas: 1": fine, "StatefulSet: replicas: 1": gap, "Deployment: replicas: 0": none, "StatefulSet: replicas: 0": none,
+		"Deployment: replicas: 1, strategy: {type: Recreate}":                         gap,
+		"Deployment: replicas: 1, template: {spec: {hostNetwork: true}}":              gap,
+		"Rollout: replicas: 1, strategy: {canary: {}}":                                fine,
+		"DaemonSet: template: {spec: {containers: [{name: a, image: 'a@sha256:1'}]}}": "",
+	} {
+		kind, rest, _ := strings.Cut(spec, ": ")
+		g := graph.New([]*yaml.RNode{yaml.MustParse("{apiVersion: " + map[bool]string{true: "argoproj.io/v1alpha1", false: "apps/v1"}[kind == "Rollout"] + ", kind: " + kind + ", metadata: {name: web}, spec: {" + rest + "}}")})
+		c := &Checker{List: &problem.List{}, Graph: g}
+		least, _ := node.Int(g.Workloads[0].RNode, "spec", "replicas")
+		c.scale(g.Workloads[0], least)
+		got := ""
+		if len(c.All) > 0 {
+			got = c.All[0].Message
+		}
+		if (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", spec, got, want)
+		}
 	}
 }
 

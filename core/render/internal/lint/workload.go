@@ -76,7 +76,14 @@ func (a *Checker) scale(w *graph.Workload, least int) {
 		if a.Graph.Autoscaler(w) != nil {
 			seen = "the autoscaler may leave " + seen
 		}
-		a.Find("OL031", w.RNode, "spec.replicas", seen+": rollouts are fine, but an eviction or a lost node leaves nobody to answer (503)", "run at least 2")
+		told := ": rollouts are fine, but an eviction or a lost node leaves nobody to answer (503)"
+		if _, blocked := node.BlockedPorts(w.Spec); blocked || w.GetKind() == "StatefulSet" || node.Str(w.RNode, "spec", "strategy", "type") == "Recreate" {
+			told = ": a rollout, an eviction or a lost node leaves nobody to answer (503)"
+		}
+		if seen == "no replica" {
+			told = ": nobody answers (503)"
+		}
+		a.Find("OL031", w.RNode, "spec.replicas", seen+told, "run at least 2")
 	}
 }
 

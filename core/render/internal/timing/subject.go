@@ -16,6 +16,7 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/hook"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
+	"github.com/outlast-ci/outlast/core/render/internal/strategy"
 )
 
 // defaultProgressDeadline is Kubernetes' when nothing is written.
@@ -57,7 +58,7 @@ func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
 		return nil, err
 	}
 	s.inputs.NoGate = a.ungated(s)
-	s.inputs.Replicas, s.inputs.Surge = s.Replicas, surge(w.RNode, s.Replicas)
+	s.inputs.Replicas, s.inputs.Surge = s.Replicas, strategy.Surge(w.RNode, w.Spec, s.Replicas)
 	if idle := a.IdleTimeouts[w.ID()]; idle > 0 {
 		s.inputs.IdleTimeout = idle
 	}
@@ -247,7 +248,7 @@ func (s *Subject) field(name string, on *yaml.RNode) string {
 	case "replicas", "minReadySeconds", "progressDeadlineSeconds":
 		return "spec." + name
 	case "maxSurge":
-		return node.Path(append(strategyPath(s.RNode), name))
+		return node.Path(append(strategy.Path(s.RNode), name))
 	}
 	return name
 }
@@ -266,17 +267,20 @@ func (a *Analysis) cures(s *Subject) bool {
 // Strategy is how the workload replaces its pods, with the numbers that the edits
 // leave standing.
 func (s *Subject) Strategy() drain.Strategy {
-	out := drain.Strategy{Kind: timeline.Rolling, Surge: surge(s.RNode, s.Replicas)}
+	out := drain.Strategy{Kind: timeline.Rolling, Surge: strategy.Surge(s.RNode, s.Spec, s.Replicas)}
+	_, blocked := node.BlockedPorts(s.Spec)
 	switch {
 	case s.GetKind() == "StatefulSet":
-		out.Kind, out.Unavailable = timeline.StatefulSet, 1
-		if n, err := node.Resolve(node.Str(s.RNode, append(strategyPath(s.RNode), "maxUnavailable")...), s.Replicas, false); err == nil {
-			out.Unavailable = max(1, n)
-		}
+		out.Kind, out.Unavailable = timeline.StatefulSet, s.away()
 	case s.GetKind() == "DaemonSet":
 		out.Kind = timeline.DaemonSet
 	case node.Str(s.RNode, "spec", "strategy", "type") == "Recreate":
 		out.Kind, out.Surge = timeline.Recreate, 0
+	case blocked:
+		out.Unavailable = s.away()
+	}
+	if s.allAway() {
+		out.Unavailable = min(1, out.Unavailable)
 	}
 	return out
 }

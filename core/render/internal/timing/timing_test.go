@@ -103,24 +103,46 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-func TestSurge(t *testing.T) {
-	for text, want := range map[string]int{
-		"kind: Deployment": 3, // 25 % of 10, rounded up
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 2}}}}":     2,
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 100%}}}}":  10,
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 0}}}}":     1, // which is asked for
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: odd}}}}":   1,
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 99999}}}}": 10_000,
-		"kind: StatefulSet": 0,
-		"kind: DaemonSet":   1,
-		"{kind: DaemonSet, spec: {updateStrategy: {rollingUpdate: {maxSurge: 3}}}}": 3,
-		"{kind: DaemonSet, spec: {template: {spec: {hostNetwork: true}}}}":          0,
-		"{kind: Rollout, spec: {strategy: {canary: {maxSurge: 4}}}}":                4,
-		"{kind: Rollout, spec: {strategy: {blueGreen: {}}}}":                        10,
+// TestReplaced: where no pod can start beside the old one, its author's limits stay, unless they
+// let all pods go at once; and one pod is nobody while it is replaced.
+func TestReplaced(t *testing.T) {
+	const port, none = "hostNetwork: true", "strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: %s}}"
+	set := func(rest ...string) string { return with(append([]string{"KIND", "StatefulSet"}, rest...)...) }
+	for name, tc := range map[string]struct{ text, want string }{
+		"a StatefulSet":                          {set("SPEC", "replicas: 3"), "OL039 info"},
+		"that replaces two of three":             {set("SPEC", "replicas: 3, updateStrategy: {rollingUpdate: {maxUnavailable: 2}}"), "OL039 info"},
+		"and all":                                {set("SPEC", "replicas: 3, updateStrategy: {rollingUpdate: {maxUnavailable: 100%}}"), "OL039 info|OL010 error 1"},
+		"and more than there are":                {set("SPEC", "replicas: 3, updateStrategy: {rollingUpdate: {maxUnavailable: 5}}"), "OL039 info|OL010 error 1"},
+		"and as many as an autoscaler may leave": {set("SPEC", "replicas: 9, updateStrategy: {rollingUpdate: {maxUnavailable: 2}}") + strings.Replace(fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 20"), "Deployment", "StatefulSet", 1), "OL039 info|OL010 error 1"},
+		"and a share, of as many as an autoscaler may leave": {set("SPEC", "replicas: 9, updateStrategy: {rollingUpdate: {maxUnavailable: 50%}}") + strings.Replace(fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 20"), "Deployment", "StatefulSet", 1), "OL039 info"},
+		"whose pods somebody deletes by hand":                {set("SPEC", "replicas: 3, updateStrategy: {type: OnDelete, rollingUpdate: {maxUnavailable: 100%}}"), "OL039 info"},
+		"of one pod":                                         {set("SPEC", "replicas: 1, updateStrategy: {rollingUpdate: {maxUnavailable: 100%}}"), "OL039 error"},
+		"of one pod that nobody wrote":                       {set(), "OL039 error"},
+		"of one pod if an autoscaler wants it":               {set() + strings.Replace(fmt.Sprintf(hpa, ", maxReplicas: 20"), "Deployment", "StatefulSet", 1), "OL039 warning"},
+		"of none":                                            {set("SPEC", "replicas: 0"), ""},
+		"a Deployment on ports of the node":                  {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "1"), "POD", port), "OL039 info"},
+		"of one pod there":                                   {with("SPEC", fmt.Sprintf(none, "1"), "POD", port), "OL039 error"},
+		"that lets all go there":                             {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "100%"), "POD", port), "OL039 info|OL010 error 1"},
+		"both limits are 0, which the controller makes 1":    {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "1%"), "POD", port), "OL039 info"},
+		"room for one more, if a node is free":               {with("SPEC", "replicas: 3, strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", "POD", port), ""},
+		"the defaults there, which is the same for 3":        {with("SPEC", "replicas: 3", "POD", port), ""},
+		"but not for 4":                                      {with("SPEC", "replicas: 4", "POD", port), "OL039 info"},
+		"a canary there":                                     {strings.Replace(with("KIND", "Rollout", "SPEC", "replicas: 3, strategy: {canary: {maxSurge: 0, maxUnavailable: 1}}", "POD", port), "apps/v1", "argoproj.io/v1alpha1", 1), "OL039 info"},
+		"a DaemonSet there":                                  {with("KIND", "DaemonSet", "POD", port), "OL039 info"},
+		"all of its pods, of nodes that nobody counted":      {with("KIND", "DaemonSet", "POD", port, "SPEC", "updateStrategy: {rollingUpdate: {maxUnavailable: 100%}}"), "OL039 info|OL010 error 1"},
+		"some of its pods, of nodes that nobody counted":     {with("KIND", "DaemonSet", "POD", port, "SPEC", "updateStrategy: {rollingUpdate: {maxUnavailable: 3}}"), "OL039 info"},
+		"no ports of the node":                               {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "1")), "OL010 error 0|OL010 error 1"},
 	} {
-		if got := surge(yaml.MustParse(text), 10); got != want {
-			t.Errorf("%s: %d, want %d", text, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			s, found := judged(t, tc.text, Options{Drain: drain.Defaults()})
+			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "OL010") && !strings.HasPrefix(f, "OL039") })
+			if got := strings.Join(found, "|"); got != tc.want {
+				t.Errorf("found %q, want %q", got, tc.want)
+			}
+			if all := strings.Contains(tc.want, "OL010 error 1"); all && s.Strategy().Unavailable > 1 {
+				t.Errorf("planned with what no longer stands: %+v", s.Strategy())
+			}
+		})
 	}
 }
 
