@@ -37,7 +37,7 @@ type TargetGroup struct {
 	Service  *yaml.RNode
 	Ingress  *Ingress // of Maker Ingress
 	Port     string   // of Maker Service: the port that it is for, where there are several
-	Ports    []string // of Maker Ingress: of the Service, as the Ingress names them; each has a target group of its own; "" is one that it does not tell
+	Ports    []string // of Maker Ingress and Gateway: of the Service, as the route names them; each has a target group of its own; "" is one that it does not tell
 	Auto     bool     // EKS Auto Mode makes it, which wants a label of its own for readiness gates
 	Type     Written  // ip, instance
 	Shared   Written  // true: other clusters' targets are in it, too
@@ -63,6 +63,16 @@ func (t *TargetGroup) Name() string {
 		return node.ID(t.Route)
 	}
 	return node.ID(t.Route) + " -> " + node.ID(t.Service)
+}
+
+// Count is how many target groups these are: one for each port that is routed to.
+func (t *TargetGroup) Count() (n int) {
+	for _, port := range t.Ports {
+		if port != "" {
+			n++
+		}
+	}
+	return max(1, n)
 }
 
 // Health is the health check as written; zero: the defaults of the Maker.

@@ -109,6 +109,8 @@ func TestWorkload(t *testing.T) {
 		"kept apart on nodes":                    {pod: ready("") + ", affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname}]}}", more: fine, least: 3, zones: 3, want: "OL055 info " + spec + "topologySpreadConstraints"},
 		"a group of several clusters":            {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/multi-cluster-target-group: 'true'", more: fine, least: 2, want: "OL056 info metadata.annotations[alb.ingress.kubernetes.io/multi-cluster-target-group]"},
 		"a group of this cluster":                {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/multi-cluster-target-group: 'false'", more: fine, least: 2},
+		"two ports of the Service":               {pod: ready(""), ingress: "}}, spec: {ingressClassName: alb, rules: [{http: {paths: [{backend: {service: {name: web, port: {number: 80}}}}, {backend: {service: {name: web, port: {name: m}}}}]}}]}} # ", more: fine, least: 2, want: "OL050 info "},
+		"the same port twice":                    {pod: ready(""), ingress: "}}, spec: {ingressClassName: alb, rules: [{http: {paths: [{backend: {service: {name: web, port: {number: 80}}}}, {backend: {service: {name: web, port: {number: 80}}}}]}}]}} # ", more: fine, least: 2},
 		"cross-zone balancing is the balancer's": {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/target-group-attributes: load_balancing.cross_zone.enabled=use_load_balancer_configuration", more: fine, least: 2},
 	} {
 		t.Run(name, func(t *testing.T) {

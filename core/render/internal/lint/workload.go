@@ -49,17 +49,27 @@ func (a *Checker) Workload(w *graph.Workload, least int) {
 				"nothing, if that is wanted; let every cluster have the same deregistration delay, and deploy to one after the other")
 		}
 	}
-	if len(w.Groups) > 1 {
-		var names []string
-		for _, t := range w.Groups {
-			names = append(names, t.Name())
-		}
-		a.Find("OL050", w.RNode, "", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", len(names), strings.Join(names, ", ")), "nothing, if that is wanted")
-	}
+	a.several(w)
 	for _, t := range w.Groups {
 		if node.Str(t.Service, "spec", "publishNotReadyAddresses") == "true" {
 			a.Find("OL021", t.Service, "spec.publishNotReadyAddresses", "a terminating pod stays registered until it is gone, so requests are lost whatever the timings", "leave the field out; where pods have to find one another before they are ready, give that a headless Service of its own")
 		}
+	}
+}
+
+// several tells of pods in more target groups than one.
+func (a *Checker) several(w *graph.Workload) {
+	count := 0
+	var names []string
+	for _, t := range w.Groups {
+		name := t.Name()
+		if n := t.Count(); n > 1 {
+			name += fmt.Sprintf(", %d ports", n)
+		}
+		names, count = append(names, name), count+t.Count()
+	}
+	if count > 1 {
+		a.Find("OL050", w.RNode, "", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", count, strings.Join(names, "; ")), "nothing, if that is wanted")
 	}
 }
 

@@ -62,7 +62,11 @@ func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
 	if idle := a.IdleTimeouts[w.ID()]; idle > 0 {
 		s.inputs.IdleTimeout = idle
 	}
-	s.inputs.TargetGroups = max(s.inputs.TargetGroups, len(s.groups))
+	count := 0
+	for _, t := range s.Groups {
+		count += t.Count()
+	}
+	s.inputs.TargetGroups = max(s.inputs.TargetGroups, count)
 	return s, nil
 }
 

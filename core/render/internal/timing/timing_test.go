@@ -210,6 +210,30 @@ func TestModes(t *testing.T) {
 	}
 }
 
+// TestPorts: each port of a Service that is routed to has a target group, and the poll of many
+// takes longer.
+func TestPorts(t *testing.T) {
+	const route = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g, namespace: shop}, spec: {gatewayClassName: alb}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web, namespace: shop}, spec: {parentRefs: [{name: g}], rules: [{backendRefs: [PORTS]}]}}\n---\n" +
+		"{apiVersion: gateway.k8s.aws/v1, kind: TargetGroupConfiguration, metadata: {name: c, namespace: shop}, spec: {targetReference: {name: web}, defaultConfiguration: {targetType: ip}}}\n---\n"
+	for ports, want := range map[int]int{1: 1, 5: 5, 10: 10} {
+		var paths, refs []string
+		for i := range ports {
+			paths = append(paths, fmt.Sprintf("{backend: {service: {name: web, port: {number: %d}}}}", 80+i))
+			refs = append(refs, fmt.Sprintf("{name: web, port: %d}", 80+i))
+		}
+		docs := strings.SplitAfter(manifests, "---\n")
+		for kind, text := range map[string]string{
+			"Ingress": strings.Replace(manifests, "defaultBackend: {service: {name: web}}", "rules: [{http: {paths: ["+strings.Join(paths, ", ")+"]}}]", 1),
+			"route":   docs[0] + docs[1] + strings.Replace(route, "PORTS", strings.Join(refs, ", "), 1) + docs[3],
+		} {
+			s, _ := judged(t, text, Options{Drain: drain.Defaults()})
+			if x := map[int]drain.Seconds{1: 90, 5: 90, 10: 96}[ports]; s.Plan.Inputs.TargetGroups != want || s.Plan.PreStop != x {
+				t.Errorf("%s of %d ports: nTG=%d, preStop %s, want %d and %s", kind, ports, s.Plan.Inputs.TargetGroups, s.Plan.PreStop, want, x)
+			}
+		}
+	}
+}
+
 // TestStated: the author says that a balancer is there which no manifest shows.
 func TestStated(t *testing.T) {
 	alone := strings.Join(strings.SplitAfter(manifests, "---\n")[:2], "") + "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n"
