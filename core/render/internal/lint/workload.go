@@ -64,12 +64,12 @@ func (a *Checker) several(w *graph.Workload) {
 	for _, t := range w.Groups {
 		name := t.Name()
 		if n := t.Count(); n > 1 {
-			name += fmt.Sprintf(", %d ports", n)
+			name += fmt.Sprintf(" on %d ports", n)
 		}
 		names, count = append(names, name), count+t.Count()
 	}
 	if count > 1 {
-		a.Find("OL050", w.RNode, "", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", count, strings.Join(names, "; ")), "nothing, if that is wanted")
+		a.Find("OL050", w.RNode, "", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", count, strings.Join(names, ", ")), "nothing, if that is wanted")
 	}
 }
 
