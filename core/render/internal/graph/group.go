@@ -94,7 +94,7 @@ func (t *TargetGroup) Settle(target string) {
 // values, on the object and field that hold them.
 func (t *TargetGroup) Drain() (drain.Group, error) {
 	g := drain.Group{Name: t.Name(), Balancer: t.Balancer}
-	h := t.Health.orDefaults(t.Maker)
+	h := t.Health.OrDefaults(t.Maker)
 	g.HealthInterval, g.HealthTimeout, g.HealthyCount, g.UnhealthyCount = seconds(h.Interval), seconds(h.Timeout), h.Healthy, h.Unhealthy
 	delay, ok, err := t.Attributes.Number(attribute.Delay)
 	if err == nil && ok {
@@ -137,9 +137,9 @@ func seconds(n int) time.Duration {
 	return time.Duration(min(max(n, 0), 1_000_000)) * time.Second
 }
 
-// orDefaults: what the controller, or AWS for a group made by hand, takes when
+// OrDefaults is with what the controller, or AWS for a group made by hand, takes when
 // nothing is written.
-func (h Health) orDefaults(m Maker) Health {
+func (h Health) OrDefaults(m Maker) Health {
 	def := Health{Interval: 15, Timeout: 5, Healthy: 2, Unhealthy: 2}
 	switch {
 	case m == ByHand:

@@ -32,7 +32,9 @@ type Ingress struct {
 // routes gives the target groups in front of each Service, by namespace/name.
 func (g *Graph) routes() map[string][]*TargetGroup {
 	found := map[string][]*TargetGroup{}
-	add := func(t *TargetGroup) { found[serviceKey(t.Service)] = append(found[serviceKey(t.Service)], t) }
+	add := func(t *TargetGroup) {
+		found[serviceKey(t.Service)], g.Targets = append(found[serviceKey(t.Service)], t), append(g.Targets, t)
+	}
 	for _, n := range g.byKind["Ingress"] {
 		ing, ok := g.ingress(n)
 		if !ok {

@@ -34,6 +34,9 @@ func (a *Checker) Unbalanced(w *graph.Workload) {
 // Objects judges what belongs to no workload.
 func (a *Checker) Objects() {
 	a.conflicts()
+	for _, t := range a.Graph.Targets {
+		a.values(t)
+	}
 	for _, u := range a.Graph.Unknown {
 		a.Find("OL044", u.Object, u.Field, u.Why+": what is behind it is left alone", "if it is, name the class, or put it among the manifests; else ignore this")
 	}
