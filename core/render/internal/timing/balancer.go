@@ -77,19 +77,27 @@ func (a *Analysis) elsewhere(on *yaml.RNode, field string, have *drain.Seconds, 
 	}
 }
 
-// ungated tells whether new pods are known to get no readiness gate, and no edit changes that.
+// ungated tells whether the timings have to do without readiness gates: new pods are known
+// to get none, and no edit changes that; or their author's minReadySeconds does, so that
+// nothing asks for gates.
 func (a *Analysis) ungated(s *Subject) bool {
 	name := node.Namespace(s.RNode)
 	ns := a.Graph.Namespaces[name]
 	if ns == nil {
 		gated, known := a.Gated[name]
-		return known && !gated
+		return !gated && (known || s.waits())
 	}
-	return !graph.Gated(node.Strings(ns, "metadata", "labels")) && problem.Reason(ns, "OL011") != ""
+	return !graph.Gated(node.Strings(ns, "metadata", "labels")) && (s.waits() || problem.Reason(ns, "OL011") != "")
 }
+
+// waits tells whether minReadySeconds is long enough to do without readiness gates (F11).
+func (s *Subject) waits() bool { return s.ungated > 0 && s.minReady != nil && *s.minReady >= s.ungated }
 
 // gate asks for the label that makes the controller put readiness gates on new pods.
 func (a *Analysis) gate(s *Subject) {
+	if s.inputs.NoGate && s.waits() {
+		return
+	}
 	name := node.Namespace(s.RNode)
 	ns, ok := a.Graph.Namespaces[name]
 	if gated, known := a.Gated[name]; !ok && known {
@@ -99,7 +107,7 @@ func (a *Analysis) gate(s *Subject) {
 		return
 	}
 	if !ok {
-		a.Find("OL011", s.RNode, "metadata.namespace", "the Namespace is not among the manifests, so nobody can tell whether new pods get readiness gates", "make sure that it carries the label "+graph.GateLabel+"=enabled").Severity = drain.Warning
+		a.Find("OL011", s.RNode, "metadata.namespace", "the Namespace is not among the manifests, so nobody can tell whether new pods get readiness gates", "make sure that it carries the label "+graph.GateLabel+"=enabled; or set minReadySeconds to "+num(s.ungated)+", which does without").Severity = drain.Warning
 		return
 	}
 	labels := node.Strings(ns, "metadata", "labels")

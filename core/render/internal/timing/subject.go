@@ -35,7 +35,8 @@ type Subject struct {
 	minReady *drain.Seconds
 	deadline *drain.Seconds
 
-	refused bool // no timing is safe
+	refused bool          // no timing is safe
+	ungated drain.Seconds // minReadySeconds that does without readiness gates
 
 	Plan drain.Plan // of what the edits make of it
 	AsIs drain.Plan // of what is written
@@ -57,6 +58,9 @@ func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
 	if err := a.groups(s); err != nil {
 		return nil, err
 	}
+	timed := s.inputs
+	timed.Groups = s.either(s.groups)
+	s.ungated = timed.Ungated()
 	s.inputs.NoGate = a.ungated(s)
 	s.inputs.Replicas, s.inputs.Surge = s.Replicas, strategy.Surge(w.RNode, w.Spec, s.Replicas)
 	if idle := a.IdleTimeouts[w.ID()]; idle > 0 {

@@ -332,16 +332,27 @@ func TestHookSeconds(t *testing.T) {
 // TestGates: where no readiness gate waits, and none will, time has to.
 func TestGates(t *testing.T) {
 	label := "labels: {elbv2.k8s.aws/pod-readiness-gate-inject: enabled}"
+	nlb := func(spec string) string {
+		docs := strings.SplitAfter(strings.Replace(with("SPEC", spec), label, "labels: {}", 1), "---\n")
+		return docs[0] + "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop, annotations: {service.beta.kubernetes.io/aws-load-balancer-nlb-target-type: ip}}, spec: {selector: {app: web}, type: LoadBalancer, loadBalancerClass: service.k8s.aws/nlb, ports: [{port: 80}]}}\n---\n" + docs[3]
+	}
 	for name, tc := range map[string]struct {
 		text  string
 		gated map[string]bool
 		want  string
 	}{
-		"a label":                   {manifests, nil, "OL012 warning 15"},
-		"a label that will be set":  {strings.Replace(manifests, label, "labels: {}", 1), nil, "OL011 error enabled|OL012 warning 15"},
-		"one that its author keeps": {strings.Replace(manifests, label, "annotations: {outlast/ignore.OL011: no webhook here}", 1), nil, "OL011 error enabled|OL011 error 40"},
-		"the cluster's has none":    {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": false}, "OL011 error|OL011 error 40"},
-		"the cluster's has one":     {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": true}, "OL012 warning 15"},
+		"a label":                                 {manifests, nil, "OL012 warning 15"},
+		"a label that will be set":                {strings.Replace(manifests, label, "labels: {}", 1), nil, "OL011 error enabled|OL012 warning 15"},
+		"one that its author keeps":               {strings.Replace(manifests, label, "annotations: {outlast/ignore.OL011: no webhook here}", 1), nil, "OL011 error enabled|OL011 error 40"},
+		"the cluster's has none":                  {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": false}, "OL011 error|OL011 error 40"},
+		"none, and time enough":                   {strings.Replace(with("SPEC", "minReadySeconds: 40"), label, "labels: {}", 1), nil, ""},
+		"none, and a second short":                {strings.Replace(with("SPEC", "minReadySeconds: 39"), label, "labels: {}", 1), nil, "OL011 error enabled"},
+		"nobody knows, time enough":               {strings.Join(strings.SplitAfter(with("SPEC", "minReadySeconds: 40"), "---\n")[:3], ""), nil, ""},
+		"nobody knows, a bit less":                {strings.Join(strings.SplitAfter(with("SPEC", "minReadySeconds: 39"), "---\n")[:3], ""), nil, "OL011 warning"},
+		"the cluster's has none, but time enough": {strings.Join(strings.SplitAfter(with("SPEC", "minReadySeconds: 40"), "---\n")[:3], ""), map[string]bool{"shop": false}, ""},
+		"an NLB":                  {nlb("minReadySeconds: 209"), nil, "OL011 error enabled"},
+		"an NLB, and time enough": {nlb("minReadySeconds: 210"), nil, ""},
+		"the cluster's has one":   {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": true}, "OL012 warning 15"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, found := judged(t, strings.TrimSuffix(tc.text, "---\n"), Options{Drain: drain.Defaults(), Gated: tc.gated})
