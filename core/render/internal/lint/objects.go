@@ -46,6 +46,7 @@ func (a *Checker) Objects() {
 	for _, m := range a.Graph.Missing {
 		a.Find("OL052", m.Route, "spec", "it sends to Service "+m.Service+", which is not among the manifests: the pods behind it are not seen here, and if it is nowhere, the controller updates nothing of this load balancer", "put the Service among the manifests, or correct its name")
 	}
+	a.backends()
 	for _, stray := range a.Graph.Strays {
 		p := a.Find("OL038", stray.Object, "metadata.labels", fmt.Sprintf("%s, behind a balancer, selects the pods of this %s: nothing replaces them one by one, so requests are lost when they end", node.ID(stray.Service), stray.Object.GetKind()),
 			"run them by a Deployment, or give them labels that the Service does not select")
