@@ -426,8 +426,10 @@ func TestUngated(t *testing.T) {
 		40:  Defaults(),
 		210: DefaultsFor(NLB),
 		0:   of(func(in *Inputs) { in.Balancer = Instance }),
-		45:  of(func(in *Inputs) { in.Groups = []Group{{HealthInterval: 20 * time.Second}, {HealthInterval: 10 * time.Second}} }),
-		41:  of(func(in *Inputs) { in.ControllerLatency = 5100 * time.Millisecond }),
+		45: of(func(in *Inputs) {
+			in.Groups = []Group{{HealthInterval: 20 * time.Second}, {HealthInterval: 10 * time.Second}}
+		}),
+		41: of(func(in *Inputs) { in.ControllerLatency = 5100 * time.Millisecond }),
 	} {
 		if got := in.Ungated(); got != want {
 			t.Errorf("got %s, want %s of %+v", got, want, in)

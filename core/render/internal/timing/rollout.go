@@ -131,8 +131,8 @@ func (s *Subject) slowStart() time.Duration {
 // wrote and what comes to 0 stays, unless an autoscaler may change that: 25 %
 // of 3 is 0, of 4 it is 1.
 func (a *Analysis) surge(s *Subject, unavailable, surge string) {
-	set := func(path []string, from string, want int, message, why string) {
-		a.Edit("OL010", s.RNode, message, problem.Edit{Path: path, Value: node.Number(want), From: from, To: strconv.Itoa(want), Why: why})
+	set := func(path []string, from string, want int, message, why string) *problem.Problem {
+		return a.Edit("OL010", s.RNode, message, problem.Edit{Path: path, Value: node.Number(want), From: from, To: strconv.Itoa(want), Why: why})
 	}
 	p, have := strategy.At(s.RNode, "maxUnavailable")
 	percent := strings.HasSuffix(have, "%")
@@ -143,7 +143,12 @@ func (a *Analysis) surge(s *Subject, unavailable, surge string) {
 		if have == "" {
 			seen = "maxUnavailable is not set, which means " + unavailable
 		}
-		set(p, have, 0, seen+": old pods may leave before new ones are healthy at the balancer (503, or too much work for the rest)", "old pods must not leave before new ones are healthy at the balancer")
+		const why = "old pods must not leave before new ones are healthy at the balancer"
+		if have == "" && err == nil && n == 0 && !scaled {
+			set(p, have, 0, fmt.Sprintf("%s: of %d pods that is 0, but of 4 it is 1", seen, s.Replicas), why).Severity = drain.Info
+		} else {
+			set(p, have, 0, seen+": old pods may leave before new ones are healthy at the balancer (503, or too much work for the rest)", why)
+		}
 	}
 	p, have = strategy.At(s.RNode, "maxSurge")
 	if n, err := node.Resolve(cmp.Or(have, surge), max(1, s.Least), true); err != nil || n < 1 {

@@ -234,6 +234,27 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// TestUnavailable: a share that comes to no pod loses none, until there are more pods.
+func TestUnavailable(t *testing.T) {
+	scaled := fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 3")
+	const limits = ", strategy: {rollingUpdate: {maxUnavailable: 25%}}"
+	for text, want := range map[string]string{
+		with("SPEC", "replicas: 3"):                 "OL010 info 0",
+		with("SPEC", "replicas: 4"):                 "OL010 error 0",
+		with("SPEC", "replicas: 3") + scaled:        "OL010 error 0",
+		with("SPEC", "replicas: 3"+limits):          "",
+		with("SPEC", "replicas: 4"+limits):          "OL010 error 0",
+		with("SPEC", "replicas: 3"+limits) + scaled: "OL010 error 0",
+		with("KIND", "DaemonSet"):                   "OL010 error 0|OL010 error 1",
+	} {
+		_, found := judged(t, text, Options{Drain: drain.Defaults()})
+		found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "OL010") })
+		if got := strings.Join(found, "|"); got != want {
+			t.Errorf("found %q, want %q of\n%s", got, want, text)
+		}
+	}
+}
+
 // TestStated: the author says that a balancer is there which no manifest shows.
 func TestStated(t *testing.T) {
 	alone := strings.Join(strings.SplitAfter(manifests, "---\n")[:2], "") + "{apiVersion: v1, kind: Namespace, metadata: {name: shop}}\n"
