@@ -59,11 +59,31 @@ func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, nee
 	} else {
 		message += "safe, but a target is shown as draining for all of it, which no pod outlasts; " + need.String() + " is enough"
 	}
+	if late := s.outOfOrder(t); late != "" {
+		rule, message = "OL008", fmt.Sprintf("the deregistration delay of %s %s: %s; it needs %s", t.Name(), seen, late, need)
+	}
 	if t.Attributes.Hidden != nil {
 		message += "; the Ingress's annotation is hidden by the Service's, so it is written there"
 	}
 	a.Edit(rule, place.Object, message, problem.Edit{Add: place.Make, Path: setting.Path, Value: setting.Value, From: setting.From, To: setting.To, Weight: int64(need),
 		Why: "requests in flight have to end before the balancer gives the target up"})
+}
+
+// outOfOrder tells of a delay that cuts no request, but breaks the timeout order that was
+// asked for (F8); "": it is not so.
+func (s *Subject) outOfOrder(t *graph.TargetGroup) (late string) {
+	for _, f := range s.AsIs.Findings {
+		if f.Object != t.Name() || f.Field != "deregistration delay" {
+			continue
+		}
+		switch f.Inequality {
+		case "F2":
+			return ""
+		case "F8":
+			late = f.Message
+		}
+	}
+	return late
 }
 
 // elsewhere judges the delay of a target group that is not made here.

@@ -234,6 +234,46 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// TestOrders: a delay that only breaks the order that was asked for cuts no request.
+func TestOrders(t *testing.T) {
+	const delay = "alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=%d"
+	for name, tc := range map[string]struct {
+		order   drain.Order
+		timeout time.Duration
+		delay   int // 0: not written
+		want    string
+	}{
+		"balancer first, and the delay before the application": {drain.BalancerFirst, 90 * time.Second, 65, "OL008 91"},
+		"as long as the application waits":                     {drain.BalancerFirst, 90 * time.Second, 90, "OL008 91"},
+		"above it":                                             {drain.BalancerFirst, 90 * time.Second, 91, ""},
+		"requests are cut, too":                                {drain.BalancerFirst, 90 * time.Second, 64, "OL002 91"},
+		"application first, and the delay is longer":           {drain.AppFirst, 50 * time.Second, 65, ""},
+		"the default is too short":                             {drain.BalancerFirst, 400 * time.Second, 0, "OL008 401"},
+		"no order":                                             {drain.NoOrder, 90 * time.Second, 65, ""},
+	} {
+		in := drain.Defaults()
+		in.Order, in.RequestTimeout = tc.order, &tc.timeout
+		text := with("INGRESS", fmt.Sprintf(delay, tc.delay))
+		if tc.delay == 0 {
+			text = manifests
+		}
+		_, found := judged(t, text, Options{Drain: in})
+		got := ""
+		for _, f := range found {
+			if rest, ok := strings.CutPrefix(f, "OL002 error deregistration_delay.timeout_seconds="); ok {
+				got = "OL002 " + rest
+			} else if rest, ok := strings.CutPrefix(f, "OL008 error deregistration_delay.timeout_seconds="); ok {
+				got = "OL008 " + rest
+			} else if strings.HasPrefix(f, "OL008 error") || strings.HasPrefix(f, "OL002") {
+				got += "and " + f
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q (%q)", name, got, tc.want, found)
+		}
+	}
+}
+
 // TestUnavailable: a share that comes to no pod loses none, until there are more pods.
 func TestUnavailable(t *testing.T) {
 	scaled := fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 3")
