@@ -84,7 +84,7 @@ func (a *Analysis) tooShort(s *Subject, h hook.Hook, least drain.Plan, old bool)
 			p.Severity = drain.Error // it was asked for
 		}
 	}
-	if h.Stated {
+	if s.told = s.told || h.Stated; h.Stated {
 		message := fmt.Sprintf("the hook of container %s takes %s, as the annotation says: %s", h.Name, h.Seconds, why)
 		if !h.Written { // the application itself goes on after SIGTERM for so long
 			message = fmt.Sprintf("container %s goes on for %s, as the annotation says: %s", h.Name, h.Seconds, why)

@@ -12,6 +12,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/drain/timeline"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/hook"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
@@ -36,6 +37,7 @@ type Subject struct {
 	deadline *drain.Seconds
 
 	refused bool          // no timing is safe
+	told    bool          // that a hook which its author states is too short, whatever it is that it breaks
 	ungated drain.Seconds // minReadySeconds that does without readiness gates
 
 	Plan drain.Plan // of what the edits make of it
@@ -212,7 +214,7 @@ func (a *Analysis) arithmetic(s *Subject) {
 		case "F10", "F11", "F12", "F13": // rollout has judged them
 			continue
 		case "F1", "F2", "F3", "F3a", "F3b", "F4", "F5", "strict":
-			if cured {
+			if cured || f.Field == "preStop" && s.told {
 				continue
 			}
 		case "F19":
@@ -249,8 +251,8 @@ func (s *Subject) field(name string, on *yaml.RNode) string {
 		return spec + "." + name
 	case "deregistration delay":
 		for _, t := range s.Groups {
-			if (on == t.Route || on == s.RNode) && len(t.Attributes.Places) > 0 {
-				return node.Path(t.Attributes.Places[0].Path)
+			if place := t.Attributes.Where(attribute.Delay); (on == t.Route || on == s.RNode || on == place.Object) && place.Object != nil {
+				return node.Path(place.Path)
 			}
 		}
 	case "replicas", "minReadySeconds", "progressDeadlineSeconds":
@@ -269,7 +271,9 @@ func (a *Analysis) cures(s *Subject) bool {
 			a.cured[p.On] = true
 		}
 	}
-	return a.cured[s.RNode] || a.cured[s.Pods] || slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool { return a.cured[t.Route] || a.cured[t.Service] })
+	return a.cured[s.RNode] || a.cured[s.Pods] || slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool {
+		return a.cured[t.Route] || a.cured[t.Service] || slices.ContainsFunc(t.Attributes.Places, func(p attribute.Place) bool { return a.cured[p.Object] })
+	})
 }
 
 // Strategy is how the workload replaces its pods, with the numbers that the edits

@@ -13,6 +13,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
 
@@ -28,7 +29,20 @@ const manifests = `{apiVersion: apps/v1, kind: KIND, metadata: {name: web, names
 `
 
 // judged reads, solves and judges one workload of the manifests.
-func judged(t *testing.T, text string, opt Options) (*Subject, []string) {
+func judged(t *testing.T, text string, opt Options) (s *Subject, found []string) {
+	t.Helper()
+	s, problems := problems(t, text, opt)
+	for _, p := range problems {
+		to := ""
+		if p.Edit != nil {
+			to = " " + p.Edit.To
+		}
+		found = append(found, fmt.Sprintf("%s %s%s", p.Rule, p.Severity, to))
+	}
+	return s, found
+}
+
+func problems(t *testing.T, text string, opt Options) (*Subject, []problem.Problem) {
 	t.Helper()
 	for _, mark := range []string{"META", "SPEC", "POD", "MAIN", "INGRESS"} {
 		text = strings.ReplaceAll(text, " "+mark, "")
@@ -52,15 +66,7 @@ func judged(t *testing.T, text string, opt Options) (*Subject, []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []string
-	for _, p := range list.All {
-		to := ""
-		if p.Edit != nil {
-			to = " " + p.Edit.To
-		}
-		found = append(found, fmt.Sprintf("%s %s%s", p.Rule, p.Severity, to))
-	}
-	return s, found
+	return s, list.All
 }
 
 func with(pairs ...string) string {
@@ -230,6 +236,33 @@ func TestPorts(t *testing.T) {
 			if x := map[int]drain.Seconds{1: 90, 5: 90, 10: 96}[ports]; s.Plan.Inputs.TargetGroups != want || s.Plan.PreStop != x {
 				t.Errorf("%s of %d ports: nTG=%d, preStop %s, want %d and %s", kind, ports, s.Plan.Inputs.TargetGroups, s.Plan.PreStop, want, x)
 			}
+		}
+	}
+}
+
+// TestOnce: what is wrong is told once, on the object that says it.
+func TestOnce(t *testing.T) {
+	const delay = "alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=%d"
+	docs := strings.SplitAfter(with("SPEC", "minReadySeconds: 15, strategy: {rollingUpdate: {maxUnavailable: 0}}", "MAIN", "lifecycle: {preStop: {sleep: {seconds: 90}}}", "POD", "terminationGracePeriodSeconds: 100"), "---\n")
+	configured := docs[0] + docs[1] + "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g, namespace: shop}, spec: {gatewayClassName: alb}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web, namespace: shop}, spec: {parentRefs: [{name: g}], rules: [{backendRefs: [{name: web, port: 80}]}]}}\n---\n" +
+		"{apiVersion: gateway.k8s.aws/v1, kind: TargetGroupConfiguration, metadata: {name: c, namespace: shop}, spec: {targetReference: {name: web}, defaultConfiguration: {targetType: ip, targetGroupAttributes: [{key: deregistration_delay.timeout_seconds, value: '20'}]}}}\n---\n" + docs[3]
+	for name, tc := range map[string]struct{ text, want string }{
+		"a delay of a configuration":     {configured, "OL002 TargetGroupConfiguration/shop/c spec.defaultConfiguration.targetGroupAttributes[deregistration_delay.timeout_seconds].value"},
+		"a hook that its author states":  {with("META", "annotations: {outlast/hook-seconds: '20'}", "MAIN", "lifecycle: {preStop: {httpGet: {port: 80}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "OL001 Deployment/shop/web spec.template.spec.containers[main].lifecycle.preStop"},
+		"a delay that nothing takes":     {with("INGRESS", fmt.Sprintf(delay, 4000)), "OL002 Ingress/shop/web metadata.annotations[alb.ingress.kubernetes.io/target-group-attributes]"},
+		"requests longer than any delay": {with("META", "annotations: {outlast/set: R=3600}", "INGRESS", fmt.Sprintf(delay, 65)), "OL002 Ingress/shop/web metadata.annotations[alb.ingress.kubernetes.io/target-group-attributes]"},
+	} {
+		_, all := problems(t, tc.text, Options{Drain: drain.Defaults(), AsWritten: true})
+		var got []string
+		for _, p := range all {
+			if p.Rule <= "OL005" && p.Rule != "OL000" {
+				if got = append(got, p.Rule+" "+p.Object+" "+p.Field); p.Object != node.ID(p.On) {
+					t.Errorf("%s: suppressed on %s, not %s", name, node.ID(p.On), p.Object)
+				}
+			}
+		}
+		if strings.Join(got, "|") != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
 		}
 	}
 }
