@@ -267,6 +267,21 @@ func TestOnce(t *testing.T) {
 	}
 }
 
+// TestGrace: what is said of a grace that is none.
+func TestGrace(t *testing.T) {
+	for grace, want := range map[string]string{"": "is not set, which means 30s", "'30'": "is 30s", "-1": "is -1, which is no number of seconds", "99.5": "is 99.5, which is no number of seconds", "1e30": "is 1e30, which is no number of seconds", "null": "is not set, which means 30s"} {
+		pod := "terminationGracePeriodSeconds: " + grace
+		if grace == "" {
+			pod = "hostname: web"
+		}
+		_, all := problems(t, with("POD", pod), Options{Drain: drain.Defaults()})
+		i := slices.IndexFunc(all, func(p problem.Problem) bool { return p.Rule == "OL004" })
+		if i < 0 || !strings.HasPrefix(all[i].Message, "terminationGracePeriodSeconds "+want+":") {
+			t.Errorf("%q: %+v", grace, all)
+		}
+	}
+}
+
 // TestOrders: a delay that only breaks the order that was asked for cuts no request.
 func TestOrders(t *testing.T) {
 	const delay = "alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=%d"
