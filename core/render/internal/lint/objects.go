@@ -63,6 +63,7 @@ func (a *Checker) Objects() {
 		}
 	}
 	for _, n := range a.Graph.Objects {
+		a.sayings(n)
 		if names := behind[n]; len(names) > 1 {
 			a.Find("OL047", n, "spec.selector", fmt.Sprintf("the selector matches the pods of %s: all of them are registered, gated and drained", strings.Join(names, ", ")), "if only one is meant to answer, let the selector tell them apart")
 		}
