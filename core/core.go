@@ -12,6 +12,7 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/live"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -53,10 +54,11 @@ type Image struct {
 	Push  push.Options
 }
 
-// Gate holds the user's own limits of the wait. Zero: computed from the plan.
+// Gate holds the user's own wishes for the wait. Zero: computed from the plan.
 type Gate struct {
 	Timeout  time.Duration // whole wait; zero: the plan's gate timeout
 	Interval time.Duration // between polls of a target group; zero: 5 s, the ELB API's throttle in mind
+	Probe    *gate.Probe   // requests to send during the wait; nil: none
 }
 
 // Run says what a run is about: who ships what where.
@@ -72,6 +74,14 @@ type Run struct {
 	Cluster     string `json:"cluster,omitempty"`
 }
 
+// Where tells one of several clusters from the others.
+func (r Run) Where() string {
+	if r.Region == "" {
+		return r.Cluster
+	}
+	return r.Cluster + " (" + r.Region + ")"
+}
+
 // Clients builds the clients of the stages when a stage that needs one runs,
 // so that render asks for no login.
 type Clients struct {
@@ -79,6 +89,7 @@ type Clients struct {
 	Cluster    func(context.Context) (Cluster, error)
 	Balancer   func(context.Context) (gate.Balancer, error)
 	Attributes func(context.Context) (live.Attributes, error)
+	Glance     func(context.Context) (gate.Balancer, error) // a Balancer with a budget for a few questions at once, not for a wait
 }
 
 // Cluster is one API server as the two stages that talk to it see it, and as the
@@ -87,6 +98,7 @@ type Cluster struct {
 	Apply   apply.Cluster
 	Gate    gate.Cluster
 	Records release.Store
+	Rights  rights.Asker // nil: permissions are not asked about beforehand
 	Ping    func(context.Context) (version string, err error)
 }
 

@@ -77,7 +77,9 @@ func (p *pipeline) handOver(ctx context.Context, s shipment, steps handover.Step
 	rollout := *p.report.Rollout
 	until := func(u gate.Until) func(context.Context) error {
 		return func(ctx context.Context) (err error) {
+			before := result.Probe
 			result, err = p.wait(ctx, s, rollout, u)
+			result.Probe = result.Probe.And(before)
 			return err
 		}
 	}

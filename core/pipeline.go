@@ -104,11 +104,24 @@ func (p *pipeline) deploy(ctx context.Context, selected []stage) error {
 	for _, s := range selected {
 		p.selected = append(p.selected, s.name)
 	}
+	if err := p.check(ctx, selected); err != nil {
+		return err
+	}
+	return p.run(ctx, selected)
+}
+
+// check looks for each stage, and changes nothing.
+func (p *pipeline) check(ctx context.Context, selected []stage) error {
 	for _, s := range selected {
 		if err := s.check(p, ctx); err != nil {
 			return &StageError{Stage: s.name, Preflight: true, Err: err}
 		}
 	}
+	return nil
+}
+
+// run does the stages; what a failure calls for is done, too.
+func (p *pipeline) run(ctx context.Context, selected []stage) error {
 	defer p.close(ctx)
 	for _, s := range selected {
 		err := p.runStage(ctx, s)

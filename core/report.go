@@ -39,6 +39,7 @@ type Report struct {
 	Handover  bool            `json:"handover,omitempty"` // old pods drain before they are deleted
 	Revision  int             `json:"revision,omitempty"` // of the application, in the cluster's history
 	Rollback  *RollbackReport `json:"rollback,omitempty"` // of a run that failed
+	Clusters  []Report        `json:"clusters,omitempty"` // of several clusters, in order: each as if it had been alone; "pending" was not begun
 
 	yaml []byte // rendered manifests: may hold Secrets, so they never enter the JSON
 }

@@ -9,8 +9,6 @@ import (
 	"fmt"
 	"time"
 
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
@@ -104,6 +102,7 @@ func (p *pipeline) fail(ctx context.Context, stage string, err error) error {
 // them.
 func (p *pipeline) restore(ctx context.Context, target release.Revision) (err error) {
 	a := p.attempt
+	p.cfg.Gate.Probe = nil // the service may fail already: that is what a rollback is for
 	r := &RollbackReport{To: target.Number, Commit: target.Run.Commit, Started: time.Now()}
 	p.report.Rollback = r
 	p.cfg.Observe.Emit(event.Event{Stage: "rollback", Kind: event.Start, Message: fmt.Sprintf("to revision %d", target.Number)})
@@ -185,21 +184,11 @@ func (p *pipeline) rollback(ctx context.Context, to int) error {
 // pause stops the Deployments where they are: no more old pods go, and no more new
 // ones come. The next deploy goes on.
 func (p *pipeline) pause(ctx context.Context) error {
-	objects, err := manifest.Parse(p.report.yaml)
+	paused, err := manifest.Paused(p.report.yaml)
 	if err != nil {
-		return err
+		return fmt.Errorf("pausing the rollout: %w", err)
 	}
-	for _, obj := range objects {
-		if obj.GetKind() == "Deployment" {
-			if err := unstructured.SetNestedField(obj.Object, true, "spec", "paused"); err != nil {
-				return fmt.Errorf("pausing %s: %w", manifest.ID(obj), err)
-			}
-		}
-	}
-	s := shipment{ManifestReport: *p.report.Manifests}
-	if s.yaml, err = manifest.Stream(objects); err != nil {
-		return err
-	}
+	s := shipment{*p.report.Manifests, paused}
 	if _, err := p.applyShipment(ctx, s); err != nil {
 		return fmt.Errorf("pausing the rollout: %w", err)
 	}

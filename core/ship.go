@@ -15,7 +15,6 @@ import (
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/live"
-	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -131,49 +130,26 @@ func (p *pipeline) applyShipment(ctx context.Context, s shipment) (rollout apply
 	return apply.Apply(ctx, p.cluster.Apply, s.yaml, p.options(ctx, s, hold))
 }
 
-// ground makes the namespace of the records when the manifests bring it: the lock
-// comes before everything else.
-func (p *pipeline) ground(ctx context.Context, s shipment) error {
-	live, err := p.cluster.Gate.Get(ctx, "v1", "Namespace", "", p.home())
-	if err != nil || live != nil {
-		return nil // it is there; or it may not be looked at, and taking the lock will tell
-	}
-	objects, err := manifest.Parse(s.yaml)
-	if err != nil {
-		return err
-	}
-	for _, obj := range objects {
-		if obj.GetKind() == "Namespace" && obj.GetName() == p.home() {
-			_, err := p.cluster.Apply.Apply(ctx, obj, false)
-			return err
-		}
-	}
-	return nil
-}
-
-// applied says in words what a rollout wrote.
-func applied(r apply.Rollout) string {
-	did := map[apply.Action]int{}
-	for _, c := range r.Changes {
-		did[c.Action]++
-	}
-	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[apply.Created], did[apply.Configured], did[apply.Unchanged])
-}
-
 // wait waits for a rollout's effect.
 func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout, until gate.Until) (gate.Result, error) {
-	opt := gate.Options{Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Observe: p.cfg.Observe}
+	var workloads []gate.Workload
 	for _, w := range rollout.Workloads {
 		wanted := s.gated(w)
 		wanted.Until = until
-		opt.Workloads = append(opt.Workloads, wanted)
+		workloads = append(workloads, wanted)
 	}
+	return p.watch(ctx, workloads)
+}
+
+// watch waits for workloads, and tells which of their pods lost requests.
+func (p *pipeline) watch(ctx context.Context, workloads []gate.Workload) (gate.Result, error) {
+	opt := gate.Options{Workloads: workloads, Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Probe: p.cfg.Gate.Probe, Observe: p.cfg.Observe}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
 	for _, w := range result.Workloads {
 		for _, pod := range w.Pods {
 			if pod.Proof == gate.Broken {
 				p.cfg.Observe.Emit(event.Event{Stage: "gate", Kind: event.Warn, Object: "pod " + pod.Name,
-					Message: "it did not outlast its target: requests may have been lost; its timings were not those that are rendered now, or it was killed"})
+					Message: "it did not outlast its target: requests may have been lost; its timings were others than the newest ones, or it was killed"})
 			}
 		}
 	}

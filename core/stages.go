@@ -16,6 +16,7 @@ import (
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -138,18 +139,9 @@ func (p *pipeline) pushOptions(img Image) (push.Options, error) {
 	built, opt := p.report.Images[i], img.Push
 	opt.Layout, opt.Archive, opt.Digest, opt.Observe = built.Layout, built.Archive, built.Digest, p.cfg.Observe
 	if opt.Tag == "" {
-		opt.Tag = contentTag(p.cfg.Run.Commit, built.Digest)
+		opt.Tag = push.ContentTag(p.cfg.Run.Commit, built.Digest)
 	}
 	return opt, nil
-}
-
-func contentTag(commit, digest string) string {
-	_, sum, _ := strings.Cut(digest, ":")
-	sum = sum[:min(12, len(sum))]
-	if commit == "" {
-		return "content-" + sum
-	}
-	return commit[:min(12, len(commit))] + "-dirty-" + sum
 }
 
 // --- render ------------------------------------------------------------
@@ -223,15 +215,14 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 	}
 	for _, w := range result.Workloads {
 		if w.Behind {
-			p.note("render", w.ID(), "%s", planWords(w))
+			p.note("render", w.ID(), "%s", planWords(w.Plan))
 		}
 	}
 	return fmt.Sprintf("%s, %s set", count(len(result.Workloads), "workload"), count(len(result.Changes), "field")), nil
 }
 
-func planWords(w render.Workload) string {
-	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s",
-		w.Plan.Mode, w.Plan.GracePeriod, w.Plan.PreStop, w.Plan.DeregistrationDelay)
+func planWords(p drain.Plan) string {
+	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s", p.Mode, p.GracePeriod, p.PreStop, p.DeregistrationDelay)
 }
 
 // --- apply -------------------------------------------------------------
@@ -244,6 +235,9 @@ func (p *pipeline) checkApply(ctx context.Context) error {
 		if err := p.rerender(ctx); err != nil {
 			return err
 		}
+	}
+	if err := rights.Preflight(ctx, p.cluster.Rights, p.report.yaml, p.home(), "outlast-"+p.app().Name, p.cfg.Observe); err != nil {
+		return err
 	}
 	if _, err := p.steps(&shipment{ManifestReport{Workloads: p.prepared}, p.report.yaml}); err != nil {
 		return err
@@ -300,7 +294,7 @@ func (p *pipeline) connect(ctx context.Context) error {
 
 func (p *pipeline) apply(ctx context.Context) (string, error) {
 	s := shipment{*p.report.Manifests, p.report.yaml}
-	if err := p.ground(ctx, s); err != nil {
+	if err := apply.Ground(ctx, p.cluster.Apply, s.yaml, p.home()); err != nil {
 		return "", err
 	}
 	ctx, err := p.open(ctx)
@@ -328,7 +322,7 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	if err == nil {
 		p.attempt.Mark(ctx, release.Applied, "")
 	}
-	return applied(rollout), err
+	return rollout.Summary(), err
 }
 
 // --- gate --------------------------------------------------------------
@@ -393,5 +387,5 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if err == nil {
 		p.attempt.Mark(ctx, release.Passed, "")
 	}
-	return fmt.Sprintf("%s watched with %s and %s of target groups", count(len(result.Workloads), "workload"), count(result.Looks, "look"), count(result.Polls, "poll")), err
+	return watched(result), err
 }

@@ -14,6 +14,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -47,12 +48,21 @@ func Apply(ctx context.Context, cluster Cluster, manifests []byte, opt Options) 
 		}
 	}
 	if err != nil {
-		return rollout, fmt.Errorf("%w (%s; running again goes on from here)", err, rollout.summary())
+		return rollout, fmt.Errorf("%w (%s; running again goes on from here)", err, rollout.written())
 	}
 	return rollout, nil
 }
 
-func (r Rollout) summary() string {
+// Summary says in words what was written.
+func (r Rollout) Summary() string {
+	did := map[Action]int{}
+	for _, c := range r.Changes {
+		did[c.Action]++
+	}
+	return fmt.Sprintf("%d created, %d configured, %d unchanged", did[Created], did[Configured], did[Unchanged])
+}
+
+func (r Rollout) written() string {
 	written := 0
 	for _, c := range r.Changes {
 		if c.Action != Unchanged && c.Action != Held {
@@ -211,4 +221,35 @@ func survey(ctx context.Context, cluster Cluster, manifests []byte, opt Options,
 		}
 	}
 	return plan, nil
+}
+
+// Moved says in words which objects would be treated otherwise now than in an earlier
+// plan.
+func Moved(was, now []Change) (words []string) {
+	for _, c := range now {
+		if !slices.ContainsFunc(was, func(w Change) bool { return fmt.Sprint(w) == fmt.Sprint(c) }) {
+			words = append(words, fmt.Sprintf("%s would be %s otherwise than planned", c.Object, c.Action))
+		}
+	}
+	return words
+}
+
+// Ground makes a namespace when the manifests bring it: that of the lock, which comes
+// before everything else.
+func Ground(ctx context.Context, cluster Cluster, manifests []byte, namespace string) error {
+	live, err := cluster.Get(ctx, "v1", "Namespace", "", namespace)
+	if err != nil || live != nil {
+		return nil // it is there; or it may not be looked at, and taking the lock will tell
+	}
+	all, err := objects.Parse(manifests)
+	if err != nil {
+		return err
+	}
+	for _, obj := range all {
+		if obj.GetKind() == "Namespace" && obj.GetName() == namespace {
+			_, err := cluster.Apply(ctx, obj, false)
+			return err
+		}
+	}
+	return nil
 }

@@ -33,10 +33,22 @@ type Event struct {
 	Time    time.Time         `json:"time"`              // zero: stamped by the receiver
 	Stage   string            `json:"stage"`             // build, push, render, apply or gate
 	Kind    Kind              `json:"kind"`              //
+	Cluster string            `json:"cluster,omitempty"` // of several, the one that it happened in
 	Object  string            `json:"object,omitempty"`  // what it is about: "Deployment/dev/web", "target 10.0.1.2:8080"
 	Message string            `json:"message"`           // one line for people
 	Fields  map[string]string `json:"fields,omitempty"`  // the same facts for machines
 	Percent int               `json:"percent,omitempty"` // of a Progress event, 0 when unknown
+}
+
+// Subject is what the event is about, and where of several clusters.
+func (e Event) Subject() string {
+	switch {
+	case e.Cluster == "":
+		return e.Object
+	case e.Object == "":
+		return e.Cluster
+	}
+	return e.Cluster + ": " + e.Object
 }
 
 // Func receives events. It may be called from several goroutines at once and

@@ -12,6 +12,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/labels"
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate/internal/live"
@@ -22,6 +23,7 @@ import (
 type Which struct {
 	Refs      []string     // KIND/NAME or KIND/NAMESPACE/NAME, as kubectl spells the kinds, short names too
 	Selector  string       // or by label, in Namespace
+	All       bool         // or all of Namespace; who wants no pods and has none is left out, of Refs, too
 	Namespace string       // of those that name none; empty: default
 	Inputs    drain.Inputs // planning values; the zero value is drain.Defaults()
 }
@@ -40,11 +42,16 @@ var kinds = []kind{
 	{"argoproj.io/v1alpha1", "Rollout", []string{"rollout", "rollouts", "ro"}},
 }
 
+// nothing is a gate that has nothing to prove anything with.
+func nothing(format string, args ...any) error {
+	return &Error{Reason: NothingToWaitFor, Problems: []string{fmt.Sprintf(format, args...)}}
+}
+
 // Find reads workloads as they are, after helm, kubectl or a GitOps controller changed
 // them: nothing that we left behind is needed. The pods to be replaced are all
 // those of older templates, what leads to a workload says whether it stands behind a load balancer,
 // and its plan is made of the timings that run: the template's preStop and grace, and the target groups'
-// own deregistration delay and health checks. Nothing found is an error.
+// own deregistration delay and health checks. Nothing to wait for is an Error.
 func Find(ctx context.Context, cluster Cluster, balancer Balancer, which Which) ([]Workload, error) {
 	objects, err := which.objects(ctx, cluster)
 	if err != nil {
@@ -59,6 +66,12 @@ func Find(ctx context.Context, cluster Cluster, balancer Balancer, which Which) 
 		if err != nil {
 			return nil, fmt.Errorf("finding what leads to %s: %w", w.ID(), err)
 		}
+		if seen.Observed && seen.Snapshot.Desired == 0 && len(seen.Pods) == 0 {
+			if !which.All && which.Selector == "" {
+				return nil, nothing("%s wants 0 replicas: there is no pod to prove anything with", w.ID())
+			}
+			continue
+		}
 		if w.Behind = len(seen.Groups) > 0 || seen.Expected; w.Behind {
 			if w.Plan, err = which.plan(seen); err != nil {
 				return nil, fmt.Errorf("reading the timings of %s: %w", w.ID(), err)
@@ -71,7 +84,29 @@ func Find(ctx context.Context, cluster Cluster, balancer Balancer, which Which) 
 		}
 		out = append(out, w)
 	}
+	if len(out) == 0 {
+		return nil, nothing("every workload that was found wants 0 replicas: there is no pod to prove anything with")
+	}
 	return out, nil
+}
+
+// Check says whether anybody can know what is meant; it asks nobody.
+func (w Which) Check() error {
+	switch {
+	case len(w.Refs) == 0 && w.Selector == "" && !w.All:
+		return errors.New("finding workloads: none is named; name one by KIND/NAME, or several by a label selector")
+	case len(w.Refs) > 0 && w.Selector != "":
+		return errors.New("finding workloads: name them, or select them by label, but not both")
+	}
+	if _, err := labels.Parse(w.Selector); err != nil {
+		return fmt.Errorf("finding workloads by label: %w", err)
+	}
+	for _, ref := range w.Refs {
+		if _, _, _, err := parse(ref, w.Namespace); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // objects reads what is named.
@@ -80,11 +115,8 @@ func (w Which) objects(ctx context.Context, cluster Cluster) (out []unstructured
 	if namespace == "" {
 		namespace = "default"
 	}
-	switch {
-	case len(w.Refs) == 0 && w.Selector == "":
-		return nil, errors.New("finding workloads: none is named; name one by KIND/NAME, or several by a label selector")
-	case len(w.Refs) > 0 && w.Selector != "":
-		return nil, errors.New("finding workloads: name them, or select them by label, but not both")
+	if err := w.Check(); err != nil {
+		return nil, err
 	}
 	for _, ref := range w.Refs {
 		k, ns, name, err := parse(ref, namespace)
@@ -96,22 +128,26 @@ func (w Which) objects(ctx context.Context, cluster Cluster) (out []unstructured
 		case err != nil:
 			return nil, fmt.Errorf("finding %s: %w", ref, err)
 		case obj == nil:
-			return nil, fmt.Errorf("finding %s: there is no %s of this name in namespace %s; check the name, the namespace and the cluster", ref, k.name, ns)
+			return nil, nothing("finding %s: there is no %s of this name in namespace %s; check the name, the namespace and the cluster", ref, k.name, ns)
 		}
 		out = append(out, *obj)
 	}
 	for _, k := range kinds {
-		if w.Selector == "" {
+		if len(w.Refs) > 0 {
 			break
 		}
 		found, err := cluster.List(ctx, k.version, k.name, namespace, w.Selector)
 		if err != nil && !meta.IsNoMatchError(err) {
-			return nil, fmt.Errorf("finding workloads by label: %w", err)
+			return nil, fmt.Errorf("finding the workloads of namespace %s: %w", namespace, err)
 		}
 		out = append(out, found...)
 	}
+	labelled := ""
+	if w.Selector != "" {
+		labelled = " with the labels " + w.Selector
+	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("finding workloads: no Deployment, StatefulSet, DaemonSet or Rollout of namespace %s has the labels %s", namespace, w.Selector)
+		return nil, nothing("no Deployment, StatefulSet, DaemonSet or Rollout%s is in namespace %s; check the namespace and the cluster", labelled, namespace)
 	}
 	for i := range out { // a list's items need not say what they are
 		if out[i].GetNamespace() == "" {
@@ -172,3 +208,34 @@ func (w Which) plan(seen live.Workload) (drain.Plan, error) {
 }
 
 func whole(d time.Duration) drain.Seconds { return drain.Seconds(d / time.Second) }
+
+// Lazy is a balancer that is made when it is asked first: a cluster without one needs
+// no login to it.
+type Lazy func(context.Context) (Balancer, error)
+
+// TargetHealth asks the balancer.
+func (make Lazy) TargetHealth(ctx context.Context, groupARN string) ([]Target, error) {
+	b, err := make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.TargetHealth(ctx, groupARN)
+}
+
+// TargetGroups asks the balancer.
+func (make Lazy) TargetGroups(ctx context.Context, which GroupQuery) ([]TargetGroup, error) {
+	b, err := make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.TargetGroups(ctx, which)
+}
+
+// As asks the balancer.
+func (make Lazy) As(ctx context.Context, roleARN, externalID string) (Balancer, error) {
+	b, err := make(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return b.As(ctx, roleARN, externalID)
+}

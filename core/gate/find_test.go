@@ -148,6 +148,12 @@ kind: StatefulSet
 metadata: {name: db, uid: s, generation: 1}
 spec: {selector: {matchLabels: {app: db}}, template: {metadata: {labels: {app: db}}, spec: {containers: [{name: db, image: db:2}]}}}
 status: {observedGeneration: 1, updateRevision: db-2}
+---
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: parked, uid: p, generation: 1, labels: {team: parked}}
+spec: {replicas: 0, selector: {matchLabels: {app: parked}}, template: {metadata: {labels: {app: parked}}, spec: {containers: [{name: p, image: p:2}]}}}
+status: {observedGeneration: 1}
 `
 
 func TestWorkloadsAreFoundAsTheyRun(t *testing.T) {
@@ -246,7 +252,12 @@ func TestHowWorkloadsAreNamed(t *testing.T) {
 		"none":                     {Which{}, "", "none is named"},
 		"both":                     {Which{Refs: []string{"sts/db"}, Selector: "a=b"}, "", "but not both"},
 		"one that is not there":    {Which{Refs: []string{"sts/db"}}, "", "there is no StatefulSet of this name in namespace default"},
-		"a label that nobody has":  {Which{Selector: "team=none", Namespace: "shop"}, "", "no Deployment, StatefulSet, DaemonSet or Rollout of namespace shop has the labels team=none"},
+		"a label that nobody has":  {Which{Selector: "team=none", Namespace: "shop"}, "", "no Deployment, StatefulSet, DaemonSet or Rollout with the labels team=none is in namespace shop"},
+		"all":                      {Which{All: true, Namespace: "shop"}, "web worker db", ""},
+		"all of nothing":           {Which{All: true, Namespace: "none"}, "", "no Deployment, StatefulSet, DaemonSet or Rollout is in namespace none"},
+		"one that wants no pods":   {Which{Refs: []string{"deploy/parked"}, Namespace: "shop"}, "", "Deployment/shop/parked wants 0 replicas"},
+		"among others":             {Which{Refs: []string{"deploy/parked", "sts/db"}, Namespace: "shop", All: true}, "db", ""},
+		"nothing but that":         {Which{Selector: "team=parked", Namespace: "shop"}, "", "every workload that was found wants 0 replicas"},
 		"a kind without pods":      {Which{Refs: []string{"cronjob/db"}}, "", "cronjob is no kind that the gate can wait for"},
 		"a name alone":             {Which{Refs: []string{"web"}}, "", "want KIND/NAME or KIND/NAMESPACE/NAME"},
 		"a name that is missing":   {Which{Refs: []string{"sts/"}}, "", "want KIND/NAME or KIND/NAMESPACE/NAME"},

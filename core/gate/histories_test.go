@@ -20,6 +20,9 @@ var (
 	firstSeed = flag.Uint64("seed", 1, "of the first history")
 )
 
+// once passed falsely, by a gate of its time.
+var once = []uint64{13464, 60225, 24979}
+
 // known is what the gate is told of the pods to replace.
 type known int
 
@@ -236,6 +239,9 @@ func TestNoHistoryPassesFalsely(t *testing.T) {
 	passed, ended, naive, proven, polls := 0, 0, 0, 0, 0
 	for i := range *histories {
 		seed := *firstSeed + uint64(i)
+		if i < len(once) && *firstSeed == 1 {
+			seed = once[i]
+		}
 		synctest.Test(t, func(t *testing.T) {
 			s, late, told := drawn(seed)
 			s.began = time.Now()

@@ -192,6 +192,35 @@ func (s *sim) controller(b *bucket) (worst time.Duration) {
 	return worst
 }
 
+// A deploy that changes nothing is seen to be healthy twice, minReadySeconds apart, since nobody knows
+// what its targets were just before; and then all over again twice, 2 s apart. Beside that there is a
+// second for each question.
+func TestAGateThatFindsAllDoneIsShort(t *testing.T) {
+	for _, groups := range []int{1, 3} {
+		synctest.Test(t, func(t *testing.T) {
+			s := rolled(1, drain.Strict, 4, 1)
+			s.groups = groups
+			for i := range 4 {
+				p := s.pod(fmt.Sprint("new", i), fmt.Sprint("10.0.1.", i+1), -600, -590)
+				s.register(p, 0)
+				p.gated, p.open = true, -500
+			}
+			s.began = time.Now()
+			calls := 0
+			s.asked = func(float64) { calls++ }
+			result, err := Wait(t.Context(), s, metered{s, rate.NewLimiter(1, 1)}, Options{Workloads: []Workload{s.workload()}, chance: s.rng.Float64})
+			took, least := time.Since(s.began), s.plan.MinReady.Duration()+2*time.Second
+			if err != nil || took < least || took > least+time.Duration(2+3*groups)*time.Second {
+				t.Errorf("%d groups: %v after %s, want at least %s, and a second for each question", groups, err, took, least)
+			}
+			if calls != 4*groups || len(result.Workloads[0].Pods) != 4 {
+				t.Errorf("%d groups: %d calls, %+v", groups, calls, result.Workloads)
+			}
+			t.Logf("%d groups: %s, %d calls for targets", groups, took, calls)
+		})
+	}
+}
+
 // 50 gates that begin within a minute leave the controller its share of the account's calls.
 func TestFiftyGatesAtOnce(t *testing.T) {
 	const gates = 50

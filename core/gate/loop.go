@@ -52,6 +52,7 @@ type waiting struct {
 	looks   int
 	polls   int
 
+	probed   time.Time         // what the probe counts was told
 	said     map[string]string // newest message by UID and object, so that only changes are told
 	spoke    time.Time
 	evidence []Evidence
@@ -209,6 +210,7 @@ func (w *waiting) decide() error {
 		}
 	}
 	if w.probe != nil {
+		w.tellProbe(false)
 		if problem := w.probe.Problem(); problem != "" {
 			return &Error{Reason: ProbeFailed, Problems: []string{problem}}
 		}

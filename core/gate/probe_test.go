@@ -11,6 +11,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/outlast-ci/outlast/core/event"
 )
 
 // answers is a service that fails between two seconds, or that nobody can reach.
@@ -65,6 +67,23 @@ func TestAProbeBesideTheRollout(t *testing.T) {
 			})
 		})
 	}
+	synctest.Test(t, func(t *testing.T) { // what is counted is told as often as anything
+		w := &world{began: time.Now(), stages: rollout}
+		var told []string
+		last, longest := time.Now(), time.Duration(0)
+		result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{behind()}, Probe: &Probe{URL: "http://ann:secret@shop.example/", Client: answers{began: w.began, from: 30, to: 31}, Failures: 9},
+			Observe: func(e event.Event) {
+				if e.Object == "probe http://ann:xxxxx@shop.example/" && e.Kind == event.Progress {
+					longest, last, told = max(longest, time.Since(last)), time.Now(), append(told, e.Message)
+				}
+			}})
+		if err != nil || longest > 20*time.Second || len(told) == 0 || !strings.HasPrefix(told[len(told)-1], "5 of ") || !strings.HasSuffix(told[len(told)-1], "requests failed; first at 00:00:30: status 502") {
+			t.Errorf("%v, silent for %s, told %q", err, longest, told)
+		}
+		if result.Probe.URL != "http://ann:xxxxx@shop.example/" {
+			t.Errorf("the report has the password: %s", result.Probe.URL)
+		}
+	})
 	synctest.Test(t, func(t *testing.T) {
 		w := &world{began: time.Now(), stages: rollout}
 		if _, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{behind()}, Probe: &Probe{URL: "shop"}}); err == nil || len(w.asked) > 0 {

@@ -297,7 +297,11 @@ func (s *sim) object(p *life, at float64) *unstructured.Unstructured {
 		}
 		return "False"
 	}
-	conditions := []any{map[string]any{"type": "Ready", "status": truth(at >= p.isReady())}, map[string]any{"type": "ContainersReady", "status": truth(at >= p.ready), "lastTransitionTime": stamp(p.ready)}}
+	became := p.isReady()
+	if at < became {
+		became = p.created
+	}
+	conditions := []any{map[string]any{"type": "Ready", "status": truth(at >= p.isReady()), "lastTransitionTime": stamp(became)}, map[string]any{"type": "ContainersReady", "status": truth(at >= p.ready), "lastTransitionTime": stamp(p.ready)}}
 	var gates []any
 	for g := range p.in {
 		if name := fmt.Sprint("target-health.elbv2.k8s.aws/tg", g); p.gated {

@@ -40,6 +40,16 @@ func (w *waiting) tell(t *watched) {
 	}
 }
 
+// tellProbe emits what the probe counts when a request has failed, at the end, and as a
+// heartbeat.
+func (w *waiting) tellProbe(end bool) {
+	r := w.probe.Result()
+	if key := fmt.Sprint(r.Failed); end || w.said["probe"] != key || time.Since(w.probed) >= w.opt.Heartbeat {
+		w.said["probe"], w.probed = key, time.Now()
+		w.emit(event.Progress, "probe "+r.URL, r.Words())
+	}
+}
+
 func (w *waiting) result(passed bool) Result {
 	r := Result{Started: w.started, Finished: time.Now(), Passed: passed, Looks: w.looks, Polls: w.polls, Evidence: w.evidence}
 	for _, t := range w.all {
@@ -47,6 +57,7 @@ func (w *waiting) result(passed bool) Result {
 	}
 	if w.probe != nil {
 		w.probe.Stop()
+		w.tellProbe(true)
 		seen := w.probe.Result()
 		r.Probe = &seen
 	}

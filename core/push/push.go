@@ -46,6 +46,17 @@ type Options struct {
 	Observe    event.Func
 }
 
+// ContentTag is the tag of an image whose tree differs from its commit, or has none:
+// it tells the content, by its digest.
+func ContentTag(commit, digest string) string {
+	_, sum, _ := strings.Cut(digest, ":")
+	sum = sum[:min(12, len(sum))]
+	if commit == "" {
+		return "content-" + sum
+	}
+	return commit[:min(12, len(commit))] + "-dirty-" + sum
+}
+
 // Ref is a pushed image. It survives JSON.
 type Ref struct {
 	Name       string  `json:"name"`

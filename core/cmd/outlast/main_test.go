@@ -45,10 +45,11 @@ func TestScripts(t *testing.T) {
 			return err == nil, nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":   exits,
-			"fits":    fits,
-			"unset":   unset,
-			"nowrite": noWrite,
+			"exits":    exits,
+			"fits":     fits,
+			"unset":    unset,
+			"nowrite":  noWrite,
+			"released": released,
 		},
 	})
 }

@@ -20,10 +20,11 @@ import (
 // world is what outlast talks to in a script. Only the login, look-ups and the
 // registry are there: whole deploys are the business of the end-to-end tests.
 type world struct {
-	aws, registry, kube *httptest.Server
-	mu                  sync.Mutex
-	writes              string // file
-	kubeconfig          string
+	aws, registry, kube, github *httptest.Server
+
+	mu         sync.Mutex
+	writes     string // file
+	kubeconfig string
 }
 
 func newWorld(dir string) (*world, error) {
@@ -31,7 +32,8 @@ func newWorld(dir string) (*world, error) {
 	images := registry.New(registry.Logger(log.New(discard{}, "", 0)))
 	w.registry = httptest.NewServer(w.noting("registry", images))
 	w.aws = httptest.NewServer(http.HandlerFunc(w.serveAWS))
-	w.kube = httptest.NewServer(w.noting("cluster", http.HandlerFunc(serveKube)))
+	w.kube = httptest.NewServer(w.noting("cluster", http.HandlerFunc(w.serveObjects)))
+	w.github = httptest.NewServer(w.noting("github", http.HandlerFunc(serveGitHub)))
 	config := fmt.Sprintf(`{"apiVersion":"v1","kind":"Config","current-context":"c","clusters":[{"name":"c","cluster":{"server":%q}}],
 "users":[{"name":"u","user":{"token":"secret-kube-token"}}],"contexts":[{"name":"c","context":{"cluster":"c","user":"u"}}]}`, w.kube.URL)
 	return w, orErr(os.WriteFile(w.kubeconfig, []byte(config), 0o600), os.WriteFile(w.writes, nil, 0o600))
@@ -51,7 +53,7 @@ type discard struct{}
 func (discard) Write(p []byte) (int, error) { return len(p), nil }
 
 func (w *world) close() {
-	for _, s := range []*httptest.Server{w.aws, w.registry, w.kube} {
+	for _, s := range []*httptest.Server{w.aws, w.registry, w.kube, w.github} {
 		s.Close()
 	}
 }
@@ -60,7 +62,7 @@ func (w *world) close() {
 func (w *world) environ() []string {
 	return []string{
 		"AWS_ACCESS_KEY_ID=AKIDEXAMPLE", "AWS_SECRET_ACCESS_KEY=secret-aws-key", "AWS_REGION=cn-northwest-1", "AWS_EC2_METADATA_DISABLED=true", "AWS_MAX_ATTEMPTS=1",
-		"AWS_ENDPOINT_URL=" + w.aws.URL, "KUBECONFIG=" + w.kubeconfig, "DOCKER_CONFIG=" + filepath.Dir(w.writes),
+		"AWS_ENDPOINT_URL=" + w.aws.URL, "GITHUB_API_URL=" + w.github.URL, "GITHUB_REPOSITORY=acme/web", "KUBECONFIG=" + w.kubeconfig, "DOCKER_CONFIG=" + filepath.Dir(w.writes),
 		"ONLYOUTLAST=" + filepath.SplitList(os.Getenv("PATH"))[0],
 		"REGISTRY=" + strings.TrimPrefix(w.registry.URL, "http://"),
 		"XDG_CACHE_HOME=" + filepath.Dir(w.writes), "GIT_CONFIG_GLOBAL=/dev/null", "GIT_CONFIG_SYSTEM=/dev/null",
@@ -72,7 +74,8 @@ func (w *world) environ() []string {
 // noting writes down what changes anything.
 func (w *world) noting(who string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Query().Get("dryRun") == "" {
+		asks := strings.HasSuffix(r.URL.Path, "/selfsubjectaccessreviews") // a question, although it is posted
+		if r.Method != http.MethodGet && r.Method != http.MethodHead && r.URL.Query().Get("dryRun") == "" && !asks {
 			w.mu.Lock()
 			f, err := os.OpenFile(w.writes, os.O_APPEND|os.O_WRONLY, 0)
 			if err == nil {
@@ -135,7 +138,15 @@ func (w *world) serveAWS(rw http.ResponseWriter, r *http.Request) {
 		host, _ := url.Parse(w.registry.URL)
 		fmt.Fprintf(rw, `{"repositories":[{"repositoryName":"web","repositoryUri":%q,"imageTagMutability":"IMMUTABLE"}]}`, host.Host+"/web")
 	case "DescribeTargetGroups":
-		xml(http.StatusOK, `<DescribeTargetGroupsResponse><DescribeTargetGroupsResult><TargetGroups/></DescribeTargetGroupsResult></DescribeTargetGroupsResponse>`)
+		groups := ""
+		if arn := r.Form.Get("TargetGroupArns.member.1"); arn != "" {
+			groups = `<member><TargetGroupArn>` + arn + `</TargetGroupArn><TargetGroupName>web</TargetGroupName><TargetType>ip</TargetType><Protocol>HTTP</Protocol><HealthCheckIntervalSeconds>5</HealthCheckIntervalSeconds><HealthCheckTimeoutSeconds>2</HealthCheckTimeoutSeconds><HealthyThresholdCount>2</HealthyThresholdCount><UnhealthyThresholdCount>2</UnhealthyThresholdCount><LoadBalancerArns><member>lb</member></LoadBalancerArns></member>`
+		}
+		xml(http.StatusOK, `<DescribeTargetGroupsResponse><DescribeTargetGroupsResult><TargetGroups>%s</TargetGroups></DescribeTargetGroupsResult></DescribeTargetGroupsResponse>`, groups)
+	case "DescribeTargetGroupAttributes":
+		xml(http.StatusOK, `<DescribeTargetGroupAttributesResponse><DescribeTargetGroupAttributesResult><Attributes><member><Key>deregistration_delay.timeout_seconds</Key><Value>40</Value></member></Attributes></DescribeTargetGroupAttributesResult></DescribeTargetGroupAttributesResponse>`)
+	case "DescribeTargetHealth":
+		xml(http.StatusOK, `<DescribeTargetHealthResponse><DescribeTargetHealthResult><TargetHealthDescriptions>%s</TargetHealthDescriptions></DescribeTargetHealthResult></DescribeTargetHealthResponse>`, w.targets())
 	default: // EKS
 		fail("ResourceNotFoundException", "No cluster found for name: "+filepath.Base(r.URL.Path)+".")
 	}
@@ -155,8 +166,21 @@ func serveKube(rw http.ResponseWriter, r *http.Request) {
 		fmt.Fprint(rw, `{"kind":"APIResourceList","groupVersion":"v1","resources":[{"name":"services","namespaced":true,"kind":"Service","verbs":["get","patch"]},{"name":"namespaces","namespaced":false,"kind":"Namespace","verbs":["get","patch"]}]}`)
 	case "/apis/apps/v1":
 		fmt.Fprint(rw, `{"kind":"APIResourceList","groupVersion":"apps/v1","resources":[{"name":"deployments","namespaced":true,"kind":"Deployment","verbs":["get","patch"]}]}`)
+	case "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews":
+		fmt.Fprint(rw, `{"kind":"SelfSubjectAccessReview","apiVersion":"authorization.k8s.io/v1","status":{"allowed":false}}`)
 	default:
 		rw.WriteHeader(http.StatusForbidden)
 		fmt.Fprint(rw, `{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","message":"user \"ci\" cannot do that","code":403}`)
 	}
+}
+
+// serveGitHub has no comments yet, and takes those of one token.
+func serveGitHub(rw http.ResponseWriter, r *http.Request) {
+	rw.Header().Set("Content-Type", "application/json")
+	if r.Header.Get("Authorization") != "Bearer secret-github-token" {
+		rw.WriteHeader(http.StatusForbidden)
+		fmt.Fprint(rw, `{"message":"Resource not accessible by integration"}`)
+		return
+	}
+	fmt.Fprint(rw, "[]")
 }

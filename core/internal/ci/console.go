@@ -63,7 +63,13 @@ func (c *Console) Shut(stage string) {
 
 // section is GitLab's mark: https://docs.gitlab.com/ci/jobs/job_logs/#custom-collapsible-sections
 func section(edge, stage string) string {
-	return fmt.Sprintf("\x1b[0Ksection_%s:%d:outlast_%s\r\x1b[0K", edge, time.Now().Unix(), stage)
+	name := strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '.' {
+			return r
+		}
+		return '_'
+	}, stage)
+	return fmt.Sprintf("\x1b[0Ksection_%s:%d:outlast_%s\r\x1b[0K", edge, time.Now().Unix(), name)
 }
 
 // Hide keeps a secret out of what later steps of the job print.

@@ -60,11 +60,8 @@ func (g gitlabAPI) note(r Result) error {
 	if err != nil || number == 0 {
 		return err
 	}
-	mark := fmt.Sprintf("<!-- outlast: %s to %s -->", r.App, r.Environment)
-	body := mark + "\n" + r.Summary
-	if r.Facts.RunURL != "" {
-		body += fmt.Sprintf("\n[The job](%s) of commit %s\n", r.Facts.RunURL, r.Facts.Commit)
-	}
+	mark := r.mark()
+	body := mark + "\n" + r.Summary + source(r.Facts)
 	if len(body) > noteLimit {
 		body = mark + "\nThe summary is longer than GitLab takes; it is in summary.md of the job's artifacts.\n"
 	}

@@ -22,8 +22,22 @@ type Result struct {
 	Environment string
 	Pairs       []Pair
 	Summary     string // Markdown
+	Planned     bool   // the run looked what a deploy would do
 	Deployed    bool   // the run was to change the environment, not only to render
 	Status      Status
+}
+
+// mark finds the note or comment for an application and environment again.
+func (r Result) mark() string {
+	return fmt.Sprintf("<!-- outlast: %s to %s -->", r.App, r.Environment)
+}
+
+// source says which run a note is of.
+func source(f Facts) string {
+	if f.RunURL == "" {
+		return ""
+	}
+	return fmt.Sprintf("\n[The job](%s) of commit %s\n", f.RunURL, f.Commit)
 }
 
 // Status is how a run ended.
@@ -50,10 +64,11 @@ func (w World) Publish(ctx context.Context, r Result) ([]string, error) {
 		for _, p := range r.Pairs { // values of one line: no delimiter that a value could hold
 			fmt.Fprintf(&lines, "%s=%s\n", p.Name, p.Value)
 		}
+		said := w.tellGitHub(ctx, r)
 		if len(r.Summary) > summaryLimit {
 			r.Summary = "The summary is longer than GitHub takes; it is in summary.md of the output folder.\n"
 		}
-		return nil, errors.Join(appendTo(w.Getenv("GITHUB_OUTPUT"), lines.String()), appendTo(w.Getenv("GITHUB_STEP_SUMMARY"), r.Summary))
+		return said, errors.Join(appendTo(w.Getenv("GITHUB_OUTPUT"), lines.String()), appendTo(w.Getenv("GITHUB_STEP_SUMMARY"), r.Summary))
 	case "circleci":
 		var lines strings.Builder
 		for _, p := range r.Pairs {

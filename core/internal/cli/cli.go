@@ -73,10 +73,13 @@ func (a *app) command() *cobra.Command {
 		"push":   "build, then push the images and print their digests",
 		"render": "print the manifests with safe drain timings",
 		"apply":  "apply the manifests of an earlier render (--report)",
-		"gate":   "wait for the rollout of an earlier apply (--report)",
 	}
 	for _, name := range core.Stages() {
 		from := name
+		if name == "gate" {
+			root.AddCommand(a.gateCommand())
+			continue
+		}
 		if name == "push" { // layouts do not travel between jobs
 			from = "build"
 		}
@@ -85,6 +88,7 @@ func (a *app) command() *cobra.Command {
 	root.AddCommand(a.planCommand())
 	root.AddCommand(a.rollbackCommand())
 	root.AddCommand(a.historyCommand())
+	root.AddCommand(a.statusCommand())
 	root.AddCommand(a.checkCommand())
 	root.AddCommand(a.timingsCommand())
 	root.AddCommand(a.initCommand())
@@ -154,6 +158,9 @@ func (a *app) stageCommand(name, short, from, to string) *cobra.Command {
 		}
 		if own.krm {
 			return a.Function(cmd.Context(), given)
+		}
+		if name == "deploy" && a.plansInstead(cmd.Context(), given) {
+			return a.plan(cmd.Context(), given, "text", "")
 		}
 		a.Explain = own.explain
 		return a.Run(cmd.Context(), name, given)

@@ -5,9 +5,11 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,7 +18,9 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
+	"github.com/outlast-ci/outlast/core/internal/cli/run"
 	"github.com/outlast-ci/outlast/core/internal/cli/setup"
+	"github.com/outlast-ci/outlast/core/internal/fleet"
 	"github.com/outlast-ci/outlast/core/internal/output"
 )
 
@@ -35,6 +39,29 @@ func (a *app) planCommand() *cobra.Command {
 	return cmd
 }
 
+// plans makes one plan of the clusters'.
+func plans(ctx context.Context, cfg core.Config, targets []core.Target) (core.Plan, error) {
+	all := core.Plan{Schema: core.PlanSchema, Run: cfg.Run, Made: time.Now()}
+	for _, t := range targets {
+		cfg.Run = t.Run
+		plan, err := core.MakePlan(ctx, cfg, t.Clients, core.Report{})
+		if err != nil {
+			return all, &fleet.Error{Cluster: t.Run.Where(), Err: err}
+		}
+		all.Clusters = append(all.Clusters, plan)
+	}
+	return all, nil
+}
+
+// plansInstead tells whether a deploy is for a pull request that gets a plan. What is
+// wrong with its inputs is told by the deploy.
+func (a *app) plansInstead(ctx context.Context, flags map[string][]string) bool {
+	look := &app{&run.App{Env: a.Env, Secrets: a.Secrets}} // settling enters the working directory
+	c := look.Call("plan")
+	return ci.Detect(a.Env.Getenv).PullRequest != "" && c.Settle(ctx, flags) == nil && c.Settings.Text("pull-request") == "plan"
+}
+
+// plan makes the plan, and tells it to whoever wants it; that there is none, too.
 func (a *app) plan(ctx context.Context, flags map[string][]string, format, out string) error {
 	c := a.Call("plan")
 	if err := c.Settle(ctx, flags); err != nil {
@@ -44,15 +71,42 @@ func (a *app) plan(ctx context.Context, flags map[string][]string, format, out s
 	if err != nil {
 		return exit.Usage(err)
 	}
+	targets, err := c.Targets(cfg)
+	if err != nil {
+		return exit.Usage(err)
+	}
 	cfg.Observe = func(e event.Event) {
 		if e.Kind == event.Warn {
-			fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Object, a.Secrets.Mask(e.Message))
+			fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Subject(), a.Secrets.Mask(e.Message))
 		}
 	}
-	plan, err := core.MakePlan(ctx, cfg, c.Clients(cfg), core.Report{})
+	var plan core.Plan
+	if len(targets) > 0 {
+		plan, err = plans(ctx, cfg, targets)
+	} else {
+		plan, err = core.MakePlan(ctx, cfg, c.Clients(cfg), core.Report{})
+	}
+	r := core.Report{Run: cfg.Run, Result: core.Passed, Reason: "ok"}
+	summary := output.PlanSummary(plan)
 	if err != nil {
+		_, r.Reason = exit.Of(ctx, err)
+		r.Result, r.Error = core.Failed, a.Secrets.Mask(err.Error())
+		summary = output.NoPlan(r)
+	} else if err := a.keep(plan, format, out); err != nil {
 		return err
 	}
+	result := ci.Result{Facts: c.Facts, App: cfg.Run.App, Environment: cfg.Run.Environment, Planned: true, Status: ci.Success, Summary: a.Secrets.Mask(summary), Pairs: output.Pairs(r)}
+	lines, told := c.Host().Publish(ctx, result)
+	console := c.Host().Console(a.Env.Stderr)
+	for _, line := range lines {
+		fmt.Fprintf(a.Env.Stderr, "outlast: %s\n", a.Secrets.Mask(line))
+		console.Annotate(ci.Warning, "outlast plan", a.Secrets.Mask(line))
+	}
+	return errors.Join(err, told)
+}
+
+// keep writes the plan to stdout, and to a file when one is named.
+func (a *app) keep(plan core.Plan, format, out string) error {
 	text, err := json.MarshalIndent(plan, "", "  ")
 	if err != nil {
 		return err
@@ -69,12 +123,6 @@ func (a *app) plan(ctx context.Context, flags map[string][]string, format, out s
 	if format == "text" {
 		text = []byte(output.Plan(plan))
 	}
-	if _, err := (maskedWriter{a.Env.Stdout, a.Secrets.Mask}).Write(text); err != nil {
-		return err
-	}
-	lines, err := c.Host().Publish(ctx, ci.Result{Facts: c.Facts, App: cfg.Run.App, Environment: cfg.Run.Environment, Status: ci.Success, Summary: a.Secrets.Mask(output.PlanSummary(plan))})
-	for _, line := range lines {
-		fmt.Fprintf(a.Env.Stderr, "outlast: %s\n", a.Secrets.Mask(line))
-	}
+	_, err = maskedWriter{a.Env.Stdout, a.Secrets.Mask}.Write(text)
 	return err
 }

@@ -7,16 +7,21 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"sync"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/cli/run"
+	"github.com/outlast-ci/outlast/core/internal/fleet"
+	"github.com/outlast-ci/outlast/core/internal/output"
 	"github.com/outlast-ci/outlast/core/internal/record"
+	"github.com/outlast-ci/outlast/core/internal/status"
 	"github.com/outlast-ci/outlast/core/release"
 )
 
@@ -50,17 +55,100 @@ func (a *app) historyCommand() *cobra.Command {
 		if err := c.Settle(cmd.Context(), values(flags)); err != nil {
 			return c.Skipped(err)
 		}
+		c.Alone = c.Settings.Text("namespace") != "" // else the manifests tell it
 		cfg, err := c.Config()
 		if err != nil {
 			return exit.Usage(err)
 		}
-		list, err := history(cmd.Context(), cfg, c.Clients(cfg))
+		targets, err := c.Targets(cfg)
+		if err != nil {
+			return exit.Usage(err)
+		}
+		if len(targets) == 0 {
+			list, err := history(cmd.Context(), cfg, c.Clients(cfg))
+			if err != nil {
+				return err
+			}
+			return a.printHistory(list, *format)
+		}
+		return a.histories(cmd.Context(), cfg, targets, *format)
+	}
+	return cmd
+}
+
+// statusCommand tells how an application is by now.
+func (a *app) statusCommand() *cobra.Command {
+	cmd := a.recordsCommand("status", "show the release in force, who deploys, and the state of each pod and target", "  -o, --output text|json                format\n\n")
+	format := cmd.Flags().StringP("output", "o", "text", "format: text or json")
+	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("status") })
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if *format != "text" && *format != "json" {
+			return exit.Usage(fmt.Errorf("reading --output: %q is neither text nor json", *format))
+		}
+		c := a.Call("status")
+		if err := c.Settle(cmd.Context(), values(flags)); err != nil {
+			return c.Skipped(err)
+		}
+		c.Alone = c.Settings.Text("namespace") != "" // else the manifests tell it
+		cfg, err := c.Config()
+		if err != nil {
+			return exit.Usage(err)
+		}
+		s, err := readStatus(cmd.Context(), cfg, c.Clients(cfg))
 		if err != nil {
 			return err
 		}
-		return a.printHistory(list, *format)
+		if *format == "json" {
+			return a.printJSON(s)
+		}
+		_, err = (maskedWriter{a.Env.Stdout, a.Secrets.Mask}).Write([]byte(output.Status(s, time.Now())))
+		return err
 	}
 	return cmd
+}
+
+// readStatus asks the cluster and, where targets are, AWS; without a login there all
+// else is told.
+func readStatus(ctx context.Context, cfg core.Config, clients core.Clients) (status.Status, error) {
+	namespace, err := run.Home(ctx, cfg)
+	if err != nil {
+		return status.Status{}, err
+	}
+	cluster, err := clients.Cluster(ctx)
+	if err != nil {
+		return status.Status{}, err
+	}
+	balancer := sync.OnceValues(func() (gate.Balancer, error) { return clients.Glance(ctx) })
+	s, err := status.Read(ctx, status.World{Cluster: cluster.Gate, Records: cluster.Records, Balancer: gate.Lazy(func(context.Context) (gate.Balancer, error) { return balancer() })},
+		record.AppOf(cfg.Run.App, cfg.Run.Environment, namespace))
+	s.App, s.Environment = cfg.Run.App, cfg.Run.Environment
+	return s, err
+}
+
+// histories lists those of several clusters.
+func (a *app) histories(ctx context.Context, cfg core.Config, targets []core.Target, format string) error {
+	type one struct {
+		Cluster   string             `json:"cluster"`
+		Revisions []release.Revision `json:"revisions"`
+	}
+	var all []one
+	for _, t := range targets {
+		list, err := history(ctx, cfg, t.Clients)
+		if err != nil {
+			return &fleet.Error{Cluster: t.Run.Where(), Err: err}
+		}
+		all = append(all, one{t.Run.Where(), list})
+	}
+	if format == "json" {
+		return a.printJSON(all)
+	}
+	for _, one := range all {
+		fmt.Fprintf(maskedWriter{a.Env.Stdout, a.Secrets.Mask}, "# cluster %s\n", one.Cluster)
+		if err := a.printHistory(one.Revisions, format); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // history reads the revisions, the newest first.
@@ -89,17 +177,20 @@ func (a *app) recordsCommand(name, short, own string) *cobra.Command {
 	return cmd
 }
 
-func (a *app) printHistory(list []release.Revision, format string) error {
-	out := maskedWriter{a.Env.Stdout, a.Secrets.Mask}
-	if format == "json" {
-		text, err := json.MarshalIndent(list, "", "  ")
-		if err != nil {
-			return err
-		}
-		_, err = out.Write(append(text, '\n'))
+func (a *app) printJSON(value any) error {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
 		return err
 	}
-	w := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
+	_, err = maskedWriter{a.Env.Stdout, a.Secrets.Mask}.Write(append(text, '\n'))
+	return err
+}
+
+func (a *app) printHistory(list []release.Revision, format string) error {
+	if format == "json" {
+		return a.printJSON(list)
+	}
+	w := tabwriter.NewWriter(maskedWriter{a.Env.Stdout, a.Secrets.Mask}, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(w, "REVISION\tSTATE\tSTARTED\tTOOK\tCOMMIT\tBY\tWHY")
 	for _, r := range list {
 		took := "-"

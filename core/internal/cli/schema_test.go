@@ -171,7 +171,11 @@ func TestEveryKeyIsRead(t *testing.T) {
 				fmt.Fprintf(&top, "%s%s: %s\n", strings.Repeat("    ", min(i, 1)), k.Name, value)
 			}
 		case config.EnvironmentMap:
-			fmt.Fprintf(&top, "%s:\n  dev: {branches: [a]}\n", key.Name)
+			fmt.Fprintf(&top, "%s:\n  dev: {branches: [a], clusters: [{", key.Name)
+			for _, k := range config.ClusterKeys() {
+				fmt.Fprintf(&top, "%s: x, ", k.Name)
+			}
+			fmt.Fprintln(&top, "}]}")
 		}
 	}
 	fmt.Fprint(&top, "drain: {set: {")
@@ -235,6 +239,14 @@ func TestBothRefuse(t *testing.T) {
 		"a list as the whole file":            "[a]",
 		"a word as the whole file":            "a",
 		"a key of the environment at the top": "branches: [a]",
+		"a key with a dot":                    "gate.timeout: 5m",
+		"one below another":                   "gate: {probe.url: http://shop/}",
+		"clusters that are none":              "environments: {dev: {clusters: []}}",
+		"clusters at the top":                 "clusters: [{clusterName: a}]",
+		"a cluster that nothing selects":      "environments: {dev: {clusters: [{region: a}]}}",
+		"a cluster without its name":          "environments: {dev: {clusters: [{clusterName: ''}]}}",
+		"a cluster that is a word":            "environments: {dev: {clusters: [a]}}",
+		"an unknown key of a cluster":         "environments: {dev: {clusters: [{clusterName: a, manifests: b}]}}",
 	} {
 		t.Run(name, func(t *testing.T) {
 			if err := byProgram(text); err == nil {
@@ -254,7 +266,7 @@ func TestTheSchemaAgreesWithTheProgram(t *testing.T) {
 	s := schema(t)
 	plain := []any{"", "x", "30", "30s", "1m30s", "1.5", ".5h", "+3s", "-1s", "fix", "off", "fast", "graceful", "skip", "docker", "soon", 30, 0, 1.5, -1, true, nil}
 	symbol := []any{"30", "1.5", "2m", "x", 30, 2.5, 7, nil, true, ""}
-	keys := append([]string{"regoin", "drain", "images", "drain.set", "drain.polcy", "branches"}, inputs.ScalarKeys()...)
+	keys := append([]string{"regoin", "drain", "images", "drain.set", "drain.polcy", "branches", "clusters"}, inputs.ScalarKeys()...)
 	good, bad := 0, 0
 	rapid.Check(t, func(t *rapid.T) {
 		value := func(from []any) any {
@@ -263,13 +275,15 @@ func TestTheSchemaAgreesWithTheProgram(t *testing.T) {
 			}
 			return rapid.SampledFrom(from).Draw(t, "value")
 		}
-		put := func(doc map[string]any, key string, v any) {
+		var put func(doc map[string]any, key string, v any)
+		put = func(doc map[string]any, key string, v any) {
 			if first, rest, nested := strings.Cut(key, "."); nested {
 				inner, ok := doc[first].(map[string]any)
 				if !ok {
 					inner = map[string]any{}
 				}
-				inner[rest], doc[first] = v, inner
+				doc[first] = inner
+				put(inner, rest, v)
 				return
 			}
 			doc[key] = v
@@ -309,6 +323,13 @@ func TestTheSchemaAgreesWithTheProgram(t *testing.T) {
 			doc["environments"] = map[string]any{"dev": level(func(key string) (any, bool) {
 				if key == "branches" {
 					return []any{value([]any{"main", "feature/*", "", nil, 1, true})}, true
+				}
+				if key == "clusters" {
+					cluster := map[string]any{}
+					for _, k := range rapid.SliceOfNDistinct(rapid.SampledFrom([]string{"clusterName", "kubeContext", "kubeconfig", "region", "roleArn", "clustername"}), 0, 3, rapid.ID).Draw(t, "cluster") {
+						cluster[k] = value(plain)
+					}
+					return []any{cluster}, true
 				}
 				return nil, key == "drain.set"
 			})}

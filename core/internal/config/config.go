@@ -45,6 +45,24 @@ type Environment struct {
 	Branches []string          // glob patterns of path.Match; a branch that matches deploys here
 	Values   map[string]string // override the file's
 	Set      map[string]string // override the file's, symbol by symbol
+	Clusters []Cluster         // rolled one after another, in this order; empty: the one that the values name
+}
+
+// Cluster is how one of several clusters is reached: plain values by key, which
+// override the environment's.
+type Cluster map[string]string
+
+// selectors are the keys that tell which cluster is meant, the strongest first.
+var selectors = []string{"clusterName", "kubeContext", "kubeconfig"}
+
+// Name is what people call the cluster; region tells those of one name apart.
+func (c Cluster) Name() string {
+	for _, key := range selectors {
+		if c[key] != "" {
+			return c[key]
+		}
+	}
+	return ""
 }
 
 // Parse reads text, the content of the file at name. scalars are the keys of

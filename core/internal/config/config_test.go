@@ -33,6 +33,10 @@ environments:
     branches: [main]
     region: cn-northwest-1
     drain: {policy: enforce, set: {P: 30s}}
+    clusters:
+      - {clusterName: north, roleArn: r}
+      - {clusterName: north, region: cn-north-1}
+      - {kubeContext: lab}
 `
 
 func TestParse(t *testing.T) {
@@ -49,8 +53,9 @@ func TestParse(t *testing.T) {
 			{Name: "shop/worker", Context: "worker", Repository: "shop/worker", Args: map[string]string{}},
 		},
 		Environments: map[string]Environment{
-			"dev":  {Name: "dev", Branches: []string{"develop", "feature/*"}, Values: map[string]string{"manifests": "deploy/dev"}, Set: map[string]string{}},
-			"prod": {Name: "prod", Branches: []string{"main"}, Values: map[string]string{"region": "cn-northwest-1", "drain.policy": "enforce"}, Set: map[string]string{"P": "30s"}},
+			"dev": {Name: "dev", Branches: []string{"develop", "feature/*"}, Values: map[string]string{"manifests": "deploy/dev"}, Set: map[string]string{}},
+			"prod": {Name: "prod", Branches: []string{"main"}, Values: map[string]string{"region": "cn-northwest-1", "drain.policy": "enforce"}, Set: map[string]string{"P": "30s"},
+				Clusters: []Cluster{{"clusterName": "north", "roleArn": "r"}, {"clusterName": "north", "region": "cn-north-1"}, {"kubeContext": "lab"}}},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -75,6 +80,10 @@ func TestParseRefuses(t *testing.T) {
 		"two documents":                        {"app: a\n---\napp: b", "more than one YAML document"},
 		"not YAML":                             {"app: [", "reading outlast.yaml"},
 		"a list as the whole file":             {"- a", "must be a mapping"},
+		"clusters that are none":               {"environments:\n  dev: {clusters: []}", "outlast.yaml:2: clusters is empty"},
+		"a cluster that nothing selects":       {"environments:\n  dev:\n    clusters:\n      - {region: a}", "outlast.yaml:4: a cluster needs one of clusterName, kubeContext, kubeconfig"},
+		"an unknown key of a cluster":          {"environments:\n  dev: {clusters: [{cluster: a}]}", `unknown key "cluster" of a cluster`},
+		"a cluster twice":                      {"environments:\n  dev: {clusters: [{clusterName: a, roleArn: b}, {clusterName: a}]}", "cluster a is listed twice"},
 		"a far-off key lists what is possible": {"zzz: 1", "known are app, clusterName"},
 	} {
 		t.Run(name, func(t *testing.T) {

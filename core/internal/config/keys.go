@@ -2,6 +2,8 @@
 
 package config
 
+import "slices"
+
 // Key is one key of outlast.yaml that is no plain value of the table of inputs,
 // or one of an image. The reader and the JSON Schema are made from these lists.
 type Key struct {
@@ -22,6 +24,7 @@ const (
 	ImageList        Shape = "list of images"
 	EnvironmentMap   Shape = "mapping of environments"
 	BranchPatternSeq Shape = "list of branch patterns"
+	ClusterList      Shape = "list of clusters"
 )
 
 // setKey holds symbols of the drain formulas, at the top and in an environment.
@@ -42,6 +45,7 @@ func FileKeys() []Key {
 func EnvironmentKeys() []Key {
 	return []Key{
 		{"branches", BranchPatternSeq, false, "Branches that deploy here: glob patterns, in which * stops at a slash."},
+		{"clusters", ClusterList, false, "Clusters that a deploy rolls through, one after another, until one fails; each needs clusterName, kubeContext or kubeconfig. Unset: the one that the environment's own keys name."},
 		drainSet,
 	}
 }
@@ -58,6 +62,23 @@ func ImageKeys() []Key {
 		{"args", PlainMap, false, "Build arguments."},
 	}
 }
+
+// ClusterKeys are the keys of one of several clusters: what selects it, no more.
+func ClusterKeys() []Key {
+	return []Key{
+		{"clusterName", Plain, false, "EKS cluster."},
+		{"region", Plain, false, "Its AWS region. Unset: the environment's."},
+		{"roleArn", Plain, false, "AWS role to become for it. Unset: the environment's."},
+		{"chainRoleArn", Plain, false, "Second AWS role, assumed by the first. Unset: the environment's."},
+		{"externalId", Plain, false, "External id for the role that is assumed last. Unset: the environment's."},
+		{"profile", Plain, false, "AWS profile. Unset: the environment's."},
+		{"kubeconfig", Plain, false, "Kubeconfig file, when clusterName is unset. Unset: the environment's."},
+		{"kubeContext", Plain, false, "Context of the kubeconfig."},
+	}
+}
+
+// ClusterSelectors are those of which a cluster needs one.
+func ClusterSelectors() []string { return slices.Clone(selectors) }
 
 func names(keys []Key) (all []string) {
 	for _, k := range keys {

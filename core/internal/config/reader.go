@@ -54,6 +54,8 @@ func (r *reader) mapping(n *yaml.Node, prefix string, structured []string, value
 	r.pairs(n, where, func(key string, k, v *yaml.Node) {
 		full := prefix + key
 		switch {
+		case strings.Contains(key, "."):
+			r.fail(k, "key %q: write what is behind the dot below what is before it", full)
 		case full == setKey:
 			r.stringMap(v, full, set)
 		case slices.Contains(structured, full):
@@ -141,7 +143,11 @@ func (r *reader) environments(n *yaml.Node) map[string]Environment {
 	envs := map[string]Environment{}
 	r.pairs(n, "environments", func(name string, k, v *yaml.Node) {
 		env := Environment{Name: name, Values: map[string]string{}, Set: map[string]string{}}
-		r.mapping(v, "", names(EnvironmentKeys()), env.Values, env.Set, func(_ string, v *yaml.Node) {
+		r.mapping(v, "", names(EnvironmentKeys()), env.Values, env.Set, func(key string, v *yaml.Node) {
+			if key == "clusters" {
+				env.Clusters = r.clusters(v)
+				return
+			}
 			r.list(v, "branches", func(item *yaml.Node) {
 				pattern := r.scalar(item, "branches")
 				if _, err := path.Match(pattern, ""); err != nil || pattern == "" {
@@ -153,6 +159,32 @@ func (r *reader) environments(n *yaml.Node) map[string]Environment {
 		envs[name] = env
 	})
 	return envs
+}
+
+func (r *reader) clusters(n *yaml.Node) (clusters []Cluster) {
+	seen := map[string]bool{}
+	r.list(n, "clusters", func(item *yaml.Node) {
+		c := Cluster{}
+		r.pairs(item, "a cluster", func(key string, k, v *yaml.Node) {
+			if !slices.Contains(names(ClusterKeys()), key) {
+				r.fail(k, "unknown key %q of a cluster%s", key, DidYouMean(key, names(ClusterKeys())))
+			}
+			c[key] = r.scalar(v, "clusters."+key)
+		})
+		if c.Name() == "" {
+			r.fail(item, "a cluster needs one of %s", strings.Join(selectors, ", "))
+		}
+		which := c.Name() + " " + c["region"]
+		if seen[which] {
+			r.fail(item, "cluster %s is listed twice; those of one name need regions that differ", c.Name())
+		}
+		seen[which] = true
+		clusters = append(clusters, c)
+	})
+	if r.err == nil && len(clusters) == 0 {
+		r.fail(n, "clusters is empty: leave it out, or list the clusters in the order in which they are rolled")
+	}
+	return clusters
 }
 
 // DidYouMean gives `: did you mean "x"?` for the nearest of the known words,

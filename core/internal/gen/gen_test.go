@@ -124,8 +124,11 @@ func TestTheAction(t *testing.T) {
 			t.Errorf("%s=%q", in.Variable(), step.Env[in.Variable()])
 		}
 	}
-	if len(action.Inputs) != len(renamed()) || len(step.Env) != len(renamed())+1 {
+	if len(action.Inputs) != len(renamed()) || len(step.Env) != len(renamed())+2 { // the action's own folder, and GitHub's token
 		t.Errorf("%d inputs, %d variables, %d rows", len(action.Inputs), len(step.Env), len(renamed()))
+	}
+	if got := step.Env["OUTLAST_GITHUB_TOKEN"]; got != "${{ env.OUTLAST_GITHUB_TOKEN || github.token }}" {
+		t.Errorf("OUTLAST_GITHUB_TOKEN=%q", got)
 	}
 	for _, o := range output.Outputs() {
 		if action.Outputs[o.Name].Value != "${{ steps.outlast.outputs."+o.Name+" }}" {

@@ -25,8 +25,8 @@ const (
 )
 
 // Schema gives the JSON Schema of outlast.yaml: the plain keys from the table,
-// the structure from package config. It cannot say that names and branches are
-// unique, or that a pattern is well-formed; the program does.
+// the structure from package config. It cannot say that names, branches and clusters
+// are unique, or that a pattern is well-formed; the program does.
 func Schema(table []inputs.Group) ([]byte, error) {
 	environment := level(table, config.EnvironmentKeys(), nil)
 	top := level(table, config.FileKeys(), environment)
@@ -115,6 +115,18 @@ func structured(k config.Key, environment object) object {
 		s = object{"type": "object", "additionalProperties": environment}
 	case config.BranchPatternSeq:
 		s = object{"type": "array", "items": object{"type": []string{"string", "number", "boolean"}, "minLength": 1}}
+	case config.ClusterList:
+		cluster := mapping()
+		for _, key := range config.ClusterKeys() {
+			put(cluster, key.Name, structured(key, nil))
+		}
+		var one []any
+		for _, key := range config.ClusterSelectors() {
+			there := object{"type": []string{"string", "number", "boolean"}, "minLength": 1}
+			one = append(one, object{"required": []string{key}, "properties": object{key: there}})
+		}
+		cluster["anyOf"] = one
+		s = object{"type": "array", "items": cluster, "minItems": 1}
 	case config.SymbolMap:
 		s = symbols()
 	case config.PlainMap:

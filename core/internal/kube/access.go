@@ -15,6 +15,8 @@ import (
 
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/outlast-ci/outlast/core/event"
 )
 
 // Access is one way to reach a cluster. Host with CA and Token comes from EKS;
@@ -29,6 +31,7 @@ type Access struct {
 	Context    string   // of the kubeconfig; empty: its current one
 
 	UserAgent string
+	Observe   event.Func // told while an answer is waited for
 }
 
 func (a Access) config() (*rest.Config, error) {

@@ -22,6 +22,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
+
+	"github.com/outlast-ci/outlast/core/event"
 )
 
 // FieldManager is the name that owns the fields which Outlast applies.
@@ -54,7 +56,7 @@ func New(access Access) (*Client, error) {
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return &homebound{next: next, base: base} })
 	cfg.Wrap(func(next http.RoundTripper) http.RoundTripper { return newWindow(next) }) // below the patience: a pause is no request under way
 	c := &Client{host: cfg.Host}
-	if err := c.connect(cfg, access.Host == ""); err != nil {
+	if err := c.connect(cfg, access.Host == "", access.Observe); err != nil {
 		return nil, fmt.Errorf("making a client for %s: %w", cfg.Host, err)
 	}
 	return c, nil
@@ -62,12 +64,12 @@ func New(access Access) (*Client, error) {
 
 // connect makes the clients of client-go. They share one way to the server,
 // else each would make tokens of its own.
-func (c *Client) connect(cfg *rest.Config, renews bool) error {
+func (c *Client) connect(cfg *rest.Config, renews bool, observe event.Func) error {
 	one, err := rest.HTTPClientFor(cfg)
 	if err != nil {
 		return err
 	}
-	c.wire = &patient{next: one.Transport, renews: renews, patience: patience, hello: hello}
+	c.wire = &patient{next: one.Transport, renews: renews, observe: observe, patience: patience, hello: hello}
 	one.Transport = c.wire
 	raw := rest.CopyConfig(cfg)
 	raw.GroupVersion, raw.APIPath, raw.NegotiatedSerializer = &schema.GroupVersion{Version: "v1"}, "/api", plainText{}

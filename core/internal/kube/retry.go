@@ -18,6 +18,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
+
+	"github.com/outlast-ci/outlast/core/event"
 )
 
 const (
@@ -39,26 +41,33 @@ type patient struct {
 	next   http.RoundTripper
 	renews bool // a login that is refused is renewed below: worth one more try
 
+	observe event.Func // told of waits; nil: nobody is
+
 	mu              sync.Mutex
 	patience, hello time.Duration
 	met             bool      // the server has answered
 	silent          time.Time // since when it does not; zero: it does
+	told            time.Time // when a wait was told last
+	teller          *heard    // by whom
 }
 
 // RoundTrip sends a request, and again until the answer is one to act upon.
 func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
-	began := time.Now()
+	wait := p.begin()
+	defer wait.end()
+	began := wait.began
 	for try := 1; ; try++ {
 		if made, ok := req.Context().Value(triesKey{}).(*int); ok {
 			*made = try
 		}
 		res, err := p.once(req)
 		since, most := p.note(began, err)
-		wait, again := pause(res, err, try)
+		rest, again := pause(res, err, try)
 		if try == 1 && p.renews && res != nil && res.StatusCode == http.StatusUnauthorized {
-			wait, again = 0, true
+			rest, again = 0, true
 		}
-		if !again || req.Context().Err() != nil || time.Since(since)+wait > most || req.Body != nil && req.GetBody == nil {
+		wait.take(res, err, again)
+		if !again || req.Context().Err() != nil || time.Since(since)+rest > most || req.Body != nil && req.GetBody == nil {
 			if err != nil && try > 1 {
 				err = fmt.Errorf("tried %d times in %s: %w", try, time.Since(began).Round(time.Second), err)
 			}
@@ -67,7 +76,7 @@ func (p *patient) RoundTrip(req *http.Request) (*http.Response, error) {
 		select {
 		case <-req.Context().Done():
 			return nil, fmt.Errorf("%w, after %d tries: %w", context.Cause(req.Context()), try, orStatus(res, err))
-		case <-time.After(wait):
+		case <-time.After(rest):
 		}
 	}
 }

@@ -56,3 +56,19 @@ func Stream(objects []*unstructured.Unstructured) ([]byte, error) {
 	}
 	return b.Bytes(), nil
 }
+
+// Paused gives the manifests with the rollout of each Deployment stopped where it is.
+func Paused(text []byte) ([]byte, error) {
+	objects, err := Parse(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, obj := range objects {
+		if obj.GetKind() == "Deployment" {
+			if err := unstructured.SetNestedField(obj.Object, true, "spec", "paused"); err != nil {
+				return nil, fmt.Errorf("%s: %w", ID(obj), err)
+			}
+		}
+	}
+	return Stream(objects)
+}

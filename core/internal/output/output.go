@@ -13,9 +13,12 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/ci"
 )
 
 // Write writes all files but events.ndjson, which grows during the run.
@@ -109,6 +112,14 @@ func Outputs() []Output {
 	}
 }
 
+// Pairs are the outputs of a run as a CI is told of them.
+func Pairs(r core.Report) (pairs []ci.Pair) {
+	for _, o := range Outputs() {
+		pairs = append(pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
+	}
+	return pairs
+}
+
 // Env gives the OUTLAST_OUT_ pairs of outputs.env: safe for GitLab's dotenv and
 // for `set -a; . file`.
 func Env(r core.Report) string {
@@ -129,65 +140,101 @@ func word(s string) string {
 	}, s)
 }
 
-// junit gives one test case a stage and one a workload.
-func junit(r core.Report) []byte {
-	type message struct {
-		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
+// suite is JUnit's form of a run.
+type suite struct {
+	XMLName  xml.Name   `xml:"testsuite"`
+	Name     string     `xml:"name,attr"`
+	Tests    int        `xml:"tests,attr"`
+	Failures int        `xml:"failures,attr"`
+	Skipped  int        `xml:"skipped,attr"`
+	Cases    []testCase `xml:"testcase"`
+}
+
+type testCase struct {
+	Class   string   `xml:"classname,attr"`
+	Name    string   `xml:"name,attr"`
+	Time    string   `xml:"time,attr"`
+	Failure *message `xml:"failure,omitempty"`
+	Skipped *message `xml:"skipped,omitempty"`
+}
+
+type message struct {
+	Message string `xml:"message,attr"`
+	Text    string `xml:",chardata"`
+}
+
+func (s *suite) add(c testCase) {
+	s.Tests++
+	if c.Failure != nil {
+		s.Failures++
 	}
-	type testCase struct {
-		Class   string   `xml:"classname,attr"`
-		Name    string   `xml:"name,attr"`
-		Time    string   `xml:"time,attr"`
-		Failure *message `xml:"failure,omitempty"`
-		Skipped *message `xml:"skipped,omitempty"`
+	if c.Skipped != nil {
+		s.Skipped++
 	}
-	type suite struct {
-		XMLName  xml.Name   `xml:"testsuite"`
-		Name     string     `xml:"name,attr"`
-		Tests    int        `xml:"tests,attr"`
-		Failures int        `xml:"failures,attr"`
-		Skipped  int        `xml:"skipped,attr"`
-		Cases    []testCase `xml:"testcase"`
-	}
-	s := suite{Name: "outlast " + r.Run.App + " " + r.Run.Environment}
-	add := func(c testCase) {
-		s.Tests++
-		if c.Failure != nil {
-			s.Failures++
-		}
-		if c.Skipped != nil {
-			s.Skipped++
-		}
-		s.Cases = append(s.Cases, c)
-	}
-	for _, st := range r.Stages {
-		c := testCase{Class: "outlast.stage", Name: st.Name, Time: fmt.Sprintf("%.3f", st.Seconds)}
+	s.Cases = append(s.Cases, c)
+}
+
+// tell adds one case a stage, one a workload, and one for the probe; where says in which of several
+// clusters.
+func (s *suite) tell(r core.Report, stages []core.StageRecord, where string) {
+	for _, st := range stages {
+		c := testCase{Class: "outlast.stage", Name: st.Name + where, Time: fmt.Sprintf("%.3f", st.Seconds)}
 		switch st.Result {
 		case core.Failed, core.Interrupted:
 			c.Failure = &message{Message: string(st.Result), Text: printable(r.Error)}
 		case core.Pending, core.Skipped:
 			c.Skipped = &message{Message: "not run"}
 		}
-		add(c)
+		s.add(c)
+	}
+	for _, c := range gateCases(r) {
+		c.Name += where
+		s.add(c)
+	}
+}
+
+// junit gives the cases of a run, or of what it did in each cluster.
+func junit(r core.Report) []byte {
+	s := suite{Name: "outlast " + r.Run.App + " " + r.Run.Environment}
+	stages := r.Stages
+	if len(r.Clusters) > 0 {
+		stages = slices.DeleteFunc(slices.Clone(stages), func(s core.StageRecord) bool { return slices.Contains(ownStages(r), s) })
+	}
+	s.tell(r, stages, "")
+	for _, one := range r.Clusters {
+		s.tell(one, ownStages(one), " in "+printable(one.Run.Where()))
 	}
 	if s.Failures == 0 && r.Result == core.Failed { // found before the first stage
-		add(testCase{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &message{Message: printable(r.Reason), Text: printable(r.Error)}})
-	}
-	if r.Gate != nil {
-		for _, w := range r.Gate.Workloads {
-			c := testCase{Class: "outlast.gate", Name: w.Object, Time: fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())}
-			if len(w.Problems) > 0 {
-				c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
-			}
-			add(c)
-		}
+		s.add(testCase{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &message{Message: printable(r.Reason), Text: printable(r.Error)}})
 	}
 	text, err := xml.MarshalIndent(s, "", "  ")
 	if err != nil { // only for types that XML cannot hold, and these are strings
 		return []byte("<!-- " + err.Error() + " -->\n")
 	}
 	return append([]byte(xml.Header), append(text, '\n')...)
+}
+
+// gateCases are those of the workloads that were waited for, and of the probe.
+func gateCases(r core.Report) (cases []testCase) {
+	if r.Gate == nil {
+		return nil
+	}
+	took := fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())
+	for _, w := range r.Gate.Workloads {
+		c := testCase{Class: "outlast.gate", Name: w.Object, Time: took}
+		if len(w.Problems) > 0 {
+			c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
+		}
+		cases = append(cases, c)
+	}
+	if p := r.Gate.Probe; p != nil {
+		c := testCase{Class: "outlast.gate", Name: printable("probe " + p.URL), Time: took}
+		if r.Reason == string(gate.ProbeFailed) {
+			c.Failure = &message{Message: printable(p.Words()), Text: printable(r.Error)}
+		}
+		cases = append(cases, c)
+	}
+	return cases
 }
 
 // printable drops what XML and terminals do not take.

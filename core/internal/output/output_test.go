@@ -39,11 +39,26 @@ func read(t interface {
 	return r
 }
 
+// several is a roll that ended at the second of three clusters.
+func several(passed, failed core.Report) core.Report {
+	r := failed
+	r.Run.Cluster, r.Gate = "north,south,west", nil
+	r.Error = "cluster south (cn-northwest-1): " + r.Error + "; passed before it, and left as they are: north (cn-northwest-1); not begun: west (cn-north-1)"
+	passed.Run.Cluster, failed.Run.Cluster = "north", "south"
+	left := core.Report{Run: core.Run{App: "web", Cluster: "west", Region: "cn-north-1"}, Result: core.Pending}
+	for _, s := range r.Stages {
+		left.Stages = append(left.Stages, core.StageRecord{Name: s.Name, Result: core.Pending})
+	}
+	r.Clusters = []core.Report{passed, failed, left}
+	return r
+}
+
 func TestFilesOfARun(t *testing.T) {
 	reports := map[string]core.Report{
 		"passed": read(t, "passed"), "failed": read(t, "failed"),
 		"preflight": {Schema: core.Schema, Result: core.Failed, Reason: "build-failed", Error: "build: no Dockerfile", Run: core.Run{App: "web"}, Stages: []core.StageRecord{{Name: "build", Result: core.Pending}}},
 	}
+	reports["several"] = several(reports["passed"], reports["failed"])
 	for name, r := range reports {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

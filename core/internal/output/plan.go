@@ -18,6 +18,12 @@ var signs = map[apply.Action]string{apply.Created: "+", apply.Configured: "~", a
 // Plan tells people what a deploy would do.
 func Plan(p core.Plan) string {
 	var b strings.Builder
+	for i, one := range p.Clusters {
+		fmt.Fprintf(&b, "%s# cluster %s\n\n%s", strings.Repeat("\n", min(i, 1)), printable(one.Run.Where()), Plan(one))
+	}
+	if len(p.Clusters) > 0 {
+		return b.String()
+	}
 	did := map[apply.Action]int{}
 	for _, c := range p.Changes {
 		if did[c.Action]++; c.Action == apply.Unchanged {
@@ -91,4 +97,9 @@ func short(json string) string {
 // PlanSummary is a plan in Markdown, as CI hosts show it.
 func PlanSummary(p core.Plan) string {
 	return fmt.Sprintf("## outlast plan: %s to %s\n\n```diff\n%s```\n", cell(p.Run.App), cell(or(p.Run.Environment, p.Run.Cluster)), strings.ReplaceAll(Plan(p), "```", "` ` `"))
+}
+
+// NoPlan tells in its place why there is none.
+func NoPlan(r core.Report) string {
+	return fmt.Sprintf("## ❌ outlast plan: %s to %s\n\n**%s** %s\n", cell(r.Run.App), cell(or(r.Run.Environment, r.Run.Cluster)), cell(r.Reason), cell(r.Error))
 }

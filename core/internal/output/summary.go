@@ -4,6 +4,7 @@ package output
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,11 +15,7 @@ import (
 // Summary tells the run in Markdown, as CI hosts show it.
 func Summary(r core.Report) string {
 	var b strings.Builder
-	mark := "✅"
-	if r.Result != core.Passed {
-		mark = "❌"
-	}
-	fmt.Fprintf(&b, "## %s %s to %s: %s\n\n", mark, cell(r.Run.App), cell(or(r.Run.Environment, r.Run.Cluster)), r.Result)
+	fmt.Fprintf(&b, "## %s %s to %s: %s\n\n", or(marks[r.Result], "❌"), cell(r.Run.App), cell(or(r.Run.Environment, r.Run.Cluster)), r.Result)
 	if r.Error != "" {
 		fmt.Fprintf(&b, "**%s** %s\n\n", cell(r.Reason), cell(r.Error))
 	}
@@ -42,7 +39,44 @@ func Summary(r core.Report) string {
 	if r.Gate != nil {
 		pods(&b, *r.Gate)
 	}
+	for _, one := range r.Clusters {
+		cluster(&b, one)
+	}
 	return b.String()
+}
+
+// marks are what a result looks like.
+var marks = map[core.Result]string{core.Passed: "✅", core.Pending: "⏸️"}
+
+// cluster tells of one of several.
+func cluster(b *strings.Builder, r core.Report) {
+	words := string(r.Result)
+	if r.Result == core.Pending {
+		words = "not begun"
+	}
+	fmt.Fprintf(b, "\n## %s cluster %s: %s\n\n", or(marks[r.Result], "❌"), cell(r.Run.Where()), words)
+	if r.Error != "" {
+		fmt.Fprintf(b, "**%s** %s\n\n", cell(r.Reason), cell(r.Error))
+	}
+	if r.Result == core.Pending {
+		return
+	}
+	for _, s := range ownStages(r) {
+		fmt.Fprintf(b, "- %s %s in %.1f s: %s\n", s.Name, s.Result, s.Seconds, cell(s.Note))
+	}
+	r.Stages = ownStages(r)
+	if chart := gantt(r); chart != "" {
+		b.WriteString("\n" + chart)
+	}
+	if r.Gate != nil {
+		pods(b, *r.Gate)
+	}
+}
+
+// ownStages are those that one of several clusters has for itself.
+func ownStages(r core.Report) []core.StageRecord {
+	all := slices.Clone(r.Stages)
+	return slices.DeleteFunc(all, func(s core.StageRecord) bool { return s.Name != "apply" && s.Name != "gate" })
 }
 
 func pods(b *strings.Builder, g gate.Result) {
@@ -66,6 +100,12 @@ func pods(b *strings.Builder, g gate.Result) {
 		}
 		for _, problem := range w.Problems {
 			fmt.Fprintf(b, "\n- %s", cell(problem))
+		}
+	}
+	if p := g.Probe; p != nil {
+		fmt.Fprintf(b, "\nProbe of %s: %s.\n", cell(p.URL), cell(p.Words()))
+		for _, f := range p.First {
+			fmt.Fprintf(b, "\n- %s: %s", clock(f.At), cell(f.What))
 		}
 	}
 	for _, e := range g.Evidence {

@@ -27,7 +27,14 @@ type phase struct {
 
 // timeline draws each pod's life and that of its target, over the time of the
 // gate. A run without a gate has an empty picture that says so.
+// Of several clusters it is that of the last one that was begun.
 func timeline(r core.Report) string {
+	title := or(r.Run.Environment, r.Run.Cluster)
+	for _, one := range r.Clusters {
+		if one.Gate != nil {
+			r, title = one, or(one.Run.Environment, "cluster")+", "+one.Run.Where()
+		}
+	}
 	if r.Gate == nil || len(r.Gate.Workloads) == 0 {
 		return `<svg xmlns="http://www.w3.org/2000/svg" width="420" height="40"><text x="10" y="25" font-family="sans-serif" font-size="13">the gate did not run: there is no timeline</text></svg>` + "\n"
 	}
@@ -45,7 +52,7 @@ func timeline(r core.Report) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, `<svg xmlns="http://www.w3.org/2000/svg" width="%d" height="%d" font-family="sans-serif" font-size="12">`+"\n", svgWidth, height)
 	fmt.Fprintf(&b, `<rect width="%d" height="%d" fill="#fff"/><text x="12" y="22" font-size="15">%s to %s: %s in %s</text>`+"\n",
-		svgWidth, height, escape(r.Run.App), escape(or(r.Run.Environment, r.Run.Cluster)), r.Result, total.Round(time.Second))
+		svgWidth, height, escape(r.Run.App), escape(title), r.Result, total.Round(time.Second))
 	legend(&b)
 	step := tick(total)
 	for at := time.Duration(0); at <= total; at += step {

@@ -6,6 +6,7 @@
 package progress
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"slices"
@@ -25,7 +26,7 @@ type Options struct {
 	Mask      func(string) string // hides secrets; nil: nothing is hidden
 	Heartbeat time.Duration       // longest silence of plain lines; 0: 20 s (CircleCI ends a job after 10 silent minutes)
 	Now       func() time.Time    // nil: time.Now
-	Open      func(stage string)  // called before a stage's plain lines: a CI's fold; nil: none
+	Open      func(stage string)  // called before a stage's plain lines, with the cluster when there are several: a CI's fold; nil: none
 	Shut      func(stage string)  // called after them, before the line that tells how the stage ended
 }
 
@@ -122,7 +123,7 @@ func (d *Display) Observe(e event.Event) {
 	if e.Time.IsZero() {
 		e.Time = d.opt.Now()
 	}
-	e.Message, e.Object = d.clean(e.Message), d.clean(e.Object)
+	e.Message, e.Object = d.clean(e.Message), d.clean(e.Subject())
 	if e.Kind == event.Progress && e.Message != event.Running && !d.opt.Live && slices.Contains(d.state.objects, object{e.Object, e.Message}) {
 		return // told already; the heartbeat repeats it
 	}
@@ -137,16 +138,16 @@ func (d *Display) Observe(e event.Event) {
 	case event.Warn:
 		text = "warning: " + text
 	case event.Start:
-		text = strings.TrimSpace("started " + e.Message)
+		text = strings.TrimSpace("started " + cmp.Or(e.Message, e.Object))
 	case event.End:
-		text = d.state.ended(e.Stage)
+		text = strings.TrimSpace(e.Object + " " + d.state.ended(e.Stage))
 	}
 	if !d.opt.Live {
 		if e.Kind == event.Start && d.opt.Open != nil {
-			d.opt.Open(e.Stage)
+			d.opt.Open(strings.TrimSpace(e.Stage + " " + e.Cluster))
 		}
 		if e.Kind == event.End && d.opt.Shut != nil {
-			d.opt.Shut(e.Stage)
+			d.opt.Shut(strings.TrimSpace(e.Stage + " " + e.Cluster))
 		}
 		if e.Kind != event.Progress || e.Message != event.Running {
 			d.line(e.Time, e.Stage, text)
@@ -190,7 +191,7 @@ func (s *state) take(e event.Event) {
 		}
 		switch e.Kind {
 		case event.Start:
-			s.stages[i].start = e.Time
+			s.stages[i] = stage{name: e.Stage, start: e.Time} // again, in the next cluster
 			s.objects, s.logs = nil, nil
 		case event.End:
 			s.stages[i].end, s.stages[i].failed = e.Time, e.Message

@@ -41,6 +41,45 @@ func TestPlain(t *testing.T) {
 	})
 }
 
+// A stage comes again in the next cluster: its fold, its time and its heartbeat are new.
+func TestAStageOfSeveralClusters(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var out bytes.Buffer
+		fold := func(edge string) func(string) {
+			return func(stage string) { out.WriteString(edge + " " + stage + "\n") }
+		}
+		d := New(Options{W: &out, Stages: []string{"gate"}, Open: fold("open"), Shut: fold("shut")})
+		for _, cluster := range []string{"north", "south"} {
+			d.Observe(event.Event{Stage: "gate", Kind: event.Start, Cluster: cluster})
+			d.Observe(event.Event{Stage: "gate", Kind: event.Progress, Cluster: cluster, Object: "Pod/dev/web-1", Message: "not ready"})
+			time.Sleep(25 * time.Second)
+			synctest.Wait()
+			message := ""
+			if cluster == "north" {
+				message = "bad"
+			}
+			d.Observe(event.Event{Stage: "gate", Kind: event.End, Cluster: cluster, Message: message})
+		}
+		d.Close()
+		want := `open gate north
+00:00:00 gate   started north
+00:00:00 gate   north: Pod/dev/web-1: not ready
+00:00:20 gate   still at it after 20s: north: Pod/dev/web-1: not ready
+shut gate north
+00:00:25 gate   north failed after 25s: bad
+open gate south
+00:00:25 gate   started south
+00:00:25 gate   south: Pod/dev/web-1: not ready
+00:00:45 gate   still at it after 20s: south: Pod/dev/web-1: not ready
+shut gate south
+00:00:50 gate   south done in 25s
+`
+		if out.String() != want {
+			t.Errorf("got:\n%s\nwant:\n%s", out.String(), want)
+		}
+	})
+}
+
 func TestLiveTable(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var out bytes.Buffer

@@ -7,11 +7,13 @@ package record
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"time"
 
+	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/release"
 )
@@ -165,4 +167,53 @@ func Back(list []release.Revision, to int) (release.Revision, error) {
 		return release.Revision{}, fmt.Errorf("going back to revision %d: it is not among the %d that are kept, see outlast history", to, len(list))
 	}
 	return release.Revision{}, errors.New("there is no earlier release whose gate has passed, so there is nothing to go back to; see outlast history")
+}
+
+// Workload is one that a release has, with its timings when it stands behind a load
+// balancer.
+type Workload struct {
+	Kind      string     `json:"kind"`
+	Namespace string     `json:"namespace"`
+	Name      string     `json:"name"`
+	Behind    bool       `json:"behind"`
+	Plan      drain.Plan `json:"plan"`
+}
+
+// Workloads are those of a revision.
+func Workloads(ctx context.Context, history *release.History, number int) ([]Workload, error) {
+	content, err := history.Content(ctx, number)
+	if err != nil {
+		return nil, err
+	}
+	var report struct{ Workloads []Workload }
+	if err := json.Unmarshal(content.Report, &report); err != nil {
+		return nil, fmt.Errorf("reading what revision %d knew of its manifests: %w", number, err)
+	}
+	for i := range report.Workloads {
+		report.Workloads[i].Namespace = cmp.Or(report.Workloads[i].Namespace, "default")
+	}
+	return report.Workloads, nil
+}
+
+// Newest is an application's newest revision with its workloads; none without an error
+// when it has no records.
+func Newest(ctx context.Context, store release.Store, app release.App) (r release.Revision, all []Workload, err error) {
+	history, err := release.Open(store, app)
+	if err != nil {
+		return r, nil, nil // whatever cannot have records has none
+	}
+	list, err := history.List(ctx)
+	if err != nil || len(list) == 0 {
+		return r, nil, err
+	}
+	all, err = Workloads(ctx, history, list[0].Number)
+	return list[0], all, err
+}
+
+// IDs name workloads: Kind/namespace/name.
+func IDs(all []Workload) (ids []string) {
+	for _, w := range all {
+		ids = append(ids, w.Kind+"/"+w.Namespace+"/"+w.Name)
+	}
+	return ids
 }

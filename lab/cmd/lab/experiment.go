@@ -56,7 +56,8 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if len(settings) == 0 {
 		return fmt.Errorf("no setting is called %q", *only)
 	}
-	diary, err := newDiary(*out, false)
+	log := filepath.Join(*out, "unfinished.txt") // what is in the folder stays until all of it is made anew
+	diary, err := newDiary(log, false)
 	if err != nil {
 		return err
 	}
@@ -64,10 +65,10 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 		State: s, Product: product, Dir: s.Path("experiment", "web"), Settings: settings, Parallel: *parallel, Rate: *rate, Log: diary.say,
 	})
 	err = errors.Join(err, diary.file.Close())
-	if len(result.Results) == 0 {
-		return err
+	if ctx.Err() != nil || len(result.Results) == 0 {
+		return errors.Join(err, fmt.Errorf("the experiment did not end, and %s stays as it was; see %s", *out, log))
 	}
-	return errors.Join(err, keep(result, *out))
+	return errors.Join(err, os.Rename(log, filepath.Join(*out, "log.txt")), keep(result, *out))
 }
 
 const resultsFile = "results.json"
@@ -75,16 +76,16 @@ const resultsFile = "results.json"
 // diary says what happens, and keeps it.
 type diary struct{ file *os.File }
 
-// newDiary begins log.txt anew, or goes on with it.
-func newDiary(out string, goOn bool) (diary, error) {
-	if err := os.MkdirAll(out, 0o755); err != nil {
+// newDiary begins a log anew, or goes on with it.
+func newDiary(file string, goOn bool) (diary, error) {
+	if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
 		return diary{}, err
 	}
 	how := os.O_CREATE | os.O_WRONLY | os.O_TRUNC
 	if goOn {
 		how = os.O_CREATE | os.O_WRONLY | os.O_APPEND
 	}
-	f, err := os.OpenFile(filepath.Join(out, "log.txt"), how, 0o644)
+	f, err := os.OpenFile(file, how, 0o644)
 	return diary{f}, err
 }
 

@@ -54,7 +54,7 @@ func runSoak(ctx context.Context, dir string, args []string) error {
 	if err := up(ctx, dir, []string{"--requeue", p.Requeue}); err != nil {
 		return err
 	}
-	diary, err := newDiary(o.Out, true)
+	diary, err := newDiary(filepath.Join(o.Out, "log.txt"), true)
 	if err != nil {
 		return err
 	}

@@ -78,7 +78,22 @@ func Covers(live, manifest *unstructured.Unstructured) bool {
 		return true // it sets nothing, and nothing is ours: a Namespace, say
 	}
 	set, version, ok := applied(live)
-	return ok && version == manifest.GetAPIVersion() && covers(set, want, live.Object)
+	return ok && version == manifest.GetAPIVersion() && covers(set, theirs(live), want, live.Object)
+}
+
+// theirs reads what all others own of an object; what cannot be read is left out.
+func theirs(obj *unstructured.Unstructured) *fieldpath.Set {
+	all := &fieldpath.Set{}
+	for _, f := range obj.GetManagedFields() {
+		other := &fieldpath.Set{}
+		if ours(f) || f.FieldsV1 == nil {
+			continue
+		}
+		if err := other.FromJSON(f.FieldsV1.GetRawReader()); err == nil {
+			all = all.Union(other)
+		}
+	}
+	return all
 }
 
 // wanted is what a manifest sets and a manager can own.
@@ -117,15 +132,7 @@ func Without(before, after *unstructured.Unstructured) *unstructured.Unstructure
 	if has, _, ok := applied(after); ok {
 		kept = has
 	}
-	for _, f := range before.GetManagedFields() {
-		other := &fieldpath.Set{}
-		if ours(f) || f.FieldsV1 == nil {
-			continue
-		}
-		if err := other.FromJSON(f.FieldsV1.GetRawReader()); err == nil {
-			kept = kept.Union(other)
-		}
-	}
+	kept = kept.Union(theirs(before))
 	lost := had.Difference(kept)
 	if lost.Empty() {
 		return nil

@@ -238,3 +238,18 @@ func TestMoves(t *testing.T) {
 		})
 	}
 }
+
+// What was empty when it was applied is owned without what is in it, as an atomic map is;
+// that others own something in it tells the two apart.
+func TestOthersInWhatWasEmpty(t *testing.T) {
+	manifest := object(t, "apiVersion: apps/v1\nkind: ConfigMap\nmetadata: {name: c, namespace: dev}\ndata: {a: b}\n")
+	for others, want := range map[string]bool{
+		`{"f:metadata":{"f:labels":{"f:x":{}}}}`: true,
+		`{"f:data":{"f:a":{}}}`:                  false,
+	} {
+		live := object(t, "apiVersion: apps/v1\nkind: ConfigMap\nmetadata: {name: c, namespace: dev, labels: {x: y}}\ndata: {a: b}\n", `outlast Apply {"f:data":{}}`, "kubectl-edit Update "+others)
+		if Covers(live, manifest) != want {
+			t.Errorf("others own %s: covered %t", others, !want)
+		}
+	}
+}

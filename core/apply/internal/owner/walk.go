@@ -10,19 +10,19 @@ import (
 )
 
 // covers compares one level: set is what is owned below it.
-func covers(set *fieldpath.Set, want, have any) bool {
+func covers(set, others *fieldpath.Set, want, have any) bool {
 	switch want := want.(type) {
 	case map[string]any:
 		live, ok := have.(map[string]any)
-		return ok && coversMap(set, want, live)
+		return ok && coversMap(set, others, want, live)
 	case []any:
 		live, ok := have.([]any)
-		return ok && coversList(set, want, live)
+		return ok && coversList(set, others, want, live)
 	}
 	return false // owned below a scalar
 }
 
-func coversMap(set *fieldpath.Set, want, have map[string]any) bool {
+func coversMap(set, others *fieldpath.Set, want, have map[string]any) bool {
 	for _, pe := range elements(set) {
 		if pe.FieldName == nil {
 			return false
@@ -33,7 +33,7 @@ func coversMap(set *fieldpath.Set, want, have map[string]any) bool {
 	}
 	for k, v := range want {
 		live, there := have[k]
-		if !there || !coversOne(set, fieldpath.FieldNameElement(k), v, live) {
+		if !there || !coversOne(set, others, fieldpath.FieldNameElement(k), v, live) {
 			return false
 		}
 	}
@@ -41,11 +41,11 @@ func coversMap(set *fieldpath.Set, want, have map[string]any) bool {
 }
 
 // coversList finds the members by their keys or values, in the same order.
-func coversList(set *fieldpath.Set, want, have []any) bool {
+func coversList(set, others *fieldpath.Set, want, have []any) bool {
 	found := make([]int, len(want)) // where in have, plus one
 	for _, pe := range elements(set) {
 		i, j := position(want, pe), position(have, pe)
-		if i < 0 || j < 0 || found[i] != 0 || !coversOne(set, pe, want[i], have[j]) {
+		if i < 0 || j < 0 || found[i] != 0 || !coversOne(set, others, pe, want[i], have[j]) {
 			return false
 		}
 		found[i] = j + 1
@@ -60,11 +60,17 @@ func coversList(set *fieldpath.Set, want, have []any) bool {
 	return true
 }
 
-func coversOne(set *fieldpath.Set, pe fieldpath.PathElement, want, have any) bool {
-	if below, ok := set.Children.Get(pe); ok {
-		return covers(below, want, have)
+func coversOne(set, others *fieldpath.Set, pe fieldpath.PathElement, want, have any) bool {
+	theirs, shared := others.Children.Get(pe)
+	if !shared {
+		theirs = &fieldpath.Set{}
 	}
-	return set.Members.Has(pe) && reflect.DeepEqual(want, have)
+	if below, ok := set.Children.Get(pe); ok {
+		return covers(below, theirs, want, have)
+	}
+	// A map or list that is owned as a whole is atomic, or was empty when it was applied:
+	// then others may own what is below it now.
+	return set.Members.Has(pe) && !shared && reflect.DeepEqual(want, have)
 }
 
 // elements are what is owned at one level, each once.

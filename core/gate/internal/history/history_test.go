@@ -160,6 +160,19 @@ func TestWhoseTheTargetIs(t *testing.T) {
 	}
 }
 
+// A target that was not listed, and then drains, has served between two readings.
+func TestATargetThatServedUnseen(t *testing.T) {
+	tr := track()
+	tr.look(0, groups("a"), pod("new", newIP))
+	tr.read(0, "a", "")
+	tr.read(10, "a", "")
+	tr.read(60, "a", newIP+"=draining")
+	tr.read(70, "a", newIP+"=draining")
+	if tg := tr.Pods["new"].In["a"]; tg.Left != at(60) || tg.Draining != at(60) {
+		t.Errorf("left %s, draining since %s", tg.Left, tg.Draining)
+	}
+}
+
 // In a group that other clusters use, an address that comes back after its pod is gone is theirs.
 func TestAnAddressOfAnotherCluster(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -187,7 +200,7 @@ func TestAnAddressOfAnotherCluster(t *testing.T) {
 // The address of a pod that is gone may be that of another one behind the same Services.
 func TestWhoHasTakenAnAddress(t *testing.T) {
 	other := func(change func(*model.Pod)) model.Pod {
-		return pod("other", oldIP, func(p *model.Pod) { p.Created = at(5) }, change)
+		return pod("other", oldIP, func(p *model.Pod) { p.Created, p.ContainersReady = at(5), true }, change)
 	}
 	cases := map[string]struct {
 		others []model.Pod
@@ -196,10 +209,13 @@ func TestWhoHasTakenAnAddress(t *testing.T) {
 	}{
 		"nobody":                          {nil, nil, false},
 		"a younger pod of the workload":   {nil, []model.Pod{pod("new", oldIP)}, true},
+		"one of it that is not ready":     {nil, []model.Pod{pod("new", oldIP, func(p *model.Pod) { p.ContainersReady = false })}, false},
 		"an older one of the workload":    {nil, []model.Pod{pod("new", oldIP, func(p *model.Pod) { p.Created = at(-200) })}, false},
 		"a younger pod of another one":    {[]model.Pod{other(func(*model.Pod) {})}, nil, true},
+		"one of it that is no target yet": {[]model.Pod{other(func(p *model.Pod) { p.ContainersReady = false })}, nil, false},
 		"an older one of another":         {[]model.Pod{other(func(p *model.Pod) { p.Created = at(-200) })}, nil, false},
 		"one that is deleted already":     {[]model.Pod{other(deleted)}, nil, false},
+		"one of the workload, likewise":   {nil, []model.Pod{pod("new", oldIP, func(p *model.Pod) { p.ContainersReady = false })}, false},
 		"a pod with another address":      {[]model.Pod{pod("other", "10.0.0.9")}, nil, false},
 		"the pod itself, in a stale list": {[]model.Pod{pod("old", oldIP, func(p *model.Pod) { p.Created = at(5) })}, nil, false},
 	}

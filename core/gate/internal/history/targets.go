@@ -20,9 +20,7 @@ func (t *Track) TakeTargets(arn string, r model.Reading) {
 		return
 	}
 	g := t.Groups[i]
-	if g.Reading.At.IsZero() && !g.Shared && slices.ContainsFunc(r.Targets, t.stranger) {
-		g.Leftover = r.At
-	}
+	t.leftovers(g, r)
 	g.Reading, g.Unknown = r, ""
 	for _, p := range t.All() {
 		if p.IP != "" && !t.Taken(p) {
@@ -32,6 +30,22 @@ func (t *Track) TakeTargets(arn string, r model.Reading) {
 	t.orphans(g)
 	t.watchFloor(g, r.At)
 	t.aggregate(r.At)
+}
+
+// leftovers notes strangers of the first readings: the controller may not have deregistered
+// yet what was gone just before the first look.
+func (t *Track) leftovers(g *Group, r model.Reading) {
+	if g.Reading.At.IsZero() {
+		g.began, g.strangers = r.At, map[string]bool{}
+	}
+	if g.Shared || r.At.Sub(g.began) > orphanPatience {
+		return
+	}
+	for _, target := range r.Targets {
+		if t.stranger(target) && !g.strangers[target.ID] {
+			g.strangers[target.ID], g.Leftover = true, r.At
+		}
+	}
 }
 
 // stranger tells whether a target drains whose pod was never seen.
@@ -68,8 +82,12 @@ func (t *Track) takeTarget(g *Group, p *Pod, r model.Reading) {
 	if g.Shared && !p.Gone.IsZero() && !tg.Left.IsZero() && now.State != "draining" { // another cluster's pod has the address now
 		now = model.Target{ID: ip, Port: port}
 	}
+	tg.Changed = tg.Changed || tg.Reads > 0 && now.State != tg.State
 	if now.State != tg.State || tg.Reads == 0 || r.At.Sub(tg.Last) > t.Blind(g) {
 		tg.Since, tg.Reads = r.At, 0
+	}
+	if now.Listed() && !tg.Listed() { // it may have served since it was not listed
+		tg.Left, tg.Draining = time.Time{}, time.Time{}
 	}
 	tg.Target, tg.Last, tg.Reads = now, r.At, tg.Reads+1
 	if tg.Listed() {
@@ -96,19 +114,26 @@ func sameAddress(a, b string) bool {
 	return errX == nil && errY == nil && x.Unmap() == y.Unmap()
 }
 
+// Has tells whether an address is one of a pod's.
+func Has(p model.Pod, address string) bool {
+	return sameAddress(p.IP, address) || slices.ContainsFunc(p.IPs, func(ip string) bool { return sameAddress(ip, address) })
+}
+
 // Taken tells whether another live pod behind the same Services has the address
-// now: the target's state says nothing about this one any more.
+// now: the target's state says nothing about this one any more. Until its containers
+// are ready the other is no target, so that the target is this one's still, which nobody
+// has deregistered.
 func (t *Track) Taken(p *Pod) bool {
 	if p.Gone.IsZero() || p.IP == "" {
 		return false
 	}
 	for _, other := range t.Pods {
-		if other != p && other.IP == p.IP && other.Gone.IsZero() && other.Created.After(p.Created) {
+		if other != p && other.IP == p.IP && other.Gone.IsZero() && other.Seen.ContainersReady && other.Created.After(p.Created) {
 			return true
 		}
 	}
 	return slices.ContainsFunc(t.Last.Others, func(o model.Pod) bool {
-		return o.UID != p.UID && o.IP == p.IP && o.Deleted.IsZero() && o.Created.After(p.Created)
+		return o.UID != p.UID && o.IP == p.IP && o.Deleted.IsZero() && o.ContainersReady && o.Created.After(p.Created)
 	})
 }
 

@@ -50,6 +50,7 @@ type Target struct {
 	Since       time.Time // first reading that showed the present state, with no gap in which another may have been
 	Last        time.Time // newest reading
 	Reads       int       // that showed the present state, one after the other
+	Changed     bool      // a reading showed another state than the one before it
 	Registered  bool      // it has been listed once
 	LastListed  time.Time
 	LastServing time.Time // listed, and not draining
@@ -64,9 +65,11 @@ type Group struct {
 	Reading model.Reading
 	Unknown string // why the newest reading failed
 
-	// Leftover is when the first reading showed targets that drain and belong to no pod that
-	// was seen: to pods, perhaps, that were gone before anybody looked.
-	Leftover time.Time
+	// Leftover is when one of the first readings showed one more target that drains and
+	// belongs to no pod that was seen: to one, perhaps, that was gone before anybody looked.
+	Leftover  time.Time
+	began     time.Time       // first reading
+	strangers map[string]bool // addresses of such targets
 
 	reached bool // as many targets as the floor wants have been healthy: from then on they have to be
 }

@@ -104,8 +104,14 @@ func newReady(t *history.Track, p *history.Pod) (problems []string) {
 
 // settled tells whether a pod has been Ready for so long, with a gate of each group, that
 // the controller has seen its targets healthy for all that time: of a deploy that
-// changes nothing the pods are.
+// changes nothing the pods are. One whose target was seen in another state is not: its
+// gates stay True while the target is unhealthy.
 func settled(t *history.Track, p *history.Pod, need time.Duration) bool {
+	for _, g := range t.Groups {
+		if tg := p.In[g.ARN]; g.Current && tg != nil && tg.Changed {
+			return false
+		}
+	}
 	since := p.Seen.ReadySince
 	return p.Seen.Ready && !since.IsZero() && t.Last.At.Sub(since) >= need+skew && len(ungated(t, p)) == 0
 }

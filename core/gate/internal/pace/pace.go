@@ -73,8 +73,12 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 		case !g.Current || !p.Live():
 		case tg != nil && tg.State == "healthy":
 			at(last.Add(t.Blind(g) * 4 / 5)) // what turns unhealthy is seen
-			if held := tg.Since.Add(hold(p)); tg.Last.Before(held) {
+			held, enough := tg.Since.Add(hold(p)), t.Workload.Plan.MinReady.Duration()
+			switch {
+			case tg.Last.Before(held):
 				at(held)
+			case tg.Reads < 2 && enough > 0: // it may have turned healthy just before the first one
+				at(last.Add(enough))
 			}
 		case p.Seen.ContainersReady:
 			waiting = append(waiting, p)

@@ -48,6 +48,30 @@ type Result struct {
 	First    []Failure `json:"first,omitempty"`
 }
 
+// And adds what was counted before, if anything was.
+func (r *Result) And(before *Result) *Result {
+	if r == nil || before == nil {
+		return cmp.Or(r, before)
+	}
+	return &Result{URL: r.URL, Sent: before.Sent + r.Sent, Answered: before.Answered + r.Answered, Failed: before.Failed + r.Failed,
+		Slowest: max(before.Slowest, r.Slowest), First: slices.Concat(before.First, r.First)}
+}
+
+// Words say what was counted, for people.
+func (r Result) Words() string {
+	if r.Failed == 0 {
+		return fmt.Sprintf("%d requests answered as expected, the slowest in %.2f s", r.Answered, r.Slowest)
+	}
+	return fmt.Sprintf("%d of %d requests failed%s", r.Failed, r.Answered, r.first())
+}
+
+func (r Result) first() string {
+	if len(r.First) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; first at %s: %s", r.First[0].At.UTC().Format(time.TimeOnly), r.First[0].What)
+}
+
 // Failure is one request that failed.
 type Failure struct {
 	At   time.Time `json:"at"` // when it was due
@@ -66,13 +90,9 @@ const (
 func Problem(p Probe, r Result, end bool) string {
 	switch {
 	case r.Failed > p.Failures:
-		text := fmt.Sprintf("probe %s: %d of %d requests failed, at most %d may", p.URL, r.Failed, r.Answered, p.Failures)
-		if len(r.First) > 0 {
-			text += fmt.Sprintf("; first at %s: %s", r.First[0].At.UTC().Format(time.TimeOnly), r.First[0].What)
-		}
-		return text
+		return fmt.Sprintf("probe %s: %d of %d requests failed, at most %d may%s", r.URL, r.Failed, r.Answered, p.Failures, r.first())
 	case end && r.Answered == 0:
-		return fmt.Sprintf("probe %s: none of %d requests was answered, so it proves nothing", p.URL, r.Sent)
+		return fmt.Sprintf("probe %s: none of %d requests was answered, so it proves nothing", r.URL, r.Sent)
 	}
 	return ""
 }
@@ -91,20 +111,38 @@ type Running struct {
 	result Result
 }
 
-// Start checks a probe and begins to send.
-func Start(ctx context.Context, p Probe) (*Running, error) {
-	p.Rate, p.Timeout = min(cmp.Or(p.Rate, 5), most), cmp.Or(p.Timeout, 5*time.Second)
+// Check says what is wrong with a probe; it sends nothing.
+func (p Probe) Check() error {
+	_, _, err := p.read()
+	return err
+}
+
+// read reads the texts of a probe.
+func (p Probe) read() (*url.URL, *regexp.Regexp, error) {
 	body, err := regexp.Compile(p.Body)
 	if err != nil {
-		return nil, fmt.Errorf("reading the probe's expression for the body: %w", err)
+		return nil, nil, fmt.Errorf("reading the probe's expression for the body: %w", err)
 	}
-	if u, err := url.Parse(p.URL); err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return nil, fmt.Errorf("reading the probe's URL %q: want http://HOST/PATH or https://HOST/PATH", p.URL)
+	u, err := url.Parse(p.URL)
+	switch {
+	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
+		return nil, nil, fmt.Errorf("reading the probe's URL %q: want http://HOST/PATH or https://HOST/PATH", p.URL)
+	case p.Rate < 0 || p.Timeout < 0 || p.Failures < 0:
+		return nil, nil, errors.New("reading the probe: its rate, its timeout and its budget of failures cannot be less than nothing")
+	case p.Rate > most:
+		return nil, nil, fmt.Errorf("reading the probe: %g requests a second are more than %d", p.Rate, most)
 	}
-	if p.Rate < 0 || p.Timeout < 0 || p.Failures < 0 {
-		return nil, errors.New("reading the probe: its rate, its timeout and its budget of failures cannot be less than nothing")
+	return u, body, nil
+}
+
+// Start checks a probe and begins to send.
+func Start(ctx context.Context, p Probe) (*Running, error) {
+	u, body, err := p.read()
+	if err != nil {
+		return nil, err
 	}
-	r := &Running{probe: p, body: body, client: p.Client, alarm: make(chan struct{}), result: Result{URL: p.URL}}
+	p.Rate, p.Timeout = cmp.Or(p.Rate, 5), cmp.Or(p.Timeout, 5*time.Second)
+	r := &Running{probe: p, body: body, client: p.Client, alarm: make(chan struct{}), result: Result{URL: u.Redacted()}}
 	if r.client == nil {
 		own := http.DefaultTransport.(*http.Transport).Clone()
 		r.client = &http.Client{Transport: own, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

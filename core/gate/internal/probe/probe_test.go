@@ -228,3 +228,20 @@ func TestOverAConnection(t *testing.T) {
 		}
 	}
 }
+
+// What several waits have counted is one count.
+func TestCountsAreAdded(t *testing.T) {
+	var none *Result
+	at := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	a, b := &Result{URL: address, Sent: 9, Answered: 8, Slowest: 2}, &Result{URL: address, Sent: 5, Answered: 5, Failed: 1, Slowest: 1, First: []Failure{{at, "status 503"}}}
+	if none.And(a) != a || a.And(nil) != a || none.And(nil) != nil {
+		t.Error("a count and nothing is not that count")
+	}
+	sum := b.And(a)
+	if sum.URL != address || sum.Sent != 14 || sum.Answered != 13 || sum.Failed != 1 || sum.Slowest != 2 || sum.Words() != "1 of 13 requests failed; first at 03:04:05: status 503" {
+		t.Errorf("%+v", sum)
+	}
+	if got := a.Words(); got != "8 requests answered as expected, the slowest in 2.00 s" {
+		t.Error(got)
+	}
+}

@@ -15,6 +15,7 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/cli/cure"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
 	"github.com/outlast-ci/outlast/core/render"
@@ -94,6 +95,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		held     *release.HeldError
 		lost     *release.LostError
 		moved    *core.MovedError
+		missing  *rights.MissingError
 	)
 	switch {
 	case err == nil:
@@ -106,7 +108,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		return exitUsage, "no-environment"
 	case errors.As(err, &found):
 		return exitRender, "findings"
-	case errors.As(err, &usage), errors.As(err, &path), errors.As(err, &readOnly):
+	case errors.Is(err, core.ErrParted), errors.As(err, &usage), errors.As(err, &path), errors.As(err, &readOnly):
 		return exitUsage, "usage"
 	case errors.As(err, &undone) && undone.Undone != nil:
 		return exitBroken, "rollback-failed"
@@ -119,7 +121,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		return exitApply, "locked"
 	case errors.As(err, &lost), errors.Is(err, release.ErrFenced):
 		return exitApply, "lock-lost"
-	case errors.As(err, &awsAuth), errors.As(err, &pushAuth), errors.As(err, &kubeAuth):
+	case errors.As(err, &awsAuth), errors.As(err, &pushAuth), errors.As(err, &kubeAuth), errors.As(err, &missing):
 		return exitAuth, "auth"
 	case errors.As(err, &verdict) && verdict.TimedOut:
 		return exitGateTimeout, string(verdict.Reason)

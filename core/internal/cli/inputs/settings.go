@@ -27,6 +27,8 @@ type Settings struct {
 	File config.File        // Path is empty when there is none
 	Dir  string             // folder of outlast.yaml: relative paths of the file start here; else the working folder
 	Env  config.Environment // the one that was chosen
+
+	clusters []*Settings // see Clusters
 }
 
 // Text gives an input's value as it was written; empty means unset.
@@ -221,6 +223,9 @@ func (s *Settings) fill() error {
 		s.Set = map[string]string{}
 	}
 	maps.Copy(s.Set, s.Env.Set)
+	if err := s.spread(); err != nil {
+		return err
+	}
 	return s.check()
 }
 

@@ -60,7 +60,9 @@ func (in Input) ReadBy(command string) bool {
 	switch {
 	case in.Stages == getOutlast || in.Secret:
 		return false
-	case in.Name == "from" || in.Name == "to":
+	case strings.HasPrefix(in.Name, "probe-"): // a rollback sends none: the service may fail already
+		return command == "deploy" || command == "gate"
+	case slices.Contains([]string{"from", "to", "pull-request"}, in.Name):
 		return command == "deploy"
 	case command == "check": // what rendering reads, and how to reach the cluster
 		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
@@ -104,7 +106,7 @@ var Table = []Group{
 		{Name: "app", Key: "app", Kind: Text, Stages: "all", Doc: "name of the application", Unset: "the name of the folder of outlast.yaml", Rare: true},
 		{Name: "commit", Kind: Text, Stages: "all", Doc: "commit that is shipped", Unset: "what the CI or git says", Rare: true, Aliases: []string{"sha"}},
 		{Name: "branch", Kind: Text, Stages: "all", Doc: "branch that is shipped", Unset: "what the CI or git says", Rare: true},
-		{Name: "namespace", Key: "namespace", Kind: Text, Stages: "apply gate", Doc: "namespace of the deploys' records: lock and history", Unset: "that of the first workload", Rare: true},
+		{Name: "namespace", Key: "namespace", Kind: Text, Stages: "apply gate", Doc: "namespace of the deploys' records (lock and history), and of what gate and status look for", Unset: "that of the first workload", Rare: true},
 		{Name: "run-url", Kind: Text, Stages: "all", Doc: "address of this CI run, for the report", Unset: "what the CI says", Rare: true},
 		{Name: "unmatched", Key: "unmatched", Kind: Choice, Choices: []string{"error", "skip"}, Stages: "all", Doc: "what a branch without an environment does", Unset: "error", Rare: true},
 	}},
@@ -155,6 +157,12 @@ var Table = []Group{
 	{"The gate", []Input{
 		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas", Aliases: []string{"timeout", "wait-timeout"}},
 		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
+		{Name: "probe-url", Key: "gate.probe.url", Kind: Text, Stages: "gate", Doc: "address to send requests to while the gate waits, as its users do", Unset: "no requests are sent", Rare: true},
+		{Name: "probe-rate", Key: "gate.probe.rate", Kind: Text, Stages: "gate", Doc: "requests of the probe a second, at most 1000", Unset: "5", Rare: true},
+		{Name: "probe-timeout", Key: "gate.probe.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the probe for an answer", Unset: "5s", Rare: true},
+		{Name: "probe-status", Key: "gate.probe.expectStatus", Kind: Text, Stages: "gate", Doc: "status codes that the probe expects, e.g. 200-299,404; redirects are not followed", Unset: "200-399", Rare: true},
+		{Name: "probe-body", Key: "gate.probe.expectBody", Kind: Text, Stages: "gate", Doc: "regular expression that the body of an answer to the probe has to match", Unset: "any body will do", Rare: true},
+		{Name: "probe-budget", Key: "gate.probe.budget", Kind: Text, Stages: "gate", Doc: "number of the probe's requests that may fail; one more fails the gate", Unset: "0", Rare: true},
 	}},
 	{"The rollout", []Input{
 		{Name: "plan", Kind: Text, Stages: "apply", Doc: "file of outlast plan --out: apply exactly that, or refuse because the world has moved", Unset: "whatever is to be done now", Rare: true},
@@ -172,6 +180,8 @@ var Table = []Group{
 		{Name: "report", Kind: Text, Stages: "all", Doc: "report.json of the earlier stages' job, and of this one", Unset: "report.json of output-dir"},
 		{Name: "progress", Kind: Choice, Choices: []string{"auto", "live", "plain"}, Stages: "all", Doc: "live table or plain lines", Unset: "auto, live in a terminal outside CI"},
 		{Name: "output-dir", Kind: Text, Stages: "all", Doc: "folder for the report and its companions", Unset: ".outlast beside outlast.yaml, none for render -; in a wrapper, of the folder where the job is", Rare: true},
+		{Name: "pull-request", Key: "pullRequest", Kind: Choice, Choices: []string{"render", "plan"}, Stages: "all", Doc: "what deploy does for a pull or merge request; plan asks the cluster, and tells in a comment or note what would change", Unset: "render: the manifests are rendered, nothing is asked", Rare: true},
+		{Name: "github-token", Kind: Text, Stages: "all", Doc: "GitHub token that may write on pull requests, for the comment with the plan", Unset: "the action's own ${{ github.token }}; elsewhere no comment is written", Secret: true},
 		{Name: "gitlab-token", Kind: Text, Stages: "all", Doc: "GitLab project access token with the scope api, for the note on a merge request and the deployment's status", Unset: "neither is written", Secret: true},
 	}},
 	{"How a wrapper finds the program", []Input{

@@ -172,13 +172,21 @@ func (c *Call) watch(ctx context.Context, cfg core.Config, verb Verb) error {
 		log.Write(e)
 		display.Observe(e)
 		if e.Kind == event.Warn {
-			console.Annotate(ci.Warning, "outlast "+e.Stage, mask(strings.TrimPrefix(e.Object+": "+e.Message, ": ")))
+			console.Annotate(ci.Warning, "outlast "+e.Stage, mask(strings.TrimPrefix(e.Subject()+": "+e.Message, ": ")))
 		}
 	}
 	report, runErr := verb.Do(ctx, cfg, c.Clients(cfg))
 	display.Close()
 	_, report.Reason = exit.Of(ctx, runErr)
 	report.Error = mask(report.Error)
+	for i := range report.Clusters {
+		one := &report.Clusters[i]
+		if one.Error = mask(one.Error); one.Result == core.Passed {
+			one.Reason = "ok"
+		} else if one.Result != core.Pending { // the one at which the run ended
+			one.Reason = report.Reason
+		}
+	}
 	err = errors.Join(log.Close(), output.Write(c.outDir, c.report, report, mask), c.publish(ctx, report))
 	c.tell(report, runErr, mask)
 	if runErr != nil {
@@ -209,9 +217,7 @@ func (c *Call) publish(ctx context.Context, r core.Report) error {
 	mask := c.Secrets.Mask
 	out := ci.Result{Facts: c.Facts, App: r.Run.App, Environment: r.Run.Environment, Summary: mask(output.Summary(r)), Status: status,
 		Deployed: c.Facts.PullRequest == "" && (c.Command == "deploy" || c.Command == "apply" || c.Command == "rollback")}
-	for _, o := range output.Outputs() {
-		out.Pairs = append(out.Pairs, ci.Pair{Name: o.Name, Variable: o.Variable(), Value: o.Value(r)})
-	}
+	out.Pairs = output.Pairs(r)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	lines, err := c.Host().Publish(ctx, out)
@@ -277,7 +283,9 @@ func (c *Call) tell(r core.Report, err error, mask func(string) string) {
 		return
 	}
 	fmt.Fprintf(w, "outlast: %s failed%s after %s (%s): %s\n", c.Command, where, took, r.Reason, mask(err.Error()))
-	if stage != nil && stage.Stage == "gate" && !stage.Preflight && r.Rollback == nil {
+	if stage != nil && stage.Stage == "gate" && !stage.Preflight && r.Rollout == nil && len(r.Clusters) == 0 {
+		fmt.Fprintln(w, "outlast: nothing was changed by this: what was rolled out stays as it is, and old pods serve until new ones are ready; go back with the tool that made the change")
+	} else if stage != nil && stage.Stage == "gate" && !stage.Preflight && r.Rollback == nil && len(r.Clusters) == 0 {
 		fmt.Fprintln(w, "outlast: what was applied stays as it is, and old pods serve until new ones are ready; deploy a version that is, or go back with outlast rollback")
 	}
 	fmt.Fprintf(w, "outlast: report: %s\n", c.report)

@@ -6,10 +6,13 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/render"
@@ -24,10 +27,13 @@ type Verb struct {
 // Run settles the inputs, runs the stages and writes what they leave.
 func (a *App) Run(ctx context.Context, command string, flags map[string][]string) error {
 	c := a.Call(command)
-	err := c.Settle(ctx, flags)
-	if err != nil {
+	if err := c.Settle(ctx, flags); err != nil {
 		return c.Skipped(err)
 	}
+	return c.run(ctx)
+}
+
+func (c *Call) run(ctx context.Context) error {
 	cfg, err := c.Config()
 	if err != nil {
 		return exit.Usage(err)
@@ -42,9 +48,52 @@ func (a *App) Run(ctx context.Context, command string, flags map[string][]string
 	if cfg.Plan, err = agreed(c.Settings, c.Env.Dir); err != nil {
 		return err
 	}
+	targets, err := c.Targets(cfg)
+	if err != nil {
+		return exit.Usage(err)
+	}
 	return c.perform(ctx, cfg, Verb{core.Stages(), func(ctx context.Context, cfg core.Config, clients core.Clients) (core.Report, error) {
 		c.greet(cfg)
+		if len(targets) > 0 {
+			return core.DeployAll(ctx, cfg, clients, targets, prior)
+		}
 		return core.Deploy(ctx, cfg, clients, prior)
+	}})
+}
+
+// Gate waits for the rollout of an earlier job's report or, where workloads are named or
+// no report has a rollout whose gate is still to pass, for what anybody rolls out.
+func (a *App) Gate(ctx context.Context, flags map[string][]string, which gate.Which) error {
+	c := a.Call("gate")
+	if err := c.Settle(ctx, flags); err != nil {
+		return c.Skipped(err)
+	}
+	if named := len(which.Refs) > 0 || which.Selector != ""; named {
+		if err := which.Check(); err != nil {
+			return exit.Usage(err)
+		}
+	} else {
+		prior, err := c.prior("gate")
+		if c.Settings.Text("report") != "" || err == nil && prior.Rollout != nil && (prior.Gate == nil || !prior.Gate.Passed) {
+			return c.run(ctx)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return exit.Usage(err)
+		}
+	}
+	c.Alone = true
+	cfg, err := c.Config()
+	if err != nil {
+		return exit.Usage(err)
+	}
+	which.Inputs = cfg.Render.Drain
+	if cfg.Render.Path != "" {
+		if cfg.Namespace, err = Home(ctx, cfg); err != nil {
+			return err
+		}
+	}
+	return c.perform(ctx, cfg, Verb{[]string{"gate"}, func(ctx context.Context, cfg core.Config, clients core.Clients) (core.Report, error) {
+		return core.Await(ctx, cfg, clients, which)
 	}})
 }
 

@@ -5,6 +5,7 @@ package setup
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -22,8 +23,10 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/aws"
+	"github.com/outlast-ci/outlast/core/internal/cli/exit"
 	"github.com/outlast-ci/outlast/core/internal/cli/inputs"
 	"github.com/outlast-ci/outlast/core/internal/config"
 	"github.com/outlast-ci/outlast/core/internal/kube"
@@ -40,7 +43,7 @@ func (c *Call) Config() (core.Config, error) {
 		World: build.World{Environ: env.Environ, UID: env.UID, CacheDir: cacheDir(env.Getenv)},
 		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
 		Run: core.Run{Version: env.Version, App: cmp.Or(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
-			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: s.Text("cluster-name")},
+			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: c.cluster()},
 		Rollout: core.Strategy(s.Text("rollout")), Legacy: core.Strategy(s.Text("legacy-pods")),
 		OnFailure: core.OnFailure(s.Text("on-failure")), Namespace: s.Text("namespace"), Holder: c.holder(), StealLock: s.Bool("steal-lock"),
 	}
@@ -57,7 +60,7 @@ func (c *Call) Config() (core.Config, error) {
 	switch pull := c.Facts.PullRequest != ""; {
 	case pull && c.Command == "deploy":
 		cfg.From, cfg.To = "render", "render"
-	case pull && c.Command != "render" && c.Command != "build" && c.Command != "history" && c.Command != "plan" && c.Command != "status":
+	case pull && !c.Alone && c.Command != "render" && c.Command != "build" && c.Command != "history" && c.Command != "plan" && c.Command != "status":
 		return cfg, fmt.Errorf("this is a pull request (%s): outlast %s would change something; pull requests build and render only", c.Facts.PullRequest, c.Command)
 	}
 	var err error
@@ -82,7 +85,55 @@ func (c *Call) Config() (core.Config, error) {
 	images := cfg.Render.Images
 	cfg.Render, err = c.Rendering()
 	cfg.Render.Images = images
+	if c.Alone && errors.Is(err, errNoManifests) {
+		cfg.Render.Drain, err = s.Drain(drain.Defaults())
+	}
+	if err == nil {
+		cfg.Gate.Probe, err = c.probe()
+	}
 	return cfg, err
+}
+
+// errNoManifests is in the error of a search for manifests that found none.
+var errNoManifests = errors.New("finding the manifests")
+
+// cluster names the EKS cluster, or all of several.
+func (c *Call) cluster() string {
+	var names []string
+	for _, s := range c.Settings.Clusters() {
+		names = append(names, s.Cluster())
+	}
+	if len(names) > 0 {
+		return strings.Join(names, ",")
+	}
+	return c.Settings.Text("cluster-name")
+}
+
+// one refuses a run that acts on one cluster where there are several.
+func (c *Call) one() error {
+	if len(c.Settings.Clusters()) == 0 {
+		return nil
+	}
+	return exit.Usage(fmt.Errorf("environment %s has several clusters, and outlast %s works on one: choose it with --cluster-name (or --kube-context): %s", c.Settings.Env.Name, c.Command, c.cluster()))
+}
+
+// Targets gives the clusters of an environment that has several, in the order in
+// which they are rolled; none when a run reaches the only one, or asks none.
+func (c *Call) Targets(cfg core.Config) (targets []core.Target, err error) {
+	if cfg.To == "build" || cfg.To == "push" || cfg.To == "render" {
+		return nil, nil
+	}
+	for _, s := range c.Settings.Clusters() {
+		one := *c
+		one.Settings = s
+		if one.role, err = one.becomes(); err != nil {
+			return nil, err
+		}
+		run := cfg.Run
+		run.Region, run.Cluster = cmp.Or(s.Text("region"), run.Region), s.Cluster()
+		targets = append(targets, core.Target{Run: run, Clients: one.Clients(cfg)})
+	}
+	return targets, nil
 }
 
 // Rendering says what to render and how, without the images.
@@ -250,7 +301,7 @@ func (c *Call) manifests() (string, error) {
 			return filepath.Dir(filepath.Join(s.Dir, p)), nil
 		}
 	}
-	return "", fmt.Errorf("finding the manifests: none of %s is in %s; set manifests in outlast.yaml, or --manifests", strings.Join(places, ", "), s.Dir)
+	return "", fmt.Errorf("%w: none of %s is in %s; set manifests in outlast.yaml, or --manifests", errNoManifests, strings.Join(places, ", "), s.Dir)
 }
 
 // PlanningValues lists the symbols that differ from the defaults by the user's
@@ -263,12 +314,12 @@ func PlanningValues(set map[string]string) string {
 	return strings.Join(all, " ")
 }
 
-// Clients builds each client when a stage asks for it, and the AWS login once.
-func (c *Call) Clients(cfg core.Config) core.Clients {
-	s, env := c.Settings, c.Env
+// login gives the login to AWS, which is made once.
+func (c *Call) login() func(context.Context) (awssdk.Config, error) {
+	s := c.Settings
 	var mu sync.Mutex
 	var loaded *awssdk.Config
-	login := func(ctx context.Context) (awssdk.Config, error) {
+	return func(ctx context.Context) (awssdk.Config, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		if loaded != nil {
@@ -284,42 +335,61 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 		loaded = &sdk
 		return sdk, nil
 	}
+}
+
+// Clients builds each client when a stage asks for it, and the AWS login once.
+func (c *Call) Clients(cfg core.Config) core.Clients {
+	login := c.login()
 	return core.Clients{
 		ECR: func(ctx context.Context) (push.ECR, error) {
 			sdk, err := login(ctx)
 			return push.NewECR(sdk), err
 		},
-		Cluster: func(ctx context.Context) (core.Cluster, error) {
-			access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version}
-			if name := s.Text("cluster-name"); name != "" {
-				sdk, err := login(ctx)
-				if err != nil {
-					return core.Cluster{}, err
-				}
-				eks, err := aws.DescribeCluster(ctx, sdk, name)
-				if err != nil {
-					return core.Cluster{}, err
-				}
-				access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent,
-					Token: func(ctx context.Context) (string, time.Time, error) { return aws.Token(ctx, sdk, name) }}
-			}
-			client, err := kube.New(access)
-			if err != nil {
-				return core.Cluster{}, err
-			}
-			return core.Cluster{Apply: client, Gate: client, Records: client, Ping: client.Ping}, nil
-		},
+		Cluster: func(ctx context.Context) (core.Cluster, error) { return c.connect(ctx, cfg.Observe, login) },
 		Balancer: func(ctx context.Context) (gate.Balancer, error) {
 			sdk, err := login(ctx)
 			if err != nil {
 				return nil, err
 			}
 			balancer := aws.NewBalancer(sdk)
-			return balancer, balancer.Check(ctx)
+			if err := balancer.Check(ctx); err != nil {
+				return nil, err
+			}
+			return balancer, nil
 		},
 		Attributes: func(ctx context.Context) (live.Attributes, error) {
 			sdk, err := login(ctx)
 			return aws.NewAttributes(sdk), err
 		},
+		Glance: func(ctx context.Context) (gate.Balancer, error) {
+			sdk, err := login(ctx)
+			return aws.NewAttributes(sdk), err
+		},
 	}
+}
+
+// connect makes the client of the cluster: of EKS, by an AWS login, or of a kubeconfig.
+func (c *Call) connect(ctx context.Context, observe event.Func, login func(context.Context) (awssdk.Config, error)) (core.Cluster, error) {
+	if err := c.one(); err != nil {
+		return core.Cluster{}, err
+	}
+	s, env := c.Settings, c.Env
+	access := kube.Access{Kubeconfig: s.Path("kubeconfig", env.Dir), Files: kube.DefaultFiles(env.Getenv("KUBECONFIG"), env.Getenv("HOME")), Context: s.Text("kube-context"), UserAgent: "outlast/" + env.Version, Observe: observe}
+	if name := s.Text("cluster-name"); name != "" {
+		sdk, err := login(ctx)
+		if err != nil {
+			return core.Cluster{}, err
+		}
+		eks, err := aws.DescribeCluster(ctx, sdk, name)
+		if err != nil {
+			return core.Cluster{}, err
+		}
+		access = kube.Access{Host: eks.Endpoint, CA: eks.CA, UserAgent: access.UserAgent, Observe: access.Observe,
+			Token: func(ctx context.Context) (string, time.Time, error) { return aws.Token(ctx, sdk, name) }}
+	}
+	client, err := kube.New(access)
+	if err != nil {
+		return core.Cluster{}, err
+	}
+	return core.Cluster{Apply: client, Gate: client, Records: client, Rights: client, Ping: client.Ping}, nil
 }

@@ -65,6 +65,7 @@ type Call struct {
 	Facts    ci.Facts
 	Git      ci.Git // zero outside a checkout
 	InGit    bool
+	Alone    bool // it only looks at the cluster: manifests, where there are any, tell no more than where
 
 	role    aws.Role
 	noToken string         // why the CI gives no ID token, when role-arn could have used one

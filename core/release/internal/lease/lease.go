@@ -64,6 +64,12 @@ func Parse(obj *unstructured.Unstructured) Lease {
 	return l
 }
 
+// Renewed is when its holder renewed it last, by the holder's clock.
+func (l Lease) Renewed() time.Time {
+	at, _ := time.Parse(time.RFC3339Nano, l.renewed) // a damaged one was renewed at no time
+	return at
+}
+
 // Take turns obj, which has a name and labels, into the Lease as its next
 // holder writes it: after this one, with one more transition.
 func (l Lease) Take(obj *unstructured.Unstructured, next Lease, now time.Time) {
