@@ -6,10 +6,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/outlast-ci/outlast/core/apply"
+	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/handover"
 	"github.com/outlast-ci/outlast/core/internal/live"
@@ -88,11 +90,36 @@ func (p *pipeline) back(ctx context.Context, s *shipment) (*handover.Steps, erro
 	if steps == nil {
 		return nil, nil
 	}
-	if hands, err := p.handsOver(ctx, marked); !hands || p.halfway {
+	hands, err := p.handsOver(ctx, marked)
+	if err != nil || !hands {
 		return nil, err
+	}
+	if p.halfway {
+		return nil, p.turnBack(ctx, *s, steps.Widen)
 	}
 	*s = marked
 	return steps, nil
+}
+
+// turnBack writes Services as they are at rest, amid a handover. When that turns them to
+// pods that they were turned away from, it waits until those must be in rotation again,
+// since others may be deleted next.
+func (p *pipeline) turnBack(ctx context.Context, s shipment, services []byte) error {
+	turned, err := apply.Apply(ctx, p.cluster.Apply, services, p.options(ctx, s, nil))
+	if err != nil || !slices.ContainsFunc(turned.Changes, func(c apply.Change) bool { return c.Action == apply.Configured }) {
+		return err
+	}
+	wait := drain.Seconds(0)
+	for _, w := range s.Workloads {
+		wait = max(wait, w.Plan.Inputs.Ungated())
+	}
+	p.note("gate", "", "the Services turn to all pods again: waiting %s until the old ones must be in rotation", wait)
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(wait.Duration()):
+		return nil
+	}
 }
 
 // handOver goes on with a handover whose new pods have been made by the rollout.
@@ -106,6 +133,7 @@ func (p *pipeline) handOver(ctx context.Context, s shipment, rollout apply.Rollo
 		}
 	}
 	err = steps.Run(ctx, handover.World{
+		Back: func(ctx context.Context, services []byte) error { return p.turnBack(ctx, s, services) },
 		Apply: func(ctx context.Context, manifests []byte) error {
 			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, p.options(ctx, s, nil)) // a part: only Prune minds what is missing
 			for _, w := range part.Workloads {
