@@ -113,7 +113,11 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 	case errors.As(err, &undone) && undone.Undone != nil:
 		return exitBroken, "rollback-failed"
 	case errors.As(err, &undone):
-		_, reason := Of(ctx, undone.Err)
+		cause := undone.Err
+		if errors.As(err, &stage) { // what a stage failed with need not tell which one it was
+			cause = &core.StageError{Stage: stage.Stage, Err: cause}
+		}
+		_, reason := Of(ctx, cause)
 		return exitRolledBack, reason
 	case errors.As(err, &moved):
 		return exitApply, "world-moved"
