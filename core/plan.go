@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/drain/timeline"
@@ -142,15 +144,21 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("the plan of %s does not hold any more, and nothing was changed: %s; make a new plan", e.Made.UTC().Format(time.RFC3339), strings.Join(e.Now, "; "))
 }
 
-// holds says whether a plan that somebody agreed to is what would be done now.
+// holds says whether a plan that somebody agreed to is what would be done now. What the
+// API server refuses of it, it took when the plan was made.
 func (p *pipeline) holds(ctx context.Context, agreed Plan) error {
 	now, err := p.plan(ctx)
-	if err != nil || now.World == agreed.World {
+	refused := apierrors.IsConflict(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err)
+	if err != nil && !refused || err == nil && now.World == agreed.World {
 		return err
 	}
 	e := &MovedError{Made: agreed.Made}
 	if now.SHA256 != agreed.SHA256 {
 		e.Now = append(e.Now, "the manifests are others: another commit, other inputs, or another outlast")
+	}
+	if refused {
+		e.Now = append(e.Now, err.Error())
+		return e
 	}
 	e.Now = append(e.Now, apply.Moved(agreed.Changes, now.Changes)...)
 	if len(e.Now) == 0 {
