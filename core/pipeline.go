@@ -57,6 +57,7 @@ type pipeline struct {
 	attributes live.Attributes     // of target groups, where the balancer is asked
 	attempt    *record.Attempt     // once the lock is ours
 	before     []byte              // Deployments as they were before a handover
+	halfway    bool                // a handover was found that ended in the middle
 	reused     map[string]push.Ref // images whose commit tag is in the registry already
 }
 
