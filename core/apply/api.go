@@ -86,6 +86,7 @@ type Options struct {
 	Keep  [][]byte // further manifests whose objects pruning spares: those of the last release whose gate passed
 	Fence Fence    // nil: none
 	Adopt []string // field managers that are adopted beside those of kubectl and Helm
+	Undo  bool     // these are an earlier release's manifests: pruning spares the pre-deploy Jobs that did not succeed
 
 	// Attempt names this attempt. A pre-deploy Job that has succeeded in the
 	// same attempt with the same content is not run again. Empty: each Apply is one.
