@@ -42,9 +42,10 @@ type Plan struct {
 
 // PlannedRollout is how one workload's pods are replaced, and how long that takes.
 type PlannedRollout struct {
-	Workload string         `json:"workload"` // Kind/namespace/name
-	Replaces int            `json:"replaces"` // pods
-	Behind   bool           `json:"behind"`   // a load balancer; else what follows is not told
+	Workload string         `json:"workload"`         // Kind/namespace/name
+	Replaces int            `json:"replaces"`         // pods
+	Unsure   bool           `json:"unsure,omitempty"` // whether it replaces them is not known
+	Behind   bool           `json:"behind"`           // a load balancer; else what follows is not told
 	Mode     drain.Mode     `json:"mode,omitempty"`
 	Timings  drain.Given    `json:"timings,omitzero"`
 	Timeline drain.Timeline `json:"timeline,omitzero"`
@@ -92,7 +93,7 @@ func (p *pipeline) plan(ctx context.Context) (Plan, error) {
 		}
 	}
 	for _, w := range diff.Workloads {
-		r := PlannedRollout{Workload: w.ID(), Replaces: len(w.Replaced)}
+		r := PlannedRollout{Workload: w.ID(), Replaces: len(w.Replaced), Unsure: w.Unsure}
 		planned := s.gated(w)
 		if r.Behind = planned.Behind; r.Behind && (len(w.Replaced) > 0 || w.Action == apply.Created) {
 			strategy := s.planned(w).Strategy

@@ -133,6 +133,7 @@ type Change struct {
 	Action Action  `json:"action"`
 	Fields []Field `json:"fields,omitempty"` // what differs; of created and pruned objects nothing
 	Lost   []Field `json:"lost,omitempty"`   // fields that the other tool had set and the manifests do not have
+	Unsure bool    `json:"unsure,omitempty"` // some of Lost are defaults of the server's, which stay: this identity may not ask which
 	Was    string  `json:"was,omitempty"`    // adopted: the field managers before, with commas
 	Note   string  `json:"note,omitempty"`   // what else there is to know
 }
@@ -165,6 +166,7 @@ type Workload struct {
 	Generation int64  `json:"generation"`
 	Action     Action `json:"action"`
 	Replaced   []Pod  `json:"replaced,omitempty"` // pods that the new template replaces
+	Unsure     bool   `json:"unsure,omitempty"`   // it replaces them only if one of the fields that are not known to stay goes
 }
 
 // ID is how messages name the workload: Kind/namespace/name.
