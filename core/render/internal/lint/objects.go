@@ -15,8 +15,10 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
-// Unbalanced says why a workload is left alone, when a Service selects it.
+// Unbalanced leaves the replicas to an autoscaler, and says why all else of a workload
+// is left alone, when a Service selects it.
 func (a *Checker) Unbalanced(w *graph.Workload) {
+	a.owned(w)
 	if v, ok := node.Annotation(w.RNode, node.OwnPrefix+"balancer"); ok {
 		if v != "none" {
 			a.Find("OL046", w.RNode, node.Path([]string{"metadata", "annotations", node.OwnPrefix + "balancer"}), fmt.Sprintf("%q is none of alb, nlb, instance, none", v), "write what stands in front of the pods")

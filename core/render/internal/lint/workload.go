@@ -30,6 +30,7 @@ type Checker struct {
 
 // Workload judges one behind a balancer, of which at least so many pods may run.
 func (a *Checker) Workload(w *graph.Workload, least int) {
+	a.owned(w)
 	a.scale(w, least)
 	a.probes(w)
 	a.images(w)
@@ -73,11 +74,15 @@ func (a *Checker) several(w *graph.Workload) {
 	}
 }
 
-func (a *Checker) scale(w *graph.Workload, least int) {
+// owned leaves the replicas to an autoscaler.
+func (a *Checker) owned(w *graph.Workload) {
 	if scaler := a.Graph.Autoscaler(w); scaler != nil && node.Str(w.RNode, "spec", "replicas") != "" {
 		a.Edit("OL032", w.RNode, node.ID(scaler)+" owns the replicas: writing them, too, resets with each deploy what it decided",
 			problem.Edit{Path: []string{"spec", "replicas"}, From: node.Str(w.RNode, "spec", "replicas"), To: "", Why: "the autoscaler owns the field"})
 	}
+}
+
+func (a *Checker) scale(w *graph.Workload, least int) {
 	if least < 2 && w.GetKind() != "DaemonSet" {
 		seen := "one replica"
 		if least == 0 {
