@@ -23,7 +23,9 @@ func (w *waiting) emit(kind event.Kind, object, message string) {
 // tell emits what changed, and a heartbeat when nothing did.
 func (w *waiting) tell(t *watched) {
 	for _, line := range judge.Lines(t.Track, t.verdict) {
-		if key := line.UID + line.Object; w.said[key] != line.Text {
+		key := line.UID + line.Object
+		said := w.said[key]
+		if said != line.Text && !(strings.HasPrefix(said, judge.Unread) && strings.HasPrefix(line.Text, judge.Unread)) {
 			w.said[key] = line.Text
 			w.emit(event.Progress, line.Object, line.Text)
 		}

@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -13,6 +15,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/event"
 )
 
 // wave is a rollout of 4 pods, one after the other, whose first new pod's target is never healthy.
@@ -25,7 +28,7 @@ type wave struct {
 func (w wave) TargetHealth(ctx context.Context, arn string) ([]Target, error) {
 	targets, err := w.metered.TargetHealth(ctx, arn)
 	for i, t := range targets {
-		if t.ID == newIP {
+		if t.ID == newIP && w.target.State != "" {
 			targets[i].State, targets[i].Reason = w.target.State, w.target.Reason
 		}
 	}
@@ -83,6 +86,52 @@ func TestAFirstWaveThatNeverGetsHealthy(t *testing.T) {
 				}
 				t.Logf("%s: after %.0f s", name, took)
 			})
+		})
+	}
+}
+
+// numbered is a balancer whose failures are each told in other words.
+type numbered struct {
+	wave
+	failed *int
+}
+
+func (n numbered) TargetHealth(ctx context.Context, arn string) ([]Target, error) {
+	targets, err := n.wave.TargetHealth(ctx, arn)
+	if err != nil {
+		*n.failed++
+		err = fmt.Errorf("%w: request %d", err, *n.failed)
+	}
+	return targets, err
+}
+
+// A line of the log tells a state that changed: not that the same was seen again, after a gap that
+// nobody planned or in other words. When nothing changes, one line says what is waited for.
+func TestEachStateIsToldOnce(t *testing.T) {
+	since := regexp.MustCompile(` since [0-9:]+`)
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			s := rolled(seed, drain.Strict, 3, 1)
+			s.roll(rough{one: true, gated: true, hook: float64(s.plan.PreStop)})
+			s.mute = []span{{50, 110}}
+			s.began = time.Now()
+			last, quiet, spoke, failed := map[string]string{}, time.Duration(0), time.Now(), 0
+			_, err := Wait(t.Context(), s, numbered{wave{metered{s, rate.NewLimiter(1, 1)}, 5 * time.Second, Target{}}, &failed}, Options{Workloads: []Workload{s.workload()}, chance: s.rng.Float64, Observe: func(e event.Event) {
+				quiet, spoke = max(quiet, time.Since(spoke)), time.Now()
+				text := since.ReplaceAllString(e.Message, "")
+				if strings.HasPrefix(text, "cannot tell") {
+					text = "cannot tell"
+				}
+				if last[e.Object] == text {
+					t.Errorf("seed %d: told again after %s: %s: %s", seed, time.Since(s.began), e.Object, e.Message)
+				}
+				if !strings.HasPrefix(text, "waiting, ") {
+					last[e.Object] = text
+				}
+			}})
+			if err != nil || quiet > 20*time.Second || failed < 3 {
+				t.Errorf("seed %d: %v, silent for %s, %d failures", seed, err, quiet, failed)
+			}
 		})
 	}
 }
