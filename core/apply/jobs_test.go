@@ -103,6 +103,9 @@ func TestPreDeployJob(t *testing.T) {
 				if took := time.Since(started); took != tc.took {
 					t.Errorf("took %s, want %s", took, tc.took)
 				}
+				if told := strings.Count(rec.text(), ": running for "); told != 1+int((tc.took-time.Second)/(15*time.Second)) {
+					t.Errorf("in %s it was told %d times that it runs", tc.took, told)
+				}
 				if strings.Count(rec.text(), "apply log Pod/dev/migrate-uid-") != 2 || !strings.Contains(rec.text(), ": table orders map[]") {
 					t.Errorf("events:\n%s", rec.text())
 				}

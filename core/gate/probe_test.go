@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -98,12 +97,15 @@ func TestTheEvidenceOfAFailure(t *testing.T) {
 		w := &world{began: time.Now(), stages: []stage{{pods: "old new", targets: "old=healthy new=unhealthy"}}}
 		result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{behind()}})
 		var failed *Error
-		if !errors.As(err, &failed) || failed.Reason != TargetUnhealthy || len(result.Evidence) != 1 {
+		if !errors.As(err, &failed) || failed.Reason != TargetUnhealthy || len(result.Evidence) != 2 {
 			t.Fatalf("%v, %+v", err, result.Evidence)
 		}
 		e := result.Evidence[0]
-		if e.Pod != "dev/new" || !slices.Equal(e.Targets, []string{"web: 10.0.0.2:8080 is unhealthy for 46s"}) || len(e.Events) != 1 || len(e.Logs) != 1 || !e.Logs[0].Previous || e.Logs[0].Lines[0] != "panic: no database" {
+		if e.Pod != "dev/new" || len(e.Targets) != 1 || !strings.HasPrefix(e.Targets[0], "web: 10.0.0.2:8080 is unhealthy for 4") || len(e.Events) != 1 || len(e.Logs) != 1 || !e.Logs[0].Previous || e.Logs[0].Lines[0] != "panic: no database" {
 			t.Errorf("%+v", e)
+		}
+		if e := result.Evidence[1]; e.Pod != "Deployment/dev/web" || len(e.Events) != 1 || !strings.Contains(e.Events[0], "web-new") {
+			t.Errorf("of the workload: %+v", e)
 		}
 	})
 }

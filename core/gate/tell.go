@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/gate/internal/history"
 	"github.com/outlast-ci/outlast/core/gate/internal/judge"
 	"github.com/outlast-ci/outlast/core/gate/internal/live"
 )
@@ -23,7 +24,9 @@ func (w *waiting) emit(kind event.Kind, object, message string) {
 // tell emits what changed, and a heartbeat when nothing did.
 func (w *waiting) tell(t *watched) {
 	for _, line := range judge.Lines(t.Track, t.verdict) {
-		if key := line.UID + line.Object; w.said[key] != line.Text {
+		key := line.UID + line.Object
+		said := w.said[key]
+		if said != line.Text && !(strings.HasPrefix(said, judge.Unread) && strings.HasPrefix(line.Text, judge.Unread)) {
 			w.said[key] = line.Text
 			w.emit(event.Progress, line.Object, line.Text)
 		}
@@ -66,8 +69,9 @@ func (w *waiting) result(passed bool) Result {
 
 // How much evidence is gathered.
 const (
-	evidencePods = 5
-	evidenceTime = 20 * time.Second
+	evidencePods   = 5
+	evidenceTime   = 20 * time.Second
+	evidenceBefore = 30 * time.Second // of the gate: what was applied, by clocks that are not ours
 )
 
 // gather collects what the new pods that lack something said, and their workloads,
@@ -92,8 +96,11 @@ func (w *waiting) gather(ctx context.Context) {
 			e.Targets = targets[p.UID]
 			w.show(e)
 		}
-		if own := (Evidence{Pod: t.Workload.ID(), Events: events[t.Workload.Name]}); len(own.Events) > 0 {
-			own.Events = events.Of(t.Workload.Name)
+		since := w.started.Add(-evidenceBefore)
+		for _, p := range failing { // whose rollout may have begun before anybody looked
+			since = history.Earliest(since, p.Created)
+		}
+		if own := (Evidence{Pod: t.Workload.ID(), Events: events.Of(t.Workload.UID, since)}); len(events[t.Workload.UID]) > 0 && len(own.Events) > 0 {
 			w.show(own)
 		}
 	}

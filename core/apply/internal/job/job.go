@@ -55,19 +55,20 @@ func Succeeded(job *unstructured.Unstructured) bool {
 	return succeeded
 }
 
-// pace is the time between two looks, and lines is how much of a log is read
-// at each and told of a failure.
+// pace is the time between two looks, heartbeat that between two words on a Job that runs
+// on, and lines is how much of a log is read at each look and told of a failure.
 const (
-	pace     = time.Second
-	lines    = 200
-	lastWord = 20
+	pace      = time.Second
+	heartbeat = 15 * time.Second
+	lines     = 200
+	lastWord  = 20
 )
 
 // Wait waits for a Job to succeed. Line is called for each line of its pods'
 // logs; logs may be nil.
 func Wait(ctx context.Context, cluster Cluster, logs Logs, job *unstructured.Unstructured, limit time.Duration, line func(pod, text string), tell func(string)) error {
 	w := &waiter{cluster: cluster, logs: logs, job: job, line: line, seen: map[string][]string{}}
-	started := time.Now()
+	started, told := time.Now(), time.Time{}
 	errLate := errors.New("late")
 	timed, cancel := context.WithTimeoutCause(ctx, limit, errLate)
 	defer cancel()
@@ -88,7 +89,10 @@ func Wait(ctx context.Context, cluster Cluster, logs Logs, job *unstructured.Uns
 			if done {
 				return fmt.Errorf("running %s: it failed (%s), and the workloads are as they were%s", objects.ID(job), why, w.last())
 			}
-			tell(fmt.Sprintf("running for %s", time.Since(started).Round(time.Second)))
+			if time.Since(told) >= heartbeat {
+				told = time.Now()
+				tell(fmt.Sprintf("running for %s", time.Since(started).Round(time.Second)))
+			}
 		}
 		select {
 		case <-timed.Done():

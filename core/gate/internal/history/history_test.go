@@ -99,6 +99,33 @@ func TestWhatTheHistoryKeeps(t *testing.T) {
 	}
 }
 
+// A gap is no time in which a target was healthy for sure; of one in which it was not, what fails
+// counts as much as may not hide another state: two checks of 15 s.
+func TestAGapBetweenReadings(t *testing.T) {
+	for name, c := range map[string]struct {
+		state    string
+		readings []int
+		held     int
+		reads    int
+		shown    time.Duration
+	}{
+		"close together":            {"healthy", []int{0, 30, 60}, 0, 3, 60 * time.Second},
+		"a gap":                     {"healthy", []int{0, 31, 40}, 31, 2, 39 * time.Second},
+		"each one is a gap":         {"unhealthy", []int{0, 40, 80, 120}, 120, 1, 90 * time.Second},
+		"unhealthy beyond a hiatus": {"unhealthy", []int{0, 10, 600, 610}, 600, 2, 50 * time.Second},
+	} {
+		tr := track()
+		tr.look(0, groups("a"), pod("new", newIP))
+		tr.read(0, "a", newIP+"=initial")
+		for _, second := range c.readings {
+			tr.read(second, "a", newIP+"="+c.state)
+		}
+		if tg := tr.Pods["new"].In["a"]; tg.Since != at(0) || tg.Held != at(c.held) || tg.Reads != c.reads || tg.Shown != c.shown {
+			t.Errorf("%s: since %s, held since %s in %d readings, shown for %s", name, tg.Since, tg.Held, tg.Reads, tg.Shown)
+		}
+	}
+}
+
 // Times that others wrote lie between the looks of ours that frame them, whatever their clocks show.
 func TestOtherClocksAreNotTrusted(t *testing.T) {
 	for name, ahead := range map[string]int{"ten minutes late": -600, "right": 0, "ten minutes early": 600} {

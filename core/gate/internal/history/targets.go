@@ -83,8 +83,10 @@ func (t *Track) takeTarget(g *Group, p *Pod, r model.Reading) {
 		now = model.Target{ID: ip, Port: port}
 	}
 	tg.Changed = tg.Changed || tg.Reads > 0 && now.State != tg.State
-	if now.State != tg.State || tg.Reads == 0 || r.At.Sub(tg.Last) > t.Blind(g) {
-		tg.Since, tg.Reads = r.At, 0
+	if gap, blind := r.At.Sub(tg.Last), t.Blind(g, now.State); now.State != tg.State || tg.Reads == 0 {
+		tg.Since, tg.Shown, tg.Held, tg.Reads = r.At, 0, r.At, 0
+	} else if tg.Shown += min(gap, blind); gap > blind {
+		tg.Held, tg.Reads = r.At, 0
 	}
 	if now.Listed() && !tg.Listed() { // it may have served since it was not listed
 		tg.Left, tg.Draining = time.Time{}, time.Time{}
@@ -309,9 +311,13 @@ func (t *Track) Checks(g *Group) (interval time.Duration, healthy, unhealthy int
 	return in.HealthInterval, in.HealthyCount, in.UnhealthyCount
 }
 
-// Blind is how far apart two readings may be and say something of the time between
-// them: a target that turned unhealthy needs as long to be healthy again.
-func (t *Track) Blind(g *Group) time.Duration {
-	interval, healthy, _ := t.Checks(g)
-	return max(10*time.Second, interval*time.Duration(healthy))
+// Blind is how far apart two readings of a state may be and say something of the time
+// between them: a target that turned unhealthy needs as long to be healthy again, and one that
+// turned healthy to be anything else.
+func (t *Track) Blind(g *Group, state string) time.Duration {
+	interval, checks, unhealthy := t.Checks(g)
+	if state != "healthy" {
+		checks = unhealthy
+	}
+	return max(10*time.Second, interval*time.Duration(checks))
 }

@@ -46,12 +46,19 @@ type Pod struct {
 // question, times of what has changed those of the answer: the truth lies between.
 type Target struct {
 	model.Target
-	At          string    // address:port
-	Since       time.Time // first reading that showed the present state, with no gap in which another may have been
-	Last        time.Time // newest reading
-	Reads       int       // that showed the present state, one after the other
-	Changed     bool      // a reading showed another state than the one before it
-	Registered  bool      // it has been listed once
+	At    string    // address:port
+	Last  time.Time // newest reading
+	Since time.Time // first of the readings in a row that showed the present state
+
+	// Held is like Since, with no gap between the readings in which it may have been in another state: what passes
+	// rests on it. What fails rests on Shown, or a target that is asked for seldom, since there are many groups or
+	// the ELB API is throttled, would never fail: of a gap it counts what its reading vouches for.
+	Held  time.Time
+	Reads int // from Held on
+	Shown time.Duration
+
+	Changed     bool // a reading showed another state than the one before it
+	Registered  bool // it has been listed once
 	LastListed  time.Time
 	LastServing time.Time // listed, and not draining
 	Left        time.Time // first reading since it last served that showed it draining or not at all; zero while it serves

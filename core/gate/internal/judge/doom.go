@@ -120,17 +120,16 @@ func podCause(t *history.Track, p *history.Pod, now time.Time) (cause, bool) {
 // gets h (n_u + 1) after Kubernetes called its containers ready, and all the time
 // there is where another new pod was healthy once.
 func targetCause(t *history.Track, p *history.Pod, g *history.Group, tg *history.Target, now time.Time) (cause, bool) {
-	held := now.Sub(tg.Since)
-	problem := fmt.Sprintf("pod %s: target %s of group %s is %s for %s", p.Called(), tg.At, g.Binding, words(g, tg), seconds(held))
+	problem := fmt.Sprintf("pod %s: target %s of group %s is %s for %s", p.Called(), tg.At, g.Binding, words(g, tg), seconds(now.Sub(tg.Since)))
 	switch {
 	case !p.Healthy.IsZero():
 		return cause{}, false
 	case tg.Reason == "Target.NotInUse":
-		return cause{model.TargetNotInUse, problem, held > attachPatience}, true
+		return cause{model.TargetNotInUse, problem, tg.Shown > attachPatience}, true
 	case tg.Reason == "Target.IpUnusable":
-		return cause{model.TargetIPUnusable, problem, held > attachPatience}, true
+		return cause{model.TargetIPUnusable, problem, tg.Shown > attachPatience}, true
 	case tg.State == "unhealthy" && p.Seen.ContainersReady:
-		held = min(held, now.Sub(p.Checked))
+		held := min(tg.Shown, tg.Last.Sub(p.Checked))
 		return cause{model.TargetUnhealthy, problem, !t.Healthy && held > checks(t, g)}, true
 	}
 	return cause{}, false

@@ -90,7 +90,7 @@ func newReady(t *history.Track, p *history.Pod) (problems []string) {
 		case tg.State != "healthy":
 			problems = append(problems, fmt.Sprintf("%s: target %s is %s", name, tg.At, words(g, tg)))
 		default:
-			short, once = max(short, need-tg.Last.Sub(tg.Since)), once || tg.Reads < 2
+			short, once = max(short, need-tg.Last.Sub(tg.Held)), once || tg.Reads < 2
 		}
 	}
 	if len(problems) == 0 && short > 0 {

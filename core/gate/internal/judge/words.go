@@ -13,17 +13,21 @@ import (
 // pods have the names of those before them: the UID tells them apart.
 type Line struct{ UID, Object, Text string }
 
+// Unread begins the text of a workload of which something cannot be read: one state, though
+// each failure may word itself anew.
+const Unread = "cannot tell: "
+
 // Lines tells the present state of the workload, and of each pod with its targets.
 func Lines(t *history.Track, v Verdict) []Line {
 	s := t.Last
 	state := s.Complete
 	switch unread := unread(t); {
 	case len(s.Unknown) > 0:
-		state = "cannot tell: " + s.Unknown[0]
+		state = Unread + s.Unknown[0]
 	case v.Failed != "":
 		state = "failed: " + string(v.Failed)
 	case len(unread) > 0:
-		state = "cannot tell: " + unread[0]
+		state = Unread + unread[0]
 	case state == "" && v.Done:
 		state = "rollout complete, old pods gone"
 	case state == "":

@@ -5,6 +5,7 @@ package live
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -91,7 +92,7 @@ const (
 // Evidence gathers what a pod said, and what the cluster says of it: the newest
 // events, and the ends of its containers' logs, those of the runs before their last restart too.
 func (r *Reader) Evidence(ctx context.Context, namespace string, p model.Pod, events Events) model.Evidence {
-	e := model.Evidence{Pod: namespace + "/" + p.Name, Events: events.Of(p.Name)}
+	e := model.Evidence{Pod: namespace + "/" + p.Name, Events: events.Of(p.UID, time.Time{})}
 	for _, c := range p.Containers {
 		for _, previous := range []bool{true, false} {
 			if text, err := r.Cluster.Logs(ctx, namespace, p.Name, c, evidenceLines, previous); err == nil && text != "" {
@@ -102,27 +103,40 @@ func (r *Reader) Evidence(ctx context.Context, namespace string, p model.Pod, ev
 	return e
 }
 
-// Events are a namespace's, in words, by the name of their object; under the empty
-// name is why they could not be read.
-type Events map[string][]string
+// Events are a namespace's, in words, by the UID of their object and the oldest first; under the
+// empty UID is why they could not be read.
+type Events map[string][]said
 
-// Of lists an object's newest events.
-func (e Events) Of(name string) []string {
-	lines := e[name]
-	return append(append([]string(nil), e[""]...), lines[max(0, len(lines)-evidenceEvents):]...)
+// said is one event, and when it was seen last.
+type said struct {
+	at   time.Time
+	text string
+}
+
+// Of lists an object's newest events since a time.
+func (e Events) Of(uid string, since time.Time) (lines []string) {
+	for _, s := range append(slices.Clone(e[""]), e[uid]...) {
+		if !s.at.Before(since) {
+			lines = append(lines, s.text)
+		}
+	}
+	return lines[max(0, len(lines)-evidenceEvents):]
 }
 
 // ReadEvents lists a namespace's events.
 func (r *Reader) ReadEvents(ctx context.Context, namespace string) Events {
 	all, err := r.Cluster.List(ctx, "v1", "Event", namespace, "")
 	if err != nil {
-		return Events{"": {"events cannot be read: " + err.Error()}}
+		return Events{"": {{time.Now(), "events cannot be read: " + err.Error()}}}
 	}
 	out := Events{}
 	for _, e := range all {
-		name := str(e.Object, "involvedObject", "name")
-		count := max(1, num(e.Object, "count"))
-		out[name] = append(out[name], fmt.Sprintf("%s %s: %s (x%d)", str(e.Object, "type"), str(e.Object, "reason"), strings.TrimSpace(str(e.Object, "message")), count))
+		uid := str(e.Object, "involvedObject", "uid")
+		count := max(1, num(e.Object, "count"), num(e.Object, "series", "count"))
+		out[uid] = append(out[uid], said{seen(e), fmt.Sprintf("%s %s: %s (x%d)", str(e.Object, "type"), str(e.Object, "reason"), strings.TrimSpace(str(e.Object, "message")), count)})
+	}
+	for _, lines := range out {
+		slices.SortStableFunc(lines, func(a, b said) int { return a.at.Compare(b.at) })
 	}
 	return out
 }

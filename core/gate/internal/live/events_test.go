@@ -64,20 +64,33 @@ func TestWhatOnlyEventsTell(t *testing.T) {
 
 func TestEvidence(t *testing.T) {
 	var events []string
-	for i := range 12 {
-		events = append(events, fmt.Sprintf("{apiVersion: v1, kind: Event, type: Normal, reason: Pulled, message: ' number %c\n', involvedObject: {name: new}}", 'a'+rune(i)))
+	for i := range 12 { // listed in another order than that in which they were seen
+		at := (i + 5) % 12
+		events = append(events, fmt.Sprintf("{apiVersion: v1, kind: Event, type: Normal, reason: Pulled, message: ' number %c\n', lastTimestamp: '2000-01-01T00:00:%02dZ', involvedObject: {name: new, uid: u}}", 'a'+rune(at), at))
 	}
+	events = append(events, "{apiVersion: v1, kind: Event, type: Normal, reason: Killing, message: of a pod of this name before, lastTimestamp: '2000-01-01T00:00:50Z', involvedObject: {name: new, uid: v}}",
+		"{apiVersion: v1, kind: Event, type: Normal, reason: Many, eventTime: '2000-01-01T00:00:01Z', series: {count: 7, lastObservedTime: '2000-01-01T00:01:00Z'}, involvedObject: {name: web, uid: w}}")
 	api := newCluster(t, events...)
 	r := NewReader(api, nil)
-	got := r.Evidence(t.Context(), "dev", model.Pod{Name: "new", Containers: []string{"web"}}, r.ReadEvents(t.Context(), "dev"))
+	all := r.ReadEvents(t.Context(), "dev")
+	got := r.Evidence(t.Context(), "dev", model.Pod{UID: "u", Name: "new", Containers: []string{"web"}}, all)
 	if got.Pod != "dev/new" || len(got.Events) != 10 || got.Events[0] != "Normal Pulled: number c (x1)" || got.Events[9] != "Normal Pulled: number l (x1)" {
 		t.Errorf("%+v", got)
 	}
 	if diff := cmp.Diff([]model.Log{{Container: "web", Previous: true, Lines: []string{"panic: no database", "exit status 2"}}}, got.Logs); diff != "" {
 		t.Error(diff)
 	}
+	since := func(second int) time.Time { return time.Date(2000, 1, 1, 0, 0, second, 0, time.UTC) }
+	for second, want := range map[int]int{0: 10, 9: 3, 11: 1, 12: 0} {
+		if got := all.Of("u", since(second)); len(got) != want {
+			t.Errorf("since second %d: %q", second, got)
+		}
+	}
+	if got := all.Of("w", since(60)); !slices.Equal(got, []string{"Normal Many:  (x7)"}) {
+		t.Errorf("%q", got)
+	}
 	api.fails["Event"] = errors.New("forbidden")
-	if got := r.ReadEvents(t.Context(), "dev").Of("new"); !slices.Equal(got, []string{"events cannot be read: forbidden"}) {
+	if got := r.ReadEvents(t.Context(), "dev").Of("u", since(0)); !slices.Equal(got, []string{"events cannot be read: forbidden"}) {
 		t.Errorf("%q", got)
 	}
 }

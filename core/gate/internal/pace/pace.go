@@ -72,8 +72,8 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 			}
 		case !g.Current || !p.Live():
 		case tg != nil && tg.State == "healthy":
-			at(last.Add(t.Blind(g) * 4 / 5)) // what turns unhealthy is seen
-			held, enough := tg.Since.Add(hold(p)), t.Workload.Plan.MinReady.Duration()
+			at(last.Add(t.Blind(g, tg.State) * 4 / 5)) // what turns unhealthy is seen
+			held, enough := tg.Held.Add(hold(p)), t.Workload.Plan.MinReady.Duration()
 			switch {
 			case tg.Last.Before(held):
 				at(held)
@@ -81,7 +81,9 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 				at(last.Add(enough))
 			}
 		case p.Seen.ContainersReady:
-			waiting = append(waiting, p)
+			if waiting = append(waiting, p); tg != nil && (tg.State == "unhealthy" || tg.State == "unused") { // the rollout may be in vain
+				at(last.Add(t.Blind(g, tg.State) * 4 / 5))
+			}
 		}
 	}
 	if len(waiting) > 0 {

@@ -67,7 +67,7 @@ func TestWhenAGroupIsAskedAgain(t *testing.T) {
 		g.Info = model.TargetGroup{Protocol: "TCP", Interval: 10 * time.Second, Healthy: 3}
 	}
 	often := func(g *model.Group) {
-		g.Info = model.TargetGroup{Protocol: "HTTP", Interval: 5 * time.Second, Healthy: 2}
+		g.Info = model.TargetGroup{Protocol: "HTTP", Interval: 5 * time.Second, Healthy: 2, Unhealthy: 2}
 	}
 	former := func(g *model.Group) { g.Current = false }
 	cases := map[string]struct {
@@ -146,6 +146,13 @@ func TestEarlierWavesAreNotWatchedClosely(t *testing.T) {
 	take(tr, 4, 3, "newa=initial")
 	if got := after(tr, 0); got != 15 {
 		t.Errorf("in %.1f s", got)
+	}
+	often := func(g *model.Group) { g.Info = model.TargetGroup{Interval: 5 * time.Second, Healthy: 5, Unhealthy: 2} }
+	for state, want := range map[string]float64{"initial": 15, "unhealthy": 8, "unused": 8} { // what may end it is seen without a gap
+		take(tr, 4, 3, "newa="+state, often)
+		if got := after(tr, 0); got != want {
+			t.Errorf("%s: in %.1f s", state, got)
+		}
 	}
 }
 
