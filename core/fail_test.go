@@ -5,6 +5,8 @@ package core
 import (
 	"context"
 	"errors"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -86,6 +88,30 @@ func TestAFailedDeploy(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A migration that does not end well is there to be looked at after the rollback, until
+// the next deploy.
+func TestAFailedJobOutlivesItsRollback(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := newMemory("a", new([]string))
+		if _, err := ship(t, m, v1, ""); err != nil {
+			t.Fatal(err)
+		}
+		cfg := shipping(t, v2)
+		job := "apiVersion: batch/v1\nkind: Job\nmetadata: {name: migrate, namespace: dev, annotations: {outlast/phase: pre-deploy}}\nspec: {template: {spec: {restartPolicy: Never, containers: [{name: main, image: " + v2 + "}]}}}\n"
+		if err := os.WriteFile(filepath.Join(cfg.Render.Path, "job.yaml"), []byte(job), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, err := Deploy(t.Context(), cfg, m.clients(), Report{})
+		var undone *RolledBackError
+		if !errors.As(err, &undone) || undone.Undone != nil || m.image() != v1 || m.objects["Job dev/migrate"] == nil {
+			t.Fatalf("got %v, %s runs", err, m.image())
+		}
+		if _, err := ship(t, m, v3, ""); err != nil || m.objects["Job dev/migrate"] != nil {
+			t.Errorf("the next deploy: %v", err)
+		}
+	})
 }
 
 // A rollback whose own apply fails is told as such, with both reasons.

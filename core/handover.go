@@ -6,10 +6,12 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"time"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/outlast-ci/outlast/core/apply"
+	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/handover"
 	"github.com/outlast-ci/outlast/core/internal/live"
@@ -36,9 +38,9 @@ func (p *pipeline) steps(s *shipment) (*handover.Steps, error) {
 }
 
 // handsOver decides whether this rollout is a handover: pods are replaced and, unless
-// every rollout is one, some of them have no preStop. It remembers the Deployments as
-// they are.
-func (p *pipeline) handsOver(ctx context.Context, s shipment) (bool, error) {
+// every rollout is one, some of them have no preStop; or one was killed in the middle.
+// It remembers the Deployments as they are, and whether one is amid a handover.
+func (p *pipeline) handsOver(ctx context.Context, s shipment) (hands bool, err error) {
 	plan, err := apply.Diff(ctx, p.cluster.Apply, s.yaml, p.options(ctx, s, nil))
 	if err != nil {
 		return false, err
@@ -52,29 +54,76 @@ func (p *pipeline) handsOver(ctx context.Context, s shipment) (bool, error) {
 		wanted = slices.ContainsFunc(orders, func(o live.Order) bool { return o.Unhooked > 0 })
 	}
 	var before []*unstructured.Unstructured
+	p.halfway = false
 	for _, w := range s.Workloads {
-		namespace := cmp.Or(w.Namespace, "default")
-		if !wanted || !w.Behind || w.Kind != "Deployment" || !replaces(w.Kind+"/"+namespace+"/"+w.Name) {
+		if !w.Behind || w.Kind != "Deployment" {
 			continue
 		}
+		namespace := cmp.Or(w.Namespace, "default")
 		obj, err := p.cluster.Gate.Get(ctx, w.APIVersion, w.Kind, namespace, w.Name)
-		if err != nil {
+		switch {
+		case err != nil:
 			return false, err
-		}
-		if obj != nil {
-			before = append(before, obj)
+		case obj == nil:
+		case handover.Halfway(obj):
+			hands, p.halfway = true, true
+		case wanted && replaces(w.Kind+"/"+namespace+"/"+w.Name):
+			hands, before = true, append(before, obj)
 		}
 	}
-	if len(before) == 0 {
-		return false, nil
+	if len(before) > 0 {
+		p.before, err = handover.Before(before)
 	}
-	p.before, err = handover.Before(before)
-	return true, err
+	return hands, err
 }
 
-// handOver goes on with a handover whose new pods have been made.
-func (p *pipeline) handOver(ctx context.Context, s shipment, steps handover.Steps) (result gate.Result, err error) {
-	rollout := *p.report.Rollout
+// back makes the steps of a handover to an earlier release, and lets the shipment be what
+// is at rest after it; nil when it is applied as usual. What is amid a handover is: the
+// pods that it goes back to run still.
+func (p *pipeline) back(ctx context.Context, s *shipment) (*handover.Steps, error) {
+	marked := *s
+	steps, err := p.steps(&marked)
+	if err != nil {
+		p.warn("rollback", "", "it is no handover: %v", err)
+		return nil, nil
+	}
+	if steps == nil {
+		return nil, nil
+	}
+	hands, err := p.handsOver(ctx, marked)
+	if err != nil || !hands {
+		return nil, err
+	}
+	if p.halfway {
+		return nil, p.turnBack(ctx, *s, steps.Widen)
+	}
+	*s = marked
+	return steps, nil
+}
+
+// turnBack writes Services as they are at rest, amid a handover. When that turns them to
+// pods that they were turned away from, it waits until those must be in rotation again,
+// since others may be deleted next.
+func (p *pipeline) turnBack(ctx context.Context, s shipment, services []byte) error {
+	turned, err := apply.Apply(ctx, p.cluster.Apply, services, p.options(ctx, s, nil))
+	if err != nil || !slices.ContainsFunc(turned.Changes, func(c apply.Change) bool { return c.Action == apply.Configured }) {
+		return err
+	}
+	wait := drain.Seconds(0)
+	for _, w := range s.Workloads {
+		wait = max(wait, w.Plan.Inputs.Ungated())
+	}
+	p.note("gate", "", "the Services turn to all pods again: waiting %s until the old ones must be in rotation", wait)
+	select {
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-time.After(wait.Duration()):
+		return nil
+	}
+}
+
+// handOver goes on with a handover whose new pods have been made by the rollout.
+func (p *pipeline) handOver(ctx context.Context, s shipment, rollout apply.Rollout, steps handover.Steps) (result gate.Result, err error) {
 	until := func(u gate.Until) func(context.Context) error {
 		return func(ctx context.Context) (err error) {
 			before := result.Probe
@@ -84,6 +133,7 @@ func (p *pipeline) handOver(ctx context.Context, s shipment, steps handover.Step
 		}
 	}
 	err = steps.Run(ctx, handover.World{
+		Back: func(ctx context.Context, services []byte) error { return p.turnBack(ctx, s, services) },
 		Apply: func(ctx context.Context, manifests []byte) error {
 			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, p.options(ctx, s, nil)) // a part: only Prune minds what is missing
 			for _, w := range part.Workloads {

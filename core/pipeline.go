@@ -58,6 +58,7 @@ type pipeline struct {
 	alarms     *gate.AlarmWatch    // nil: none are watched
 	attempt    *record.Attempt     // once the lock is ours
 	before     []byte              // Deployments as they were before a handover
+	halfway    bool                // a handover was found that ended in the middle
 	reused     map[string]push.Ref // images whose commit tag is in the registry already
 }
 

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/drain/timeline"
@@ -40,9 +42,10 @@ type Plan struct {
 
 // PlannedRollout is how one workload's pods are replaced, and how long that takes.
 type PlannedRollout struct {
-	Workload string         `json:"workload"` // Kind/namespace/name
-	Replaces int            `json:"replaces"` // pods
-	Behind   bool           `json:"behind"`   // a load balancer; else what follows is not told
+	Workload string         `json:"workload"`         // Kind/namespace/name
+	Replaces int            `json:"replaces"`         // pods
+	Unsure   bool           `json:"unsure,omitempty"` // whether it replaces them is not known
+	Behind   bool           `json:"behind"`           // a load balancer; else what follows is not told
 	Mode     drain.Mode     `json:"mode,omitempty"`
 	Timings  drain.Given    `json:"timings,omitzero"`
 	Timeline drain.Timeline `json:"timeline,omitzero"`
@@ -90,7 +93,7 @@ func (p *pipeline) plan(ctx context.Context) (Plan, error) {
 		}
 	}
 	for _, w := range diff.Workloads {
-		r := PlannedRollout{Workload: w.ID(), Replaces: len(w.Replaced)}
+		r := PlannedRollout{Workload: w.ID(), Replaces: len(w.Replaced), Unsure: w.Unsure}
 		planned := s.gated(w)
 		if r.Behind = planned.Behind; r.Behind && (len(w.Replaced) > 0 || w.Action == apply.Created) {
 			strategy := s.planned(w).Strategy
@@ -142,15 +145,21 @@ func (e *MovedError) Error() string {
 	return fmt.Sprintf("the plan of %s does not hold any more, and nothing was changed: %s; make a new plan", e.Made.UTC().Format(time.RFC3339), strings.Join(e.Now, "; "))
 }
 
-// holds says whether a plan that somebody agreed to is what would be done now.
+// holds says whether a plan that somebody agreed to is what would be done now. What the
+// API server refuses of it, it took when the plan was made.
 func (p *pipeline) holds(ctx context.Context, agreed Plan) error {
 	now, err := p.plan(ctx)
-	if err != nil || now.World == agreed.World {
+	refused := apierrors.IsConflict(err) || apierrors.IsInvalid(err) || apierrors.IsNotFound(err)
+	if err != nil && !refused || err == nil && now.World == agreed.World {
 		return err
 	}
 	e := &MovedError{Made: agreed.Made}
 	if now.SHA256 != agreed.SHA256 {
 		e.Now = append(e.Now, "the manifests are others: another commit, other inputs, or another outlast")
+	}
+	if refused {
+		e.Now = append(e.Now, err.Error())
+		return e
 	}
 	e.Now = append(e.Now, apply.Moved(agreed.Changes, now.Changes)...)
 	if len(e.Now) == 0 {

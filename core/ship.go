@@ -92,7 +92,7 @@ func (p *pipeline) begin(ctx context.Context, s shipment, of release.Revision) e
 // options say how a shipment is applied under the lock; hold lists the objects whose
 // deregistration delay is written later.
 func (p *pipeline) options(ctx context.Context, s shipment, hold []string) apply.Options {
-	opt := apply.Options{Routed: map[string]apply.Route{}, Hold: hold, Logs: p.cluster.Gate, Observe: p.cfg.Observe}
+	opt := apply.Options{Routed: map[string]apply.Route{}, Hold: hold, Undo: p.report.Rollback != nil, Logs: p.cluster.Gate, Observe: p.cfg.Observe}
 	for _, w := range s.Workloads {
 		route := apply.Route{Services: w.Services}
 		if w.Behind && !w.NodeTargets && len(hold) == 0 && len(w.Plan.Groups) < 2 && live.Writes(s.yaml, w) { // groups of several delays are not told apart by their Services

@@ -384,7 +384,7 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	}
 	var result gate.Result
 	if p.report.Handover {
-		result, err = p.handOver(ctx, s, *steps)
+		result, err = p.handOver(ctx, s, *p.report.Rollout, *steps)
 	} else {
 		result, err = p.wait(ctx, s, *p.report.Rollout, gate.UntilEnd)
 	}

@@ -4,6 +4,7 @@ package apply
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -31,12 +32,12 @@ func (e *engine) adoption(ctx context.Context, v *verdict) error {
 		if err != nil {
 			return err
 		}
-		v.next = merged
+		v.next, v.change.Unsure, v.unsure = merged, false, false
 		if rest := owner.Without(moved, merged); rest != nil {
 			rest.SetManagedFields(nil)
 			if v.next, err = e.cluster.Replaced(ctx, rest); apierrors.IsForbidden(err) {
-				v.next, err = rest, nil
-				v.note("which of the lost fields get the server's defaults is not known without the right to update it")
+				v.next, v.change.Unsure, err = rest, true, nil
+				v.unsure = objects.SameTemplate(v.live, merged)
 			}
 			if err != nil {
 				return err
@@ -79,4 +80,13 @@ func (e *engine) takeOver(ctx context.Context, v *verdict) error {
 	}
 	v.live, v.adopt = moved, nil
 	return nil
+}
+
+// settle says what an adoption took away, now that it is seen.
+func (e *engine) settle(v *verdict) {
+	gone := e.fields(v.live, v.next)
+	v.change.Lost = slices.DeleteFunc(v.change.Lost, func(lost Field) bool {
+		return !slices.ContainsFunc(gone, func(f Field) bool { return f.Path == lost.Path })
+	})
+	v.change.Unsure, v.unsure = false, false
 }

@@ -219,7 +219,7 @@ func TestNotAdopted(t *testing.T) {
 			}
 		}
 	})
-	t.Run("without the right to ask for defaults, what goes is told all the same", func(t *testing.T) {
+	t.Run("without the right to ask for defaults, what may go is told as not known", func(t *testing.T) {
 		s := newServer(t, "")
 		s.created(t, "helm", strings.Replace(web, "spec:\n", "spec:\n  paused: true\n", 1))
 		s.before = func(_ context.Context, verb, _, _ string) error {
@@ -229,7 +229,7 @@ func TestNotAdopted(t *testing.T) {
 			return nil
 		}
 		plan, err := Diff(t.Context(), s, []byte(web), Options{})
-		if err != nil || !slices.Contains(plan.Changes[0].Lost, Field{Path: "spec.paused", From: "true"}) || plan.Changes[0].Note == "" {
+		if err != nil || !slices.Contains(plan.Changes[0].Lost, Field{Path: "spec.paused", From: "true"}) || !plan.Changes[0].Unsure {
 			t.Errorf("%+v, %v", plan.Changes, err)
 		}
 	})
@@ -249,10 +249,16 @@ func TestAdoptionRollsNothingByMistake(t *testing.T) {
 		return nil
 	}
 	plan, err := Diff(t.Context(), s, []byte(web), Options{})
-	if err != nil || len(plan.Workloads[0].Replaced) != 2 {
+	if err != nil || len(plan.Workloads[0].Replaced) != 2 || !plan.Workloads[0].Unsure {
 		t.Errorf("planned %+v, %v", plan.Workloads, err)
 	}
+	if plan, err = Diff(t.Context(), s, []byte(strings.Replace(web, "sha256:1", "sha256:2", 1)), Options{}); err != nil || len(plan.Workloads[0].Replaced) != 2 || plan.Workloads[0].Unsure || !plan.Changes[0].Unsure {
+		t.Errorf("of another image %+v, %v", plan, err)
+	}
 	rollout, err := Apply(t.Context(), s, []byte(web), Options{})
+	if c := rollout.Changes[0]; c.Action != Adopted || len(c.Lost) > 0 || c.Unsure || rollout.Workloads[0].Unsure {
+		t.Errorf("done, and still not known: %+v, %+v", c, rollout.Workloads)
+	}
 	if policy, _, _ := unstructured.NestedString(s.objects["apps/v1 Deployment dev/web"].Object, "spec", "template", "spec", "restartPolicy"); err != nil || policy != "Always" || len(rollout.Workloads[0].Replaced) > 0 {
 		t.Errorf("restartPolicy %q, %+v, %v", policy, rollout.Workloads, err)
 	}

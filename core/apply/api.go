@@ -86,6 +86,7 @@ type Options struct {
 	Keep  [][]byte // further manifests whose objects pruning spares: those of the last release whose gate passed
 	Fence Fence    // nil: none
 	Adopt []string // field managers that are adopted beside those of kubectl and Helm
+	Undo  bool     // these are an earlier release's manifests: pruning spares the pre-deploy Jobs that did not succeed
 
 	// Attempt names this attempt. A pre-deploy Job that has succeeded in the
 	// same attempt with the same content is not run again. Empty: each Apply is one.
@@ -132,6 +133,7 @@ type Change struct {
 	Action Action  `json:"action"`
 	Fields []Field `json:"fields,omitempty"` // what differs; of created and pruned objects nothing
 	Lost   []Field `json:"lost,omitempty"`   // fields that the other tool had set and the manifests do not have
+	Unsure bool    `json:"unsure,omitempty"` // some of Lost are defaults of the server's, which stay: this identity may not ask which
 	Was    string  `json:"was,omitempty"`    // adopted: the field managers before, with commas
 	Note   string  `json:"note,omitempty"`   // what else there is to know
 }
@@ -164,6 +166,7 @@ type Workload struct {
 	Generation int64  `json:"generation"`
 	Action     Action `json:"action"`
 	Replaced   []Pod  `json:"replaced,omitempty"` // pods that the new template replaces
+	Unsure     bool   `json:"unsure,omitempty"`   // it replaces them only if one of the fields that are not known to stay goes
 }
 
 // ID is how messages name the workload: Kind/namespace/name.

@@ -12,12 +12,10 @@ package apply
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"time"
 
-	"golang.org/x/sync/errgroup"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
@@ -108,36 +106,9 @@ func (e *engine) phase(ctx context.Context, group []*unstructured.Unstructured) 
 	if err != nil {
 		return err
 	}
-	return each(ctx, group, func(ctx, waits context.Context, obj *unstructured.Unstructured) error {
+	return access.Each(ctx, group, func(ctx, waits context.Context, obj *unstructured.Unstructured) error {
 		return e.object(ctx, waits, obj, lives[obj])
 	})
-}
-
-// each calls do for every object, concurrently. The first failure ends the
-// waits but no request: a write cut short may have been accepted without our
-// knowing, and what else fails is told as well.
-func each(ctx context.Context, all []*unstructured.Unstructured, do func(ctx, waits context.Context, obj *unstructured.Unstructured) error) error {
-	group, waits := errgroup.WithContext(ctx)
-	group.SetLimit(access.AtOnce)
-	errs := make([]error, len(all))
-	for i, obj := range all {
-		group.Go(func() error {
-			if errs[i] = context.Cause(ctx); errs[i] == nil {
-				errs[i] = do(ctx, waits, obj)
-			}
-			return errs[i]
-		})
-	}
-	if first := group.Wait(); first != nil && ctx.Err() != nil {
-		return first // the others were cut short too, and have no more to tell
-	}
-	var every error
-	for _, err := range errs {
-		if err != nil && !errors.Is(every, err) { // an ended wait gives the failure that ended it
-			every = errors.Join(every, err)
-		}
-	}
-	return every
 }
 
 // Check looks whether Apply could work, without a write: the YAML is parsed,
@@ -184,7 +155,7 @@ func survey(ctx context.Context, cluster Cluster, manifests []byte, opt Options,
 			fresh[obj.GetName()] = true
 		}
 	}
-	err = each(ctx, all, func(ctx, _ context.Context, obj *unstructured.Unstructured) error {
+	err = access.Each(ctx, all, func(ctx, _ context.Context, obj *unstructured.Unstructured) error {
 		v, err := e.judge(ctx, obj, lives[obj])
 		if err == nil && v.live == nil && !fresh[obj.GetNamespace()] {
 			err = e.tryCreate(ctx, &v)

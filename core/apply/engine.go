@@ -58,6 +58,7 @@ type verdict struct {
 	next     *unstructured.Unstructured // what it will be; nil: not asked
 	adopt    []string                   // managers to take it over from, first
 	done     bool                       // there is nothing left to do
+	unsure   bool                       // whether pods are replaced is not known
 	change   Change
 	replaced []Pod
 }
@@ -201,7 +202,7 @@ func (e *engine) note(manifest *unstructured.Unstructured, v verdict) {
 	if objects.RunsPods(obj.GetKind()) {
 		e.workloads[manifest] = Workload{
 			APIVersion: obj.GetAPIVersion(), Kind: obj.GetKind(), Namespace: obj.GetNamespace(), Name: obj.GetName(),
-			UID: string(obj.GetUID()), Generation: obj.GetGeneration(), Action: v.change.Action, Replaced: v.replaced,
+			UID: string(obj.GetUID()), Generation: obj.GetGeneration(), Action: v.change.Action, Replaced: v.replaced, Unsure: v.unsure && len(v.replaced) > 0,
 		}
 	}
 }

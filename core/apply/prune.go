@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/outlast-ci/outlast/core/apply/internal/access"
+	"github.com/outlast-ci/outlast/core/apply/internal/job"
 	"github.com/outlast-ci/outlast/core/apply/internal/objects"
 	"github.com/outlast-ci/outlast/core/apply/internal/set"
 	"github.com/outlast-ci/outlast/core/event"
@@ -128,6 +129,9 @@ func (e *engine) prunable(ctx context.Context, all []*unstructured.Unstructured)
 	m.spared = map[string]string{}
 	for _, obj := range found {
 		ok, why := set.Prunable(&obj)
+		if e.opt.Undo && ok && objects.IsPreDeploy(&obj) && !job.Succeeded(&obj) {
+			ok, why = false, "it did not succeed, and is there to be looked at until the next deploy"
+		}
 		switch {
 		case keep[set.Key(&obj)]:
 			m.kept = append(m.kept, obj)

@@ -56,7 +56,7 @@ func (v *verdict) follow(last *verdict) {
 		v.change, v.replaced, v.done = last.change, last.replaced, true
 		v.change.Object = objects.ID(v.live)
 	case last.change.Action == Adopted && len(last.adopt) == 0:
-		v.change.Action, v.change.Was, v.change.Lost = Adopted, last.change.Was, last.change.Lost
+		v.change.Action, v.change.Was, v.change.Lost, v.change.Unsure = Adopted, last.change.Was, last.change.Lost, last.change.Unsure
 	}
 }
 
@@ -91,6 +91,9 @@ func (e *engine) perform(ctx, waits context.Context, v *verdict) (err error) {
 	}
 	if v.change.Action == Created {
 		v.change.Object = objects.ID(v.next)
+	}
+	if v.change.Unsure {
+		e.settle(v)
 	}
 	if v.live != nil && objects.SameTemplate(v.live, v.next) {
 		v.replaced = nil // what was asked for knew less than the server

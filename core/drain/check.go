@@ -29,7 +29,7 @@ type Refusal struct{ Finding Finding }
 
 func (r *Refusal) Error() string { return r.Finding.Message + ": " + r.Finding.Fix }
 
-func refuse(id, field, fix, format string, args ...any) error {
+func refuse(id, field, fix, format string, args ...any) *Refusal {
 	return &Refusal{Finding{Rule: RuleOf(id), Inequality: id, Severity: Error, Field: field, Message: fmt.Sprintf(format, args...), Fix: fix}}
 }
 

@@ -414,3 +414,30 @@ func ExampleSolve() {
 	fmt.Printf("%s: grace %s > preStop %s > deregistration delay %s\n", p.Mode, p.GracePeriod, p.PreStop, p.DeregistrationDelay)
 	// Output: strict: grace 100s > preStop 90s > deregistration delay 65s
 }
+
+// TestUngated: what minReadySeconds has to be without readiness gates (F11).
+func TestUngated(t *testing.T) {
+	of := func(change func(*Inputs)) Inputs {
+		in := Defaults()
+		change(&in)
+		return in
+	}
+	for want, in := range map[Seconds]Inputs{
+		40:  Defaults(),
+		210: DefaultsFor(NLB),
+		0:   of(func(in *Inputs) { in.Balancer = Instance }),
+		45: of(func(in *Inputs) {
+			in.Groups = []Group{{HealthInterval: 20 * time.Second}, {HealthInterval: 10 * time.Second}}
+		}),
+		41: of(func(in *Inputs) { in.ControllerLatency = 5100 * time.Millisecond }),
+	} {
+		if got := in.Ungated(); got != want {
+			t.Errorf("got %s, want %s of %+v", got, want, in)
+		}
+		if in.NoGate = true; want > 0 {
+			if p, err := Solve(in); err != nil || p.MinReady != want {
+				t.Errorf("solved for %s (%v), want %s", p.MinReady, err, want)
+			}
+		}
+	}
+}

@@ -17,17 +17,16 @@ type bounds struct {
 // rollout fills in what the wait for a rollout depends on: F11 to F14, F18.
 func (in Inputs) rollout(p *Plan, groups []group) bounds {
 	b := bounds{needReady: 10 * time.Second, grace: p.Given().killed()}
-	var healthy, ungated time.Duration
+	var healthy time.Duration
 	delay := time.Duration(-1) // none is waited for
 	for _, g := range groups {
 		healthy = max(healthy, g.registration+g.HealthInterval)
 		b.needReady, b.slowStart = max(b.needReady, g.HealthInterval), max(b.slowStart, g.SlowStart)
 		if g.drains() {
-			ungated = max(ungated, in.latency()+g.registration+g.HealthInterval+g.HealthTimeout+in.Margin)
 			delay = max(delay, g.delay.Duration())
 		}
 	}
-	if in.NoGate && ungated > 0 {
+	if ungated := in.ungated(groups); in.NoGate && ungated > 0 {
 		b.needReady = ungated
 	}
 	if !in.Tight {
@@ -62,6 +61,20 @@ func (in Inputs) rollout(p *Plan, groups []group) bounds {
 	b.ready, b.deadline = p.MinReady, p.ProgressDeadline
 	return b
 }
+
+// ungated is L + T_reg + h + t + M of F11; 0: no pods are targets.
+func (in Inputs) ungated(groups []group) (longest time.Duration) {
+	for _, g := range groups {
+		if g.drains() {
+			longest = max(longest, in.latency()+g.registration+g.HealthInterval+g.HealthTimeout+in.Margin)
+		}
+	}
+	return longest
+}
+
+// Ungated is the minReadySeconds that does without a readiness gate (F11): by then a new
+// pod is in rotation. 0: no pods are targets, so that no gate would help.
+func (in Inputs) Ungated() Seconds { return ceil(in.ungated(in.groups())) }
 
 // killed is when SIGKILL comes: at the end of the grace, but the kubelet leaves
 // 2 s at least after the hook.

@@ -74,6 +74,7 @@ func (in Inputs) solve() (Plan, error) {
 	given := in.timings(mode, groups)
 	for _, g := range groups {
 		if err := in.takes(g); err != nil {
+			err.Finding.Object = g.Name
 			return Plan{}, err
 		}
 	}
@@ -81,7 +82,7 @@ func (in Inputs) solve() (Plan, error) {
 }
 
 // takes refuses a deregistration delay that a target group cannot have.
-func (in Inputs) takes(g group) error {
+func (in Inputs) takes(g group) *Refusal {
 	const most = "and a target group takes at most 3600s"
 	switch need := ceil(g.propagation + in.longest() + in.Margin); {
 	case g.delay <= maxDelay || !g.drains():

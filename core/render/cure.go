@@ -293,6 +293,13 @@ func (c *curing) patches(ctx context.Context, opt Options, read *tree.Tree, edit
 	if edits, err = c.unscale(ctx, opt, read, into, edits); err != nil {
 		return err
 	}
+	edits = slices.DeleteFunc(edits, func(p problem.Problem) bool {
+		err := into.Reaches(p.Edit)
+		if err != nil {
+			c.left(p, err)
+		}
+		return err != nil
+	})
 	for _, group := range byObject(edits) {
 		name := path.Join(path.Dir(read.Kustomization), into.File(group[0].Edit.Object))
 		body, err := c.patch(read, into, group, name)

@@ -664,6 +664,30 @@ func TestCureKeepsTheUsersPatch(t *testing.T) {
 	}
 }
 
+// TestCureLeavesWhatIsWrittenLater: what the kustomization writes on all objects comes after
+// its patches, so that the one place is told and everything else is cured.
+func TestCureLeavesWhatIsWrittenLater(t *testing.T) {
+	const namespace = "---\napiVersion: v1\nkind: Namespace\nmetadata: {name: default}\n"
+	for name, tc := range map[string]struct {
+		top  string
+		left []string
+	}{
+		"annotations":     {"commonAnnotations: {alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=10}\n", []string{"OL002: metadata.annotations[alb.ingress.kubernetes.io/target-group-attributes] of Service/default/web: commonAnnotations of the kustomization writes it on all objects, after every patch: write deregistration_delay.timeout_seconds=65 there"}},
+		"labels":          {"labels: [{pairs: {a: b}}, {pairs: {elbv2.k8s.aws/pod-readiness-gate-inject: disabled}}]\n", []string{"OL011: metadata.labels[elbv2.k8s.aws/pod-readiness-gate-inject] of Namespace/default: labels[1].pairs of the kustomization writes it on all objects, after every patch: write enabled there"}},
+		"labels, as once": {"commonLabels: {elbv2.k8s.aws/pod-readiness-gate-inject: disabled}\n", []string{"OL011: metadata.labels[elbv2.k8s.aws/pod-readiness-gate-inject] of Namespace/default: commonLabels of the kustomization writes it on all objects, after every patch: write enabled there"}},
+		"others":          {"commonAnnotations: {team: a}\nlabels: [{pairs: {team: a}}]\n", nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			root := t.TempDir()
+			put(t, root, map[string]string{"kustomization.yaml": "namespace: default\nresources: [all.yaml]\n" + tc.top, "all.yaml": curePod + "---\n" + cureService + "---\n" + cureIngress + namespace})
+			cures := cured(t, Options{Path: root, Root: root, Drain: drain.Defaults()}, "left")
+			if !slices.Equal(cures.Left, tc.left) || len(cures.Changes) < 4 {
+				t.Errorf("left %q, want %q; changed %+v", cures.Left, tc.left, cures.Changes)
+			}
+		})
+	}
+}
+
 // TestCureKeepsFiles: a file that the kustomization does not name may be anybody's.
 func TestCureKeepsFiles(t *testing.T) {
 	root := t.TempDir()

@@ -125,9 +125,9 @@ func TestFunctionRefuses(t *testing.T) {
 		rules  string
 		images string
 	}{
-		"under enforce":                            {list, Options{Policy: Enforce}, "OL001 OL004 OL012 OL010", ""},
+		"under enforce":                            {list, Options{Policy: Enforce}, "OL001 OL004 OL012", ""},
 		"what nothing cures":                       {strings.Replace(list, "ports: [{port: 80}]", "ports: [{port: 80}], publishNotReadyAddresses: true", 1), Options{}, "OL021", ""},
-		"with images that are pinned all the same": {list, Options{Policy: Enforce, Images: []Image{{"web", "r/web@sha256:2"}}}, "OL001 OL004 OL012 OL010", "r/web@sha256:2"},
+		"with images that are pinned all the same": {list, Options{Policy: Enforce, Images: []Image{{"web", "r/web@sha256:2"}}}, "OL001 OL004 OL012", "r/web@sha256:2"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			tc.opt.Drain = drain.Defaults()

@@ -177,7 +177,7 @@ func nodes(read *tree.Tree) []*yaml.RNode {
 // keptTiming tells whether an annotation keeps preStop, grace or delay from being set, or
 // nobody can tell one.
 func keptTiming(p problem.Problem) bool {
-	return p.Unproven || p.Suppressed != "" && p.Rule <= "OL005"
+	return p.Unproven || p.Suppressed != "" && (p.Rule <= "OL005" || p.Rule == "OL008")
 }
 
 func (opt Options) rules(asWritten bool) rules.Options {

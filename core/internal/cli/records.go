@@ -32,7 +32,7 @@ func (a *app) rollbackCommand() *cobra.Command {
 	cmd.Flags().IntVar(&to, "to", 0, "revision to go back to")
 	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("rollback") })
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if to < 0 {
+		if cmd.Flags().Changed("to") && to < 1 {
 			return exit.Usage(fmt.Errorf("reading --to: revisions are numbered from 1, not %d", to))
 		}
 		return a.RunVerb(cmd.Context(), "rollback", values(flags), run.Verb{Stages: []string{"rollback"}, Do: func(ctx context.Context, cfg core.Config, clients core.Clients) (core.Report, error) {

@@ -99,6 +99,13 @@ func Make(manifests []byte, workloads []string) (Steps, error) {
 	return s, nil
 }
 
+// Halfway tells whether a Deployment of the cluster is amid a handover: what was killed
+// in it has the new template already, and its old pods run.
+func Halfway(live *unstructured.Unstructured) bool {
+	n, _, _ := unstructured.NestedInt64(live.Object, "spec", "minReadySeconds")
+	return n == held
+}
+
 // label marks a Deployment's pods, and gives their labels.
 func label(obj *unstructured.Unstructured) (pod map[string]string, err error) {
 	template, ok, err := unstructured.NestedMap(obj.Object, "spec", "template")

@@ -16,14 +16,15 @@ import (
 // it was at.
 type World struct {
 	Apply  func(ctx context.Context, manifests []byte) error
-	Ready  func(context.Context) error // waits until the new pods serve
-	Unused func(context.Context) error // waits until no target of an old pod is left, while it runs
-	Gone   func(context.Context) error // waits until the rollout is complete, and the old pods are gone
+	Back   func(ctx context.Context, manifests []byte) error // Apply, and waits until pods that were turned away serve again
+	Ready  func(context.Context) error                       // waits until the new pods serve
+	Unused func(context.Context) error                       // waits until no target of an old pod is left, while it runs
+	Gone   func(context.Context) error                       // waits until the rollout is complete, and the old pods are gone
 	Say    func(step string)
 }
 
 // Run hands over, after Raise was applied. When a step fails the Services are widened
-// again, so that the old pods serve; what becomes of the Deployments then is the
+// again, and the old pods serve; what becomes of the Deployments then is the
 // caller's to say.
 func (s Steps) Run(ctx context.Context, w World) error {
 	steps := []struct {
@@ -44,7 +45,7 @@ func (s Steps) Run(ctx context.Context, w World) error {
 			continue
 		}
 		if i > 0 && i < len(steps)-1 && ctx.Err() == nil {
-			if widen := w.Apply(ctx, s.Widen); widen != nil {
+			if widen := w.Back(ctx, s.Widen); widen != nil {
 				err = errors.Join(err, fmt.Errorf("turning the Services to all pods again: %w", widen))
 			}
 		}

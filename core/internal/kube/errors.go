@@ -14,6 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/runtime/serializer/json"
+
+	"github.com/outlast-ci/outlast/core/internal/kube/internal/conflict"
 )
 
 // AuthError is a login that failed or a permission that lacks.
@@ -45,8 +47,8 @@ func (c *Client) explain(err error, verb, object string) error {
 		return fmt.Errorf("%s at %s: the cluster cannot be reached from here; is its endpoint private, or a proxy needed? %w", what, c.host, err)
 	case isMissingNamespace(err):
 		return fmt.Errorf("%s: its namespace does not exist; add the Namespace to the manifests or create it: %w", what, err)
-	case isFieldConflict(err):
-		return fmt.Errorf("%s: %w", what, conflict(err))
+	case conflict.Is(err):
+		return fmt.Errorf("%s: %w", what, conflict.Explain(err, object))
 	}
 	return fmt.Errorf("%s: %w", what, err)
 }
@@ -54,26 +56,6 @@ func (c *Client) explain(err error, verb, object string) error {
 func isMissingNamespace(err error) bool {
 	var status apierrors.APIStatus
 	return apierrors.IsNotFound(err) && errors.As(err, &status) && status.Status().Details != nil && status.Status().Details.Kind == "namespaces"
-}
-
-func isFieldConflict(err error) bool {
-	return apierrors.IsConflict(err) && apierrors.HasStatusCause(err, metav1.CauseTypeFieldManagerConflict)
-}
-
-// conflict names each field that another manager owns, and what to do.
-func conflict(err error) error {
-	var status apierrors.APIStatus
-	if !errors.As(err, &status) || status.Status().Details == nil {
-		return err
-	}
-	var fields []string
-	for _, cause := range status.Status().Details.Causes {
-		if cause.Type == metav1.CauseTypeFieldManagerConflict {
-			fields = append(fields, fmt.Sprintf("%s (%s)", cause.Field, cause.Message))
-		}
-	}
-	return fmt.Errorf("other managers own fields that the manifests set, and Outlast takes none by force: %s; leave the fields out of the manifests, or hand them over with "+
-		"`kubectl apply --server-side --field-manager=%s --force-conflicts`: %w", strings.Join(fields, "; "), FieldManager, err)
 }
 
 // plainText is the serializer of the raw client: answers are read as bytes,

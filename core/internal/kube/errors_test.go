@@ -30,12 +30,12 @@ func TestWords(t *testing.T) {
 		not    string
 		auth   bool
 	}{
-		"another manager's fields are named, each with its manager, and how to take them over": {
+		"another manager's fields are named, each with its manager, and what to do": {
 			refusal(409, "Conflict", "Apply failed with 2 conflicts", conflict),
 			[]string{
 				"applying Deployment/dev/web: other managers own fields that the manifests set, and Outlast takes none by force: ",
 				`.spec.replicas (conflict with "kube-controller" using apps/v1); .spec.template.spec.containers[name="web"].image (conflict with "kubectl"); `,
-				"leave the fields out of the manifests, or hand them over with `kubectl apply --server-side --field-manager=outlast --force-conflicts`", "Apply failed with 2 conflicts",
+				"what is to stay theirs, leave out of the manifests; ", "`kubectl get Deployment web -n dev -o json --show-managed-fields | jq ", "Apply failed with 2 conflicts",
 			}, ".spec.other", false,
 		},
 		"a conflict that is of no field is told as it is": {

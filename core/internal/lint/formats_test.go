@@ -250,3 +250,13 @@ func TestGitLabReaders(t *testing.T) {
 		}
 	})
 }
+
+// TestJUnitOfNothing: a rule that had no workload to judge is not said to hold.
+func TestJUnitOfNothing(t *testing.T) {
+	for workloads, want := range map[int]string{0: `skipped="1"`, 1: `skipped="0"`} {
+		out, err := junit(Report{Objects: 3, Workloads: workloads, Rules: []Rule{{ID: "OL001", Name: "pre-stop-too-short"}}}, Options{})
+		if err != nil || !strings.Contains(string(out), want) || strings.Contains(string(out), "no workload") != (workloads == 0) {
+			t.Errorf("%d workloads (%v):\n%s", workloads, err, out)
+		}
+	}
+}

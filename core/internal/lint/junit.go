@@ -37,9 +37,9 @@ type junitSuite struct {
 	Cases    []junitCase `xml:"testcase"`
 }
 
-// junit gives one test case a rule that held, and one a rule and object that it
-// found: failed from FailOn on, skipped when all of it is suppressed, and passed
-// with its text as output when it is milder.
+// junit gives one test case a rule that held (skipped, where no workload is behind a
+// balancer), and one a rule and object that it found: failed from FailOn on, skipped when
+// all of it is suppressed, and passed with its text as output when it is milder.
 func junit(r Report, o Options) ([]byte, error) {
 	if o.FailOn == "" {
 		o.FailOn = drain.Error
@@ -88,7 +88,11 @@ func (s *junitSuite) add(r Report, o Options, rule string) {
 	}
 	name := plain(title(rule, r.names()))
 	if len(objects) == 0 {
-		s.count(junitCase{Class: "outlast.check", Name: name, Time: "0.000"})
+		held := junitCase{Class: "outlast.check", Name: name, Time: "0.000"}
+		if r.Workloads == 0 { // a rule that had nothing to judge has not held
+			held.Skipped = &junitText{Message: "no workload is behind a balancer"}
+		}
+		s.count(held)
 	}
 	for _, object := range objects {
 		c := junitCase{Class: "outlast.check", Name: strings.TrimSuffix(name+": "+plain(object), ": "), Time: "0.000"}

@@ -144,7 +144,7 @@ func plural(n int, one, more string) string {
 // checked tells what was looked at, so that silence is not taken for safety.
 func (r Report) checked() string {
 	if r.Workloads == 0 {
-		return plural(r.Objects, "object", "objects") + ", no workload behind a balancer"
+		return plural(r.Objects, "object", "objects") + ", no workload behind a balancer, so no timings were judged"
 	}
 	return fmt.Sprintf("%s, %s behind a balancer", plural(r.Objects, "object", "objects"), plural(r.Workloads, "workload", "workloads"))
 }

@@ -115,7 +115,7 @@ func TestWhatIsSaid(t *testing.T) {
 	}{
 		"nothing found says what was checked":          {"text", quiet(), "12 objects, 2 workloads behind a balancer: nothing found\n"},
 		"one of each is said in the singular":          {"text", Report{Objects: 1, Workloads: 1}, "1 object, 1 workload behind a balancer: nothing found\n"},
-		"nothing behind a balancer is no good news":    {"text", Report{Objects: 3}, "3 objects, no workload behind a balancer: nothing found\n"},
+		"nothing behind a balancer is no good news":    {"text", Report{Objects: 3}, "3 objects, no workload behind a balancer, so no timings were judged: nothing found\n"},
 		"what was piped in has a name":                 {"text", Report{Objects: 1, Workloads: 1, Findings: []drain.Finding{{Rule: "OL031", Severity: drain.Warning, Message: "one", File: "-", Line: 7}}}, "standard input\n  all objects\n    warning  OL031  standard input:7\n    seen     one\n    page     docs/rules/OL031.md\n\n1 object, 1 workload behind a balancer: 1 warning\n"},
 		"GitHub's log ends with what was checked, too": {"github", quiet(), "outlast check: 12 objects, 2 workloads behind a balancer: nothing found\n"},
 		"GitLab reads a list, also an empty one":       {"gitlab", quiet(), "[]\n"},

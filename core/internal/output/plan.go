@@ -41,7 +41,11 @@ func Plan(p core.Plan) string {
 			fmt.Fprintf(&b, "    %s: %s -> %s\n", printable(f.Path), short(f.From), short(f.To))
 		}
 		for _, f := range c.Lost {
-			fmt.Fprintf(&b, "    %s: %s -> taken away: the other tool had set it, and the manifests do not have it\n", printable(f.Path), short(f.From))
+			what := "taken away: the other tool had set it, and the manifests do not have it"
+			if c.Unsure {
+				what = "not known: taken away, unless it is a default of the server's; who may update the object can tell"
+			}
+			fmt.Fprintf(&b, "    %s: %s -> %s\n", printable(f.Path), short(f.From), what)
 		}
 	}
 	if b.Len() == 0 {
@@ -65,18 +69,22 @@ func Plan(p core.Plan) string {
 
 // rollout predicts one workload's.
 func rollout(r core.PlannedRollout, handover bool) string {
+	does := "replaces"
+	if r.Unsure {
+		does = "it is not known whether it replaces"
+	}
 	if r.Timeline.Seconds == 0 {
 		if r.Replaces == 0 {
 			return ""
 		}
-		return fmt.Sprintf("\n%s: replaces %d pods\n", r.Workload, r.Replaces)
+		return fmt.Sprintf("\n%s: %s %d pods\n", r.Workload, does, r.Replaces)
 	}
 	how := string(r.Timeline.Strategy.Kind)
 	if handover {
 		how = "handover: no old pod is deleted before its targets are seen to be unused"
 	}
-	return fmt.Sprintf("\n%s: replaces %d pods (%s)\n    %s mode: grace %s, preStop %s, deregistration delay %s\n    about %s, at most %d pods and %d addresses at a time\n",
-		r.Workload, r.Replaces, how, r.Mode, r.Timings.GracePeriod, r.Timings.PreStop, r.Timings.DeregistrationDelay,
+	return fmt.Sprintf("\n%s: %s %d pods (%s)\n    %s mode: grace %s, preStop %s, deregistration delay %s\n    about %s, at most %d pods and %d addresses at a time\n",
+		r.Workload, does, r.Replaces, how, r.Mode, r.Timings.GracePeriod, r.Timings.PreStop, r.Timings.DeregistrationDelay,
 		time.Duration(r.Timeline.Seconds)*time.Second, r.Timeline.PeakPods, r.Timeline.PeakIPs)
 }
 

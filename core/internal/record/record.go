@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"strings"
 	"time"
 
@@ -151,16 +152,22 @@ func (a *Attempt) say(kind event.Kind, number int, text string) {
 }
 
 // Back finds the revision to go back to: to, or with 0 the newest whose gate has
-// passed and that is not in force.
+// passed and that is not in force. What is in force because somebody went back to it
+// is as old as what it came from: what they left is no earlier release.
 func Back(list []release.Revision, to int) (release.Revision, error) {
-	for i, r := range list {
+	before := math.MaxInt
+	for _, r := range list {
+		passed := r.State == release.Passed
+		inForce := passed && list[0].State == release.Passed && r.SHA256 == list[0].SHA256
 		switch {
-		case to == r.Number && r.State == release.Passed:
+		case to == r.Number && passed:
 			return r, nil
 		case to == r.Number:
 			return r, fmt.Errorf("going back to revision %d: its gate has not passed (%s); name one that has, see outlast history", to, r.State)
-		case to == 0 && r.State == release.Passed && (list[0].State != release.Passed || i > 0 && r.SHA256 != list[0].SHA256):
-			return r, nil // of the newest attempt that passed, the one before it is meant
+		case inForce && r.OfRevision > 0:
+			before = min(before, r.OfRevision)
+		case to == 0 && passed && !inForce && r.Number < before:
+			return r, nil
 		}
 	}
 	if to > 0 {

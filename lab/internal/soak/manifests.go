@@ -59,9 +59,7 @@ metadata:
 {{- if .Bare}}
     alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds={{.Delay}}
 {{- end}}
-{{- if .Idle}}
-    alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds={{.Idle}}
-{{- end}}
+    alb.ingress.kubernetes.io/load-balancer-attributes: access_logs.s3.enabled=true,access_logs.s3.bucket=outlast-lab-logs{{if .Idle}},idle_timeout.timeout_seconds={{.Idle}}{{end}}
 `),
 	"deployment.yaml": parse(`apiVersion: apps/v1
 kind: Deployment

@@ -92,6 +92,15 @@ func (a *app) deployOnce(ctx context.Context, at *attempt) error {
 	return err
 }
 
+// thereAndBack deploys, and goes back to what was there before.
+func (a *app) thereAndBack(ctx context.Context, at *attempt) error {
+	if err := a.deployOnce(ctx, at); err != nil || at.record.Exit != 0 {
+		return err
+	}
+	at.command.Args = append([]string{"rollback", "--config", "soak.yaml", "--manifests", folder}, at.args...)
+	return a.deployOnce(ctx, at)
+}
+
 // killed deploys, kills outlast at a moment of the time that a deploy takes, any as
 // likely as any other, and deploys again.
 func (a *app) killed(ctx context.Context, at *attempt) error {

@@ -49,6 +49,12 @@ func Finished(job *unstructured.Unstructured) (done, succeeded bool, why string)
 	return false, false, ""
 }
 
+// Succeeded tells whether a Job has ended well.
+func Succeeded(job *unstructured.Unstructured) bool {
+	_, succeeded, _ := Finished(job)
+	return succeeded
+}
+
 // pace is the time between two looks, heartbeat that between two words on a Job that runs
 // on, and lines is how much of a log is read at each look and told of a failure.
 const (

@@ -21,6 +21,11 @@ func Content(obj *unstructured.Unstructured) map[string]any {
 		delete(m, "managedFields")
 		delete(m, "resourceVersion")
 		delete(m, "generation")
+		if a, ok := m["annotations"].(map[string]any); ok { // a DaemonSet's second generation
+			if delete(a, "deprecated.daemonset.template.generation"); len(a) == 0 {
+				delete(m, "annotations")
+			}
+		}
 	}
 	return c
 }

@@ -13,8 +13,8 @@ import (
 	"github.com/outlast-ci/outlast/core/internal/manifest"
 )
 
-// Parse reads a stream of objects. An empty stream, an object without a name
-// and one that comes twice are mistakes.
+// Parse reads a stream of objects, Secrets with their stringData as data. An empty
+// stream, an object without a name and one that comes twice are mistakes.
 func Parse(manifests []byte) ([]*unstructured.Unstructured, error) {
 	all, err := manifest.Parse(manifests)
 	if err != nil {
@@ -30,6 +30,7 @@ func Parse(manifests []byte) ([]*unstructured.Unstructured, error) {
 			return nil, fmt.Errorf("reading object %d of the manifests: %s comes twice", i+1, ID(obj))
 		}
 		seen[key] = true
+		encodeStrings(obj)
 	}
 	if len(all) == 0 {
 		return nil, errors.New("reading the manifests: there is no object in them")

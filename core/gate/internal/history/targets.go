@@ -82,7 +82,6 @@ func (t *Track) takeTarget(g *Group, p *Pod, r model.Reading) {
 	if g.Shared && !p.Gone.IsZero() && !tg.Left.IsZero() && now.State != "draining" { // another cluster's pod has the address now
 		now = model.Target{ID: ip, Port: port}
 	}
-	tg.Changed = tg.Changed || tg.Reads > 0 && now.State != tg.State
 	if gap, blind := r.At.Sub(tg.Last), t.Blind(g, now.State); now.State != tg.State || tg.Reads == 0 {
 		tg.Since, tg.Shown, tg.Held, tg.Reads = r.At, 0, r.At, 0
 	} else if tg.Shown += min(gap, blind); gap > blind {

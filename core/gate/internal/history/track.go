@@ -57,7 +57,6 @@ type Target struct {
 	Reads int // from Held on
 	Shown time.Duration
 
-	Changed     bool // a reading showed another state than the one before it
 	Registered  bool // it has been listed once
 	LastListed  time.Time
 	LastServing time.Time // listed, and not draining

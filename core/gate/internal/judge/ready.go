@@ -29,8 +29,9 @@ func ungated(t *history.Track, p *history.Pod) (bindings []string) {
 
 // Hold is for how long a new pod has to be ready, and healthy in each group, before
 // it counts: minReadySeconds, and where a readiness gate is missing, so that
-// Kubernetes did not wait for the balancer, what F11 asks for instead. It is nothing for a
-// pod that has been so for as long before anybody looked.
+// Kubernetes did not wait for the balancer, what F11 asks for instead. It counts from the
+// first reading that showed all that: a target that was found healthy may have been
+// unhealthy just before, while its pod's gates stayed True.
 func Hold(t *history.Track, p *history.Pod) time.Duration {
 	if !t.Workload.Behind {
 		return 0
@@ -41,9 +42,6 @@ func Hold(t *history.Track, p *history.Pod) time.Duration {
 	}
 	if len(ungated(t, p)) > 0 {
 		need = max(need, t.Ungated)
-	}
-	if settled(t, p, need) {
-		return 0 // two readings are enough
 	}
 	return need
 }
@@ -101,23 +99,6 @@ func newReady(t *history.Track, p *history.Pod) (problems []string) {
 	}
 	return problems
 }
-
-// settled tells whether a pod has been Ready for so long, with a gate of each group, that
-// the controller has seen its targets healthy for all that time: of a deploy that
-// changes nothing the pods are. One whose target was seen in another state is not: its
-// gates stay True while the target is unhealthy.
-func settled(t *history.Track, p *history.Pod, need time.Duration) bool {
-	for _, g := range t.Groups {
-		if tg := p.In[g.ARN]; g.Current && tg != nil && tg.Changed {
-			return false
-		}
-	}
-	since := p.Seen.ReadySince
-	return p.Seen.Ready && !since.IsZero() && t.Last.At.Sub(since) >= need+skew && len(ungated(t, p)) == 0
-}
-
-// skew is by how much the API server's clock may differ from ours.
-const skew = 10 * time.Second
 
 func seconds(d time.Duration) time.Duration { return d.Round(time.Second) }
 

@@ -38,9 +38,6 @@ func TestANewPodHasToHold(t *testing.T) {
 		return with(good(second), func(p *poll) { p.MinReady = time.Duration(seconds) * time.Second })
 	}
 	unheld := behind()
-	long := func(second int, state string) poll { // Ready for an hour
-		return seen(second, pods(newOne(func(p *model.Pod) { p.ReadySince = at(-3600) })), group(target(newIP, state)))
-	}
 	cases := map[string]struct {
 		workload model.Workload
 		polls    []poll
@@ -54,15 +51,13 @@ func TestANewPodHasToHold(t *testing.T) {
 		"a gate that was closed in between":         {held, []poll{good(0), good(5, gateless), good(7), good(15)}, "for 8s of 15s"},
 		"one good reading":                          {unheld, []poll{good(0)}, "pod web-new: healthy in one reading, and not yet in a second"},
 		"two":                                       {unheld, []poll{good(0), good(1)}, ""},
-		"readings so far apart that a change may have gone unseen":       {held, []poll{good(0), unknown(good(10)), good(41)}, "for 0s of 15s"},
-		"a group that came later":                                        {held, []poll{good(0), second(good(15)), second(good(29))}, "for 14s of 15s"},
-		"and has held, too":                                              {held, []poll{good(0), second(good(15)), second(good(30))}, ""},
-		"without its gate it takes longer":                               {held, []poll{good(0, bare), good(39, bare)}, "for 39s of 40s"},
-		"which F11 tells":                                                {held, []poll{good(0, bare), good(40, bare)}, ""},
-		"the live minReadySeconds, when longer":                          {held, []poll{live(0, 60), live(59, 60)}, "for 59s of 1m0s"},
-		"two readings are enough for a pod that has been ready for long": {held, []poll{long(0, "healthy"), long(8, "healthy")}, ""},
-		"but not when its target was unhealthy meanwhile":                {held, []poll{long(0, "healthy"), long(8, "unhealthy"), long(12, "healthy"), long(20, "healthy")}, "for 8s of 15s"},
-		"and not when shorter":                                           {held, []poll{live(0, 1), live(14, 1)}, "for 14s of 15s"},
+		"readings so far apart that a change may have gone unseen": {held, []poll{good(0), unknown(good(10)), good(41)}, "for 0s of 15s"},
+		"a group that came later":                                  {held, []poll{good(0), second(good(15)), second(good(29))}, "for 14s of 15s"},
+		"and has held, too":                                        {held, []poll{good(0), second(good(15)), second(good(30))}, ""},
+		"without its gate it takes longer":                         {held, []poll{good(0, bare), good(39, bare)}, "for 39s of 40s"},
+		"which F11 tells":                                          {held, []poll{good(0, bare), good(40, bare)}, ""},
+		"the live minReadySeconds, when longer":                    {held, []poll{live(0, 60), live(59, 60)}, "for 59s of 1m0s"},
+		"and not when shorter":                                     {held, []poll{live(0, 1), live(14, 1)}, "for 14s of 15s"},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

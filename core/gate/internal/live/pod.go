@@ -60,8 +60,6 @@ func conditions(p *model.Pod, obj map[string]any) {
 		switch {
 		case kind == "PodScheduled" && status[kind] == "False":
 			p.Waiting, p.Detail = str(c, "reason"), str(c, "message")
-		case kind == "Ready" && status[kind] == "True":
-			p.ReadySince = when(str(c, "lastTransitionTime"))
 		case kind == "ContainersReady" && status[kind] == "True":
 			p.ContainersReady, p.Started = true, when(str(c, "lastTransitionTime"))
 		}

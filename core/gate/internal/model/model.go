@@ -155,7 +155,6 @@ type Pod struct {
 	IPs             []string // all addresses, where there are two families
 	New             bool     // of the newest template
 	Ready           bool
-	ReadySince      time.Time // by the API server's clock; zero while it is not
 	ContainersReady bool
 	Created         time.Time
 	Started         time.Time         // when the containers became ready, by the kubelet's word

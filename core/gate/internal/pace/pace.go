@@ -73,12 +73,8 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 		case !g.Current || !p.Live():
 		case tg != nil && tg.State == "healthy":
 			at(last.Add(t.Blind(g, tg.State) * 4 / 5)) // what turns unhealthy is seen
-			held, enough := tg.Held.Add(hold(p)), t.Workload.Plan.MinReady.Duration()
-			switch {
-			case tg.Last.Before(held):
+			if held := tg.Held.Add(hold(p)); tg.Last.Before(held) {
 				at(held)
-			case tg.Reads < 2 && enough > 0: // it may have turned healthy just before the first one
-				at(last.Add(enough))
 			}
 		case p.Seen.ContainersReady:
 			if waiting = append(waiting, p); tg != nil && (tg.State == "unhealthy" || tg.State == "unused") { // the rollout may be in vain

@@ -113,8 +113,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 	case errors.As(err, &undone) && undone.Undone != nil:
 		return exitBroken, "rollback-failed"
 	case errors.As(err, &undone):
-		_, reason := Of(ctx, undone.Err)
-		return exitRolledBack, reason
+		return exitRolledBack, why(ctx, err, undone.Err)
 	case errors.As(err, &moved):
 		return exitApply, "world-moved"
 	case errors.As(err, &held):
@@ -135,4 +134,15 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		return exit.code, exit.reason
 	}
 	return exitInternal, "internal"
+}
+
+// why is the reason's word for the cause of a rollback that err tells of. What a stage
+// failed with need not say which stage it was.
+func why(ctx context.Context, err, cause error) string {
+	var stage *core.StageError
+	if errors.As(err, &stage) {
+		cause = &core.StageError{Stage: stage.Stage, Err: cause}
+	}
+	_, reason := Of(ctx, cause)
+	return reason
 }

@@ -66,6 +66,8 @@ func (in Input) ReadBy(command string) bool {
 		return command == "deploy"
 	case command == "check": // what rendering reads, and how to reach the cluster
 		return !slices.Contains([]string{"report", "progress", "output-dir", "gate-interval", "drain-policy", "namespace", "on-failure", "keep-revisions", "steal-lock", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "render") || strings.Contains(in.Stages, "gate"))
+	case command == "rollback" && slices.Contains([]string{"rollout", "legacy-pods"}, in.Name):
+		return true
 	case slices.Contains(Records, command): // what finds the records, and what a rollback waits by
 		return slices.Contains([]string{"manifests", "root"}, in.Name) || !slices.Contains([]string{"report", "on-failure", "rollout", "legacy-pods", "plan"}, in.Name) && (in.Stages == "all" || strings.Contains(in.Stages, "apply") || command == "rollback" && in.Stages == "gate")
 	case command == "plan": // what a deploy would render and how it would apply that

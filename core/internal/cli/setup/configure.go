@@ -203,12 +203,8 @@ func cacheDir(getenv func(string) string) string {
 // Images lists what to build, and what was made elsewhere.
 func (c *Call) Images(app string) (made []core.Image, given []render.Image, err error) {
 	s := c.Settings
-	for _, item := range s.List("image") {
-		name, ref, ok := strings.Cut(item, "=")
-		if !ok || !strings.Contains(ref, "@sha256:") {
-			return nil, nil, fmt.Errorf("reading --image %q: want NAME=REPOSITORY@sha256:DIGEST", item)
-		}
-		given = append(given, render.Image{Name: name, Ref: ref})
+	if given, err = pinned(s.List("image")); err != nil {
+		return nil, nil, err
 	}
 	list := slices.Clone(s.File.Images)
 	if len(list) == 0 && (s.File.Path == "" || s.Text("repository") != "") && c.Command != "render" {

@@ -62,6 +62,20 @@ func (a Set) Get(key string) (string, bool, error) {
 	return "", false, nil
 }
 
+// Where is the place that holds an attribute, or the one that would; of a set without
+// places none.
+func (a Set) Where(key string) Place {
+	for _, p := range a.Places {
+		if _, ok, err := p.get(key); ok && err == nil {
+			return p
+		}
+	}
+	if len(a.Places) == 0 {
+		return Place{}
+	}
+	return a.Places[0]
+}
+
 // Number gives an attribute that is a whole number, not negative.
 func (a Set) Number(key string) (int, bool, error) {
 	for _, p := range a.Places {

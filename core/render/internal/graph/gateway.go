@@ -35,7 +35,7 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 				if !ours {
 					continue
 				}
-				services, missing := g.routed(route)
+				services, ports, missing := g.routed(route)
 				g.Missing = append(g.Missing, missing...)
 				for _, svc := range services {
 					if key := serviceKey(svc) + " " + node.Str(parent, "namespace") + "/" + node.Str(parent, "name"); !seen[key] {
@@ -44,7 +44,9 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 						if kind.kind == "TLSRoute" && g.isALB(gateway) { // which may end TLS, too
 							balancer = drain.ALB
 						}
-						add(g.gatewayTargets(route, gateway, svc, balancer))
+						t := g.gatewayTargets(route, gateway, svc, balancer)
+						t.Ports = ports[svc]
+						add(t)
 					}
 				}
 			}
@@ -62,7 +64,7 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 	namespace := cmp.Or(node.Str(parent, "namespace"), node.Namespace(route))
 	gateway := g.named("Gateway", namespace, node.Str(parent, "name"))
 	if gateway == nil {
-		services, _ := g.routed(route)
+		services, _, _ := g.routed(route)
 		for _, svc := range services {
 			if g.configured[serviceKey(svc)] != nil {
 				return nil, true
@@ -91,9 +93,9 @@ func (g *Graph) isALB(gateway *yaml.RNode) bool {
 	return strings.Contains(name, "alb")
 }
 
-// routed lists the Services that a route sends to, each once.
-func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode, missing []Missing) {
-	seen := map[*yaml.RNode]bool{}
+// routed lists the Services that a route sends to, each once, and their ports.
+func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode, ports map[*yaml.RNode][]string, missing []Missing) {
+	ports = map[*yaml.RNode][]string{}
 	for _, rule := range node.Elements(route, "spec", "rules") {
 		for _, ref := range node.Elements(rule, "backendRefs") {
 			if kind := node.Str(ref, "kind"); kind != "" && kind != "Service" {
@@ -103,13 +105,17 @@ func (g *Graph) routed(route *yaml.RNode) (services []*yaml.RNode, missing []Mis
 			svc := g.service(namespace, name)
 			if svc == nil {
 				missing = append(missing, Missing{route, namespace + "/" + name})
-			} else if !seen[svc] {
-				seen[svc] = true
+				continue
+			}
+			if len(ports[svc]) == 0 {
 				services = append(services, svc)
+			}
+			if port := node.Str(ref, "port"); !slices.Contains(ports[svc], port) {
+				ports[svc] = append(ports[svc], port)
 			}
 		}
 	}
-	return services, missing
+	return services, ports, missing
 }
 
 // configures notes the Service that a TargetGroupConfiguration is for. One without a

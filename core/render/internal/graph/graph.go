@@ -41,8 +41,9 @@ type Graph struct {
 	Namespaces  map[string]*yaml.RNode // by name
 	Autoscalers map[string]*yaml.RNode // by Kind/namespace/name of what they scale
 	Ingresses   []*Ingress
-	Unknown     []Unknown // balancers that are not the controller's, or may not be
-	Missing     []Missing // Services that a route names and that are not among the objects
+	Targets     []*TargetGroup // all, whether a workload is behind them or not
+	Unknown     []Unknown      // balancers that are not the controller's, or may not be
+	Missing     []Missing      // Services that a route names and that are not among the objects
 	Malformed   []*attribute.Malformed
 
 	byKind     map[string][]*yaml.RNode

@@ -137,6 +137,9 @@ func TestTargetGroups(t *testing.T) {
 	alb := func(rest string) string {
 		return fmt.Sprintf(web, "", "") + "{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: web, annotations: {" + rest + "}}, spec: {ingressClassName: alb, defaultBackend: {service: {name: web, port: {number: 80}}}}}"
 	}
+	idle := func(group, seconds string) string {
+		return "\n---\n{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: other, annotations: {alb.ingress.kubernetes.io/group.name: " + group + ", alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=" + seconds + "}}, spec: {ingressClassName: alb}}"
+	}
 	const route = "{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web}, spec: {parentRefs: [{name: web}], rules: [{backendRefs: [{name: web}]}]}}\n---\n"
 	const gateway = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: web}, spec: {gatewayClassName: %s, infrastructure: {parametersRef: {kind: LoadBalancerConfiguration, name: lb}}}}\n---\n"
 	const binding = "{apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding, metadata: {name: b}, spec: {serviceRef: {name: web}%s}}"
@@ -144,6 +147,12 @@ func TestTargetGroups(t *testing.T) {
 		"an Ingress of few words": {alb("a: b"), "Deployment/web: Ingress/web -> Service/web alb (Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s"},
 		"an Ingress of many words": {alb("alb.ingress.kubernetes.io/target-type: ip, alb.ingress.kubernetes.io/healthcheck-interval-seconds: '7', alb.ingress.kubernetes.io/healthcheck-timeout-seconds: '3', alb.ingress.kubernetes.io/healthy-threshold-count: '4', alb.ingress.kubernetes.io/unhealthy-threshold-count: '5', alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=90"),
 			"Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=7s/3s 4/5 I=90s"},
+		"an idle timeout that another of the group says": {alb("alb.ingress.kubernetes.io/group.name: g, alb.ingress.kubernetes.io/target-type: ip") + idle("g", "120"),
+			"Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=120s"},
+		"its own wins, though the two conflict": {alb("alb.ingress.kubernetes.io/group.name: g, alb.ingress.kubernetes.io/target-type: ip, alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=90") + idle("g", "120"),
+			"Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=90s"},
+		"that of another group is another's": {alb("alb.ingress.kubernetes.io/group.name: g, alb.ingress.kubernetes.io/target-type: ip") + idle("h", "120"),
+			"Deployment/web: Ingress/web -> Service/web alb ip(Ingress/web metadata.annotations[alb.ingress.kubernetes.io/target-type]) D=- h=15s/5s 2/2 I=0s"},
 		"an idle timeout that is no number": {alb("alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=1m"),
 			"Deployment/web: reading metadata.annotations[alb.ingress.kubernetes.io/load-balancer-attributes] of Ingress/web: idle_timeout.timeout_seconds=1m is no number of seconds"},
 		"a Service wins over its Ingress": {strings.Replace(alb("alb.ingress.kubernetes.io/target-type: ip, alb.ingress.kubernetes.io/healthcheck-interval-seconds: '7'"), "{name: web}, spec: {selector", "{name: web, annotations: {alb.ingress.kubernetes.io/target-type: instance, alb.ingress.kubernetes.io/healthcheck-interval-seconds: '9'}}, spec: {selector", 1),

@@ -37,7 +37,7 @@ type TargetGroup struct {
 	Service  *yaml.RNode
 	Ingress  *Ingress // of Maker Ingress
 	Port     string   // of Maker Service: the port that it is for, where there are several
-	Ports    []string // of Maker Ingress: of the Service, as the Ingress names them; each has a target group of its own; "" is one that it does not tell
+	Ports    []string // of Maker Ingress and Gateway: of the Service, as the route names them; each has a target group of its own; "" is one that it does not tell
 	Auto     bool     // EKS Auto Mode makes it, which wants a label of its own for readiness gates
 	Type     Written  // ip, instance
 	Shared   Written  // true: other clusters' targets are in it, too
@@ -65,6 +65,16 @@ func (t *TargetGroup) Name() string {
 	return node.ID(t.Route) + " -> " + node.ID(t.Service)
 }
 
+// Count is how many target groups these are: one for each port that is routed to.
+func (t *TargetGroup) Count() (n int) {
+	for _, port := range t.Ports {
+		if port != "" {
+			n++
+		}
+	}
+	return max(1, n)
+}
+
 // Health is the health check as written; zero: the defaults of the Maker.
 type Health struct {
 	Interval, Timeout, Healthy, Unhealthy int
@@ -84,7 +94,7 @@ func (t *TargetGroup) Settle(target string) {
 // values, on the object and field that hold them.
 func (t *TargetGroup) Drain() (drain.Group, error) {
 	g := drain.Group{Name: t.Name(), Balancer: t.Balancer}
-	h := t.Health.orDefaults(t.Maker)
+	h := t.Health.OrDefaults(t.Maker)
 	g.HealthInterval, g.HealthTimeout, g.HealthyCount, g.UnhealthyCount = seconds(h.Interval), seconds(h.Timeout), h.Healthy, h.Unhealthy
 	delay, ok, err := t.Attributes.Number(attribute.Delay)
 	if err == nil && ok {
@@ -127,9 +137,9 @@ func seconds(n int) time.Duration {
 	return time.Duration(min(max(n, 0), 1_000_000)) * time.Second
 }
 
-// orDefaults: what the controller, or AWS for a group made by hand, takes when
+// OrDefaults is with what the controller, or AWS for a group made by hand, takes when
 // nothing is written.
-func (h Health) orDefaults(m Maker) Health {
+func (h Health) OrDefaults(m Maker) Health {
 	def := Health{Interval: 15, Timeout: 5, Healthy: 2, Unhealthy: 2}
 	switch {
 	case m == ByHand:

@@ -25,12 +25,16 @@ type Ingress struct {
 	Params *yaml.RNode // IngressClassParams of its class, or nil
 	Group  string      // IngressGroup: Ingresses of a group share one load balancer; "": it has its own
 	Auto   bool        // of EKS Auto Mode
+
+	members []*Ingress // all of the group, as far as they are among the objects; it itself, too
 }
 
 // routes gives the target groups in front of each Service, by namespace/name.
 func (g *Graph) routes() map[string][]*TargetGroup {
 	found := map[string][]*TargetGroup{}
-	add := func(t *TargetGroup) { found[serviceKey(t.Service)] = append(found[serviceKey(t.Service)], t) }
+	add := func(t *TargetGroup) {
+		found[serviceKey(t.Service)], g.Targets = append(found[serviceKey(t.Service)], t), append(g.Targets, t)
+	}
 	for _, n := range g.byKind["Ingress"] {
 		ing, ok := g.ingress(n)
 		if !ok {
@@ -63,6 +67,13 @@ func (g *Graph) routes() map[string][]*TargetGroup {
 		}
 	}
 	g.gateways(add)
+	stacks := map[string][]*Ingress{}
+	for _, ing := range g.Ingresses {
+		stacks[ing.Stack()] = append(stacks[ing.Stack()], ing)
+	}
+	for _, ing := range g.Ingresses {
+		ing.members = stacks[ing.Stack()]
+	}
 	return found
 }
 
@@ -202,15 +213,28 @@ func (ing *Ingress) LoadBalancerAttributes() (map[string]string, error) {
 	return out, nil
 }
 
+// idleTimeout is what the Ingress says, or else another of its group: they share the one
+// load balancer. Where they contradict one another the controller changes nothing (OL020).
+func (ing *Ingress) idleTimeout() (idle Written, err error) {
+	for _, member := range append([]*Ingress{ing}, ing.members...) {
+		attrs, err := member.LoadBalancerAttributes()
+		if err != nil {
+			return Written{}, err
+		}
+		if idle.Value == "" {
+			idle = Written{attrs[attribute.IdleTimeout], member.RNode, annotationPath(ALBPrefix + "load-balancer-attributes")}
+		}
+	}
+	return idle, nil
+}
+
 // IdleTimeout is the balancer's, in seconds, and where it is written; 0: it is not.
 func (t *TargetGroup) IdleTimeout() (seconds int, on *yaml.RNode, field string, err error) {
 	idle := t.idle
 	if t.Ingress != nil {
-		attrs, err := t.Ingress.LoadBalancerAttributes()
-		if err != nil {
+		if idle, err = t.Ingress.idleTimeout(); err != nil {
 			return 0, nil, "", err
 		}
-		idle = Written{attrs[attribute.IdleTimeout], t.Route, annotationPath(ALBPrefix + "load-balancer-attributes")}
 	}
 	if idle.Value == "" {
 		return 0, nil, "", nil

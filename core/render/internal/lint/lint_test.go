@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
 
@@ -108,6 +109,8 @@ func TestWorkload(t *testing.T) {
 		"kept apart on nodes":                    {pod: ready("") + ", affinity: {podAntiAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: kubernetes.io/hostname}]}}", more: fine, least: 3, zones: 3, want: "OL055 info " + spec + "topologySpreadConstraints"},
 		"a group of several clusters":            {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/multi-cluster-target-group: 'true'", more: fine, least: 2, want: "OL056 info metadata.annotations[alb.ingress.kubernetes.io/multi-cluster-target-group]"},
 		"a group of this cluster":                {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/multi-cluster-target-group: 'false'", more: fine, least: 2},
+		"two ports of the Service":               {pod: ready(""), ingress: "}}, spec: {ingressClassName: alb, rules: [{http: {paths: [{backend: {service: {name: web, port: {number: 80}}}}, {backend: {service: {name: web, port: {name: m}}}}]}}]}} # ", more: fine, least: 2, want: "OL050 info "},
+		"the same port twice":                    {pod: ready(""), ingress: "}}, spec: {ingressClassName: alb, rules: [{http: {paths: [{backend: {service: {name: web, port: {number: 80}}}}, {backend: {service: {name: web, port: {number: 80}}}}]}}]}} # ", more: fine, least: 2},
 		"cross-zone balancing is the balancer's": {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/target-group-attributes: load_balancing.cross_zone.enabled=use_load_balancer_configuration", more: fine, least: 2},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -120,6 +123,31 @@ func TestWorkload(t *testing.T) {
 				t.Errorf("got %q, want %q", got, want)
 			}
 		})
+	}
+}
+
+// TestOneReplica: what one pod means depends on what replaces it.
+func TestOneReplica(t *testing.T) {
+	const fine, gap, none = "rollouts are fine", "a rollout, an eviction", "nobody answers"
+	for spec, want := range map[string]string{
+		"Deployment: replicas: 1": fine, "StatefulSet: replicas: 1": gap, "Deployment: replicas: 0": none, "StatefulSet: replicas: 0": none,
+		"Deployment: replicas: 1, strategy: {type: Recreate}":                         gap,
+		"Deployment: replicas: 1, template: {spec: {hostNetwork: true}}":              gap,
+		"Rollout: replicas: 1, strategy: {canary: {}}":                                fine,
+		"DaemonSet: template: {spec: {containers: [{name: a, image: 'a@sha256:1'}]}}": "",
+	} {
+		kind, rest, _ := strings.Cut(spec, ": ")
+		g := graph.New([]*yaml.RNode{yaml.MustParse("{apiVersion: " + map[bool]string{true: "argoproj.io/v1alpha1", false: "apps/v1"}[kind == "Rollout"] + ", kind: " + kind + ", metadata: {name: web}, spec: {" + rest + "}}")})
+		c := &Checker{List: &problem.List{}, Graph: g}
+		least, _ := node.Int(g.Workloads[0].RNode, "spec", "replicas")
+		c.scale(g.Workloads[0], least)
+		got := ""
+		if len(c.All) > 0 {
+			got = c.All[0].Message
+		}
+		if (want == "") != (got == "") || !strings.Contains(got, want) {
+			t.Errorf("%s: %q, want %q", spec, got, want)
+		}
 	}
 }
 

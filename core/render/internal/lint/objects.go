@@ -15,8 +15,10 @@ import (
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
-// Unbalanced says why a workload is left alone, when a Service selects it.
+// Unbalanced leaves the replicas to an autoscaler, and says why all else of a workload
+// is left alone, when a Service selects it.
 func (a *Checker) Unbalanced(w *graph.Workload) {
+	a.owned(w)
 	if v, ok := node.Annotation(w.RNode, node.OwnPrefix+"balancer"); ok {
 		if v != "none" {
 			a.Find("OL046", w.RNode, node.Path([]string{"metadata", "annotations", node.OwnPrefix + "balancer"}), fmt.Sprintf("%q is none of alb, nlb, instance, none", v), "write what stands in front of the pods")
@@ -34,6 +36,9 @@ func (a *Checker) Unbalanced(w *graph.Workload) {
 // Objects judges what belongs to no workload.
 func (a *Checker) Objects() {
 	a.conflicts()
+	for _, t := range a.Graph.Targets {
+		a.values(t)
+	}
 	for _, u := range a.Graph.Unknown {
 		a.Find("OL044", u.Object, u.Field, u.Why+": what is behind it is left alone", "if it is, name the class, or put it among the manifests; else ignore this")
 	}
@@ -43,6 +48,7 @@ func (a *Checker) Objects() {
 	for _, m := range a.Graph.Missing {
 		a.Find("OL052", m.Route, "spec", "it sends to Service "+m.Service+", which is not among the manifests: the pods behind it are not seen here, and if it is nowhere, the controller updates nothing of this load balancer", "put the Service among the manifests, or correct its name")
 	}
+	a.backends()
 	for _, stray := range a.Graph.Strays {
 		p := a.Find("OL038", stray.Object, "metadata.labels", fmt.Sprintf("%s, behind a balancer, selects the pods of this %s: nothing replaces them one by one, so requests are lost when they end", node.ID(stray.Service), stray.Object.GetKind()),
 			"run them by a Deployment, or give them labels that the Service does not select")
@@ -59,6 +65,7 @@ func (a *Checker) Objects() {
 		}
 	}
 	for _, n := range a.Graph.Objects {
+		a.sayings(n)
 		if names := behind[n]; len(names) > 1 {
 			a.Find("OL047", n, "spec.selector", fmt.Sprintf("the selector matches the pods of %s: all of them are registered, gated and drained", strings.Join(names, ", ")), "if only one is meant to answer, let the selector tell them apart")
 		}

@@ -30,6 +30,7 @@ type Checker struct {
 
 // Workload judges one behind a balancer, of which at least so many pods may run.
 func (a *Checker) Workload(w *graph.Workload, least int) {
+	a.owned(w)
 	a.scale(w, least)
 	a.probes(w)
 	a.images(w)
@@ -49,13 +50,7 @@ func (a *Checker) Workload(w *graph.Workload, least int) {
 				"nothing, if that is wanted; let every cluster have the same deregistration delay, and deploy to one after the other")
 		}
 	}
-	if len(w.Groups) > 1 {
-		var names []string
-		for _, t := range w.Groups {
-			names = append(names, t.Name())
-		}
-		a.Find("OL050", w.RNode, "", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", len(names), strings.Join(names, ", ")), "nothing, if that is wanted")
-	}
+	a.several(w)
 	for _, t := range w.Groups {
 		if node.Str(t.Service, "spec", "publishNotReadyAddresses") == "true" {
 			a.Find("OL021", t.Service, "spec.publishNotReadyAddresses", "a terminating pod stays registered until it is gone, so requests are lost whatever the timings", "leave the field out; where pods have to find one another before they are ready, give that a headless Service of its own")
@@ -63,11 +58,31 @@ func (a *Checker) Workload(w *graph.Workload, least int) {
 	}
 }
 
-func (a *Checker) scale(w *graph.Workload, least int) {
+// several tells of pods in more target groups than one.
+func (a *Checker) several(w *graph.Workload) {
+	count := 0
+	var names []string
+	for _, t := range w.Groups {
+		name := t.Name()
+		if n := t.Count(); n > 1 {
+			name += fmt.Sprintf(" on %d ports", n)
+		}
+		names, count = append(names, name), count+t.Count()
+	}
+	if count > 1 {
+		a.Find("OL050", w.RNode, "", fmt.Sprintf("the pods are in %d target groups (%s): each has to pass before a rollout goes on, and preStop and grace are those of the slowest", count, strings.Join(names, ", ")), "nothing, if that is wanted")
+	}
+}
+
+// owned leaves the replicas to an autoscaler.
+func (a *Checker) owned(w *graph.Workload) {
 	if scaler := a.Graph.Autoscaler(w); scaler != nil && node.Str(w.RNode, "spec", "replicas") != "" {
 		a.Edit("OL032", w.RNode, node.ID(scaler)+" owns the replicas: writing them, too, resets with each deploy what it decided",
 			problem.Edit{Path: []string{"spec", "replicas"}, From: node.Str(w.RNode, "spec", "replicas"), To: "", Why: "the autoscaler owns the field"})
 	}
+}
+
+func (a *Checker) scale(w *graph.Workload, least int) {
 	if least < 2 && w.GetKind() != "DaemonSet" {
 		seen := "one replica"
 		if least == 0 {
@@ -76,7 +91,14 @@ func (a *Checker) scale(w *graph.Workload, least int) {
 		if a.Graph.Autoscaler(w) != nil {
 			seen = "the autoscaler may leave " + seen
 		}
-		a.Find("OL031", w.RNode, "spec.replicas", seen+": rollouts are fine, but an eviction or a lost node leaves nobody to answer (503)", "run at least 2")
+		told := ": rollouts are fine, but an eviction or a lost node leaves nobody to answer (503)"
+		if _, blocked := node.BlockedPorts(w.Spec); blocked || w.GetKind() == "StatefulSet" || node.Str(w.RNode, "spec", "strategy", "type") == "Recreate" {
+			told = ": a rollout, an eviction or a lost node leaves nobody to answer (503)"
+		}
+		if seen == "no replica" {
+			told = ": nobody answers (503)"
+		}
+		a.Find("OL031", w.RNode, "spec.replicas", seen+told, "run at least 2")
 	}
 }
 

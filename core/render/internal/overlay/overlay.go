@@ -9,6 +9,7 @@ import (
 	"cmp"
 	"fmt"
 	"regexp"
+	"strconv"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/yaml"
@@ -26,6 +27,8 @@ type Overlay struct {
 	space  string // namespace that it gives to all objects
 	groups set    // API groups of a kind
 	spaces set    // namespaces that a name of a kind is in
+
+	stamped map[string]string // field of the kustomization that sets an annotation or a label of all objects
 }
 
 // set holds different values by a key.
@@ -45,12 +48,38 @@ func New(text []byte, objects []*yaml.RNode) (*Overlay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the kustomization: %w", err)
 	}
-	o := &Overlay{Text: text, prefix: node.Str(k, "namePrefix"), suffix: node.Str(k, "nameSuffix"), space: node.Str(k, "namespace"), groups: set{}, spaces: set{}}
+	o := &Overlay{Text: text, prefix: node.Str(k, "namePrefix"), suffix: node.Str(k, "nameSuffix"), space: node.Str(k, "namespace"), groups: set{}, spaces: set{}, stamped: stamps(k)}
 	for _, n := range objects {
 		o.groups.add(n.GetKind(), node.Group(n))
 		o.spaces.add(named(n), n.GetNamespace())
 	}
 	return o, nil
+}
+
+// stamps reads what the kustomization writes on all objects, after its patches.
+func stamps(k *yaml.RNode) map[string]string {
+	out := map[string]string{}
+	note := func(metadata, field string, values map[string]string) {
+		for key := range values {
+			out[node.Path([]string{"metadata", metadata, key})] = field
+		}
+	}
+	note("annotations", "commonAnnotations", node.Strings(k, "commonAnnotations"))
+	note("labels", "commonLabels", node.Strings(k, "commonLabels"))
+	for i := range node.Elements(k, "labels") {
+		pairs := []string{"labels", strconv.Itoa(i), "pairs"}
+		note("labels", node.Path(pairs), node.Strings(k, pairs...))
+	}
+	return out
+}
+
+// Reaches tells why no patch can make an edit, or nil: what the kustomization writes on
+// all objects takes the place of what patches say.
+func (o *Overlay) Reaches(e *problem.Edit) error {
+	if field, ok := o.stamped[node.Path(e.Path)]; ok && !e.Add {
+		return fmt.Errorf("%s of the kustomization writes it on all objects, after every patch: write %s there", field, e.To)
+	}
+	return nil
 }
 
 func named(object *yaml.RNode) string {

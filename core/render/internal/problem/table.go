@@ -58,7 +58,7 @@ var Table = []Rule{
 	{"OL049", "gate-missing-on-pod", "a running pod has no readiness gate", drain.Warning, false},
 	{"OL050", "several-balancers", "the pods are in several target groups: the slowest of them counts", drain.Info, false},
 	{"OL051", "injected-container-without-hook", "a container that a webhook put in ends as soon as the pod is deleted", drain.Warning, false},
-	{"OL052", "backend-not-in-manifests", "a route sends to a Service that is not here: its pods are not seen", drain.Warning, false},
+	{"OL052", "backend-not-in-manifests", "a route sends to a Service that is not here, or to pods that are not: nobody sees them", drain.Warning, false},
 	{"OL053", "running-pods-without-hook", "the pods that the next rollout replaces have no preStop: it loses requests whatever is deployed", drain.Warning, false},
 	{"OL054", "target-group-replaced", "the apply makes another target group, and the controller deletes the old one at once", drain.Error, false},
 	{"OL055", "zone-without-pod", "the loss of a zone may take all pods, or a zone has none", drain.Info, false},

@@ -59,11 +59,31 @@ func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, nee
 	} else {
 		message += "safe, but a target is shown as draining for all of it, which no pod outlasts; " + need.String() + " is enough"
 	}
+	if late := s.outOfOrder(t); late != "" {
+		rule, message = "OL008", fmt.Sprintf("the deregistration delay of %s %s: %s; it needs %s", t.Name(), seen, late, need)
+	}
 	if t.Attributes.Hidden != nil {
 		message += "; the Ingress's annotation is hidden by the Service's, so it is written there"
 	}
 	a.Edit(rule, place.Object, message, problem.Edit{Add: place.Make, Path: setting.Path, Value: setting.Value, From: setting.From, To: setting.To, Weight: int64(need),
 		Why: "requests in flight have to end before the balancer gives the target up"})
+}
+
+// outOfOrder tells of a delay that cuts no request, but breaks the timeout order that was
+// asked for (F8); "": it is not so.
+func (s *Subject) outOfOrder(t *graph.TargetGroup) (late string) {
+	for _, f := range s.AsIs.Findings {
+		if f.Object != t.Name() || f.Field != "deregistration delay" {
+			continue
+		}
+		switch f.Inequality {
+		case "F2":
+			return ""
+		case "F8":
+			late = f.Message
+		}
+	}
+	return late
 }
 
 // elsewhere judges the delay of a target group that is not made here.
@@ -77,19 +97,27 @@ func (a *Analysis) elsewhere(on *yaml.RNode, field string, have *drain.Seconds, 
 	}
 }
 
-// ungated tells whether new pods are known to get no readiness gate, and no edit changes that.
+// ungated tells whether the timings have to do without readiness gates: new pods are known
+// to get none, and no edit changes that; or their author's minReadySeconds does, so that
+// nothing asks for gates.
 func (a *Analysis) ungated(s *Subject) bool {
 	name := node.Namespace(s.RNode)
 	ns := a.Graph.Namespaces[name]
 	if ns == nil {
 		gated, known := a.Gated[name]
-		return known && !gated
+		return !gated && (known || s.waits())
 	}
-	return !graph.Gated(node.Strings(ns, "metadata", "labels")) && problem.Reason(ns, "OL011") != ""
+	return !graph.Gated(node.Strings(ns, "metadata", "labels")) && (s.waits() || problem.Reason(ns, "OL011") != "")
 }
+
+// waits tells whether minReadySeconds is long enough to do without readiness gates (F11).
+func (s *Subject) waits() bool { return s.ungated > 0 && s.minReady != nil && *s.minReady >= s.ungated }
 
 // gate asks for the label that makes the controller put readiness gates on new pods.
 func (a *Analysis) gate(s *Subject) {
+	if s.inputs.NoGate && s.waits() {
+		return
+	}
 	name := node.Namespace(s.RNode)
 	ns, ok := a.Graph.Namespaces[name]
 	if gated, known := a.Gated[name]; !ok && known {
@@ -99,7 +127,7 @@ func (a *Analysis) gate(s *Subject) {
 		return
 	}
 	if !ok {
-		a.Find("OL011", s.RNode, "metadata.namespace", "the Namespace is not among the manifests, so nobody can tell whether new pods get readiness gates", "make sure that it carries the label "+graph.GateLabel+"=enabled").Severity = drain.Warning
+		a.Find("OL011", s.RNode, "metadata.namespace", "the Namespace is not among the manifests, so nobody can tell whether new pods get readiness gates", "make sure that it carries the label "+graph.GateLabel+"=enabled; or set minReadySeconds to "+num(s.ungated)+", which does without").Severity = drain.Warning
 		return
 	}
 	labels := node.Strings(ns, "metadata", "labels")

@@ -33,7 +33,9 @@ func (a *Analysis) pod(s *Subject, least drain.Plan) {
 		seen = fmt.Sprintf("the hook takes %s: it is cut off, and the application has 2 s to end", hook)
 	}
 	written := "is " + have.String()
-	if s.grace == nil {
+	if text := node.Str(s.Spec, "terminationGracePeriodSeconds"); s.grace == nil && text != "" {
+		written, from = "is "+text+", which is no number of seconds", text
+	} else if s.grace == nil {
 		written = "is not set, which means " + have.String()
 	}
 	a.Edit(rule, s.Pods, fmt.Sprintf("terminationGracePeriodSeconds %s: %s; the hook (%s), what is in flight, the shutdown and a margin need %s", written, seen, s.Plan.PreStop, s.Plan.GracePeriod),
@@ -53,7 +55,7 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 		a.oldKubelet(s, h, max(h.Seconds, least.PreStop))
 		return
 	case !h.Known && h.Written && !h.Stated:
-		a.Find("OL025", s.Pods, field, fmt.Sprintf("the hook (%s) of container %s is the author's own, and nobody can tell how long it takes; it has to last %s", h.What, h.Name, least.PreStop),
+		a.Find("OL025", s.Pods, field, fmt.Sprintf("the hook (%s) of container %s is the author's own, and nobody can tell how long it takes; it has to last %s (%s)", h.What, h.Name, least.PreStop, modeWords(least)),
 			fmt.Sprintf("state its length with the annotation outlast/hook-seconds.%s on the %s, or write sleep: {seconds: %s}", h.Name, s.GetKind(), num(least.PreStop))).Unproven = true
 		return
 	case h.Seconds >= least.PreStop:
@@ -84,7 +86,7 @@ func (a *Analysis) tooShort(s *Subject, h hook.Hook, least drain.Plan, old bool)
 			p.Severity = drain.Error // it was asked for
 		}
 	}
-	if h.Stated {
+	if s.told = s.told || h.Stated; h.Stated {
 		message := fmt.Sprintf("the hook of container %s takes %s, as the annotation says: %s", h.Name, h.Seconds, why)
 		if !h.Written { // the application itself goes on after SIGTERM for so long
 			message = fmt.Sprintf("container %s goes on for %s, as the annotation says: %s", h.Name, h.Seconds, why)

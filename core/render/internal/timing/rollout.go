@@ -9,23 +9,11 @@ import (
 	"strings"
 	"time"
 
-	"sigs.k8s.io/kustomize/kyaml/yaml"
-
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
+	"github.com/outlast-ci/outlast/core/render/internal/strategy"
 )
-
-// strategyPath is where a kind keeps the limits of its rolling update.
-func strategyPath(n *yaml.RNode) []string {
-	switch n.GetKind() {
-	case "DaemonSet", "StatefulSet":
-		return []string{"spec", "updateStrategy", "rollingUpdate"}
-	case "Rollout":
-		return []string{"spec", "strategy", "canary"}
-	}
-	return []string{"spec", "strategy", "rollingUpdate"}
-}
 
 // rollout asks for the fields that decide when old pods may go.
 func (a *Analysis) rollout(s *Subject) {
@@ -57,7 +45,7 @@ func (a *Analysis) rollout(s *Subject) {
 	}
 	switch s.GetKind() {
 	case "StatefulSet":
-		a.Find("OL039", s.RNode, "spec.updateStrategy", fmt.Sprintf("a StatefulSet has no surge: each of its %d pods leaves before its replacement starts", s.Replicas), "keep enough replicas that one may be missing; a Deployment, where the state allows it, loses none")
+		a.replaced(s, "spec.updateStrategy", "a StatefulSet has no surge", "keep enough replicas that one may be missing; a Deployment, where the state allows it, loses none")
 	case "DaemonSet":
 		if a.Nodes == 0 && s.Replicas <= 1 {
 			a.Find("OL014", s.RNode, "spec", fmt.Sprintf("a DaemonSet has as many pods as there are nodes, and nobody has told how many: the gate's timeout of %s is for one", s.Plan.GateTimeout), "tell how many: --set N=NODES, or the annotation outlast/set: N=NODES on it; or set a timeout").Severity = drain.Info
@@ -70,7 +58,63 @@ func (a *Analysis) rollout(s *Subject) {
 			a.Find("OL010", s.RNode, "spec.strategy.type", "Recreate takes all old pods away before the first new one starts: nobody answers meanwhile (503)", "use RollingUpdate")
 			return
 		}
+		a.limits(s)
+	}
+}
+
+// limits are those of a Deployment and of a canary. Pods that take ports of their node keep
+// what their author wrote: with room for one more pod, and none away, the rollout would hang.
+func (a *Analysis) limits(s *Subject) {
+	if _, blocked := node.BlockedPorts(s.Spec); !blocked {
 		a.surge(s, "25%", "25%")
+	} else if s.away() > 0 {
+		a.replaced(s, node.Path(strategy.Path(s.RNode)), "pods that take ports of their node cannot surge", "leave out hostNetwork and hostPort, or keep more nodes than pods, with maxSurge 1 and maxUnavailable 0")
+	}
+}
+
+// away is how many pods may be away at once where none surge: of nothing, one.
+func (s *Subject) away() int {
+	n := strategy.Unavailable(s.RNode, s.Replicas)
+	if n == 0 && strategy.Surge(s.RNode, s.Spec, s.Replicas) == 0 {
+		return 1
+	}
+	return n
+}
+
+// allAway tells whether maxUnavailable lets every pod go at once.
+func (s *Subject) allAway() bool {
+	if node.Str(s.RNode, "spec", "updateStrategy", "type") == "OnDelete" { // which asks for no limit
+		return false
+	}
+	of, one := max(2, s.Least), s.Replicas < 2
+	if s.GetKind() == "DaemonSet" && s.Least < 2 { // nobody has counted the nodes
+		of, one = 100, false
+	}
+	return !one && strategy.Unavailable(s.RNode, of) >= of
+}
+
+// replaced judges a workload whose old pods leave before their replacements start.
+func (a *Analysis) replaced(s *Subject, field, why, fix string) {
+	scaled := a.Graph.Autoscaler(s.Workload) != nil
+	switch {
+	case s.GetKind() == "DaemonSet":
+		a.Find("OL039", s.RNode, field, why+": on each node the old pod leaves before its replacement starts", fix)
+	case s.Least <= 1 && s.Replicas > 0:
+		seen, severity := "its one pod", drain.Error
+		if scaled {
+			seen, severity = "the autoscaler may leave one pod, which", drain.Warning
+		}
+		a.Find("OL039", s.RNode, field, why+": "+seen+" leaves before its replacement starts, and until that is healthy at the balancer a rollout leaves nobody to answer (503)", "run at least 2, or say why a gap is fine with the annotation outlast/ignore.OL039").Severity = severity
+	case s.Replicas > 0:
+		seen := fmt.Sprintf("%s: each of its %d pods leaves before its replacement starts", why, s.Replicas)
+		if n := s.away(); n > 1 {
+			seen += fmt.Sprintf(", up to %d at a time", n)
+		}
+		a.Find("OL039", s.RNode, field, seen, fix)
+	}
+	if path, have := strategy.At(s.RNode, "maxUnavailable"); s.allAway() {
+		a.Edit("OL010", s.RNode, "maxUnavailable is "+have+": a rollout may take all pods away at once, and none can start before (503)",
+			problem.Edit{Path: path, Value: node.Number(1), From: have, To: "1", Why: "the other pods have to answer while one is replaced"})
 	}
 }
 
@@ -87,15 +131,10 @@ func (s *Subject) slowStart() time.Duration {
 // wrote and what comes to 0 stays, unless an autoscaler may change that: 25 %
 // of 3 is 0, of 4 it is 1.
 func (a *Analysis) surge(s *Subject, unavailable, surge string) {
-	path := strategyPath(s.RNode)
-	at := func(name string) ([]string, string) {
-		p := append(append([]string{}, path...), name)
-		return p, node.Str(s.RNode, p...)
+	set := func(path []string, from string, want int, message, why string) *problem.Problem {
+		return a.Edit("OL010", s.RNode, message, problem.Edit{Path: path, Value: node.Number(want), From: from, To: strconv.Itoa(want), Why: why})
 	}
-	set := func(path []string, from string, want int, message, why string) {
-		a.Edit("OL010", s.RNode, message, problem.Edit{Path: path, Value: node.Number(want), From: from, To: strconv.Itoa(want), Why: why})
-	}
-	p, have := at("maxUnavailable")
+	p, have := strategy.At(s.RNode, "maxUnavailable")
 	percent := strings.HasSuffix(have, "%")
 	n, err := node.Resolve(cmp.Or(have, unavailable), s.Replicas, false)
 	scaled := a.Graph.Autoscaler(s.Workload) != nil
@@ -104,9 +143,14 @@ func (a *Analysis) surge(s *Subject, unavailable, surge string) {
 		if have == "" {
 			seen = "maxUnavailable is not set, which means " + unavailable
 		}
-		set(p, have, 0, seen+": old pods may leave before new ones are healthy at the balancer (503, or too much work for the rest)", "old pods must not leave before new ones are healthy at the balancer")
+		const why = "old pods must not leave before new ones are healthy at the balancer"
+		if have == "" && err == nil && n == 0 && !scaled {
+			set(p, have, 0, fmt.Sprintf("%s: of %d pods that is 0, but of 4 it is 1", seen, s.Replicas), why).Severity = drain.Info
+		} else {
+			set(p, have, 0, seen+": old pods may leave before new ones are healthy at the balancer (503, or too much work for the rest)", why)
+		}
 	}
-	p, have = at("maxSurge")
+	p, have = strategy.At(s.RNode, "maxSurge")
 	if n, err := node.Resolve(cmp.Or(have, surge), max(1, s.Least), true); err != nil || n < 1 {
 		set(p, have, 1, "maxSurge is "+cmp.Or(have, surge)+": with maxUnavailable 0 a rollout needs room for one more pod", "with maxUnavailable 0 a rollout needs room for one more pod")
 	}
@@ -119,7 +163,7 @@ func (a *Analysis) daemon(s *Subject) {
 		return
 	}
 	if _, blocked := node.BlockedPorts(s.Spec); blocked {
-		a.Find("OL039", s.RNode, "spec.updateStrategy", "pods that take ports of their node cannot surge: on each node the old pod leaves before its replacement starts", "leave out hostNetwork and hostPort, or keep more nodes than one")
+		a.replaced(s, "spec.updateStrategy", "pods that take ports of their node cannot surge", "leave out hostNetwork and hostPort, or keep more nodes than one")
 		return
 	}
 	a.surge(s, "1", "0")
@@ -130,7 +174,7 @@ func (a *Analysis) daemon(s *Subject) {
 func (a *Analysis) argo(s *Subject) {
 	blueGreen := node.At(s.RNode, "spec", "strategy", "blueGreen")
 	if blueGreen == nil {
-		a.surge(s, "25%", "25%")
+		a.limits(s)
 		return
 	}
 	a.Find("OL011", s.RNode, "spec.strategy.blueGreen", "new pods start while the active Service does not select them yet, so the controller gives them no readiness gate of its target group",
@@ -144,28 +188,4 @@ func (a *Analysis) argo(s *Subject) {
 		a.Edit("OL010", s.RNode, fmt.Sprintf("scaleDownDelaySeconds is %d: old pods are deleted while the balancer still sends to them", delay),
 			problem.Edit{Path: []string{"spec", "strategy", "blueGreen", "scaleDownDelaySeconds"}, Value: node.Number(want), From: node.Str(blueGreen, "scaleDownDelaySeconds"), To: num(want), Why: "after the switch the balancer goes on sending to the old pods"})
 	}
-}
-
-// surge resolves maxSurge as the controllers do: percentages rounded up; what
-// rules ask for is counted as set.
-func surge(n *yaml.RNode, replicas int) int {
-	def := "25%"
-	switch n.GetKind() {
-	case "StatefulSet":
-		return 0
-	case "DaemonSet":
-		def = "0"
-		if _, blocked := node.BlockedPorts(node.At(n, "spec", "template", "spec")); blocked {
-			return 0
-		}
-	case "Rollout":
-		if node.At(n, "spec", "strategy", "blueGreen") != nil {
-			return max(1, replicas)
-		}
-	}
-	v, err := node.Resolve(cmp.Or(node.Str(n, append(append([]string{}, strategyPath(n)...), "maxSurge")...), def), replicas, true)
-	if err != nil || v < 1 {
-		return 1
-	}
-	return min(v, 10_000)
 }

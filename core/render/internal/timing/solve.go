@@ -8,6 +8,7 @@ import (
 	"slices"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
@@ -120,9 +121,14 @@ func (a *Analysis) refused(s *Subject, err error) error {
 		}
 		return nil
 	}
-	f := refusal.Finding
-	f.Object, f.Field, s.refused = s.ID(), s.field(f.Field, s.RNode), true
-	a.All = append(a.All, problem.Problem{Finding: f, On: s.RNode})
+	f, on := refusal.Finding, s.RNode
+	for _, t := range s.Groups { // of one of them, not of the pod
+		if place := t.Attributes.Where(attribute.Delay); f.Object == t.Name() && place.Object != nil && !place.Make {
+			on = place.Object
+		}
+	}
+	f.Object, f.Field, s.refused = node.ID(on), s.field(f.Field, on), true
+	a.All = append(a.All, problem.Problem{Finding: f, On: on})
 	return nil
 }
 

@@ -12,10 +12,12 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/drain/timeline"
+	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
 	"github.com/outlast-ci/outlast/core/render/internal/hook"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
+	"github.com/outlast-ci/outlast/core/render/internal/strategy"
 )
 
 // defaultProgressDeadline is Kubernetes' when nothing is written.
@@ -34,7 +36,9 @@ type Subject struct {
 	minReady *drain.Seconds
 	deadline *drain.Seconds
 
-	refused bool // no timing is safe
+	refused bool          // no timing is safe
+	told    bool          // that a hook which its author states is too short, whatever it is that it breaks
+	ungated drain.Seconds // minReadySeconds that does without readiness gates
 
 	Plan drain.Plan // of what the edits make of it
 	AsIs drain.Plan // of what is written
@@ -56,12 +60,19 @@ func (a *Analysis) Subject(w *graph.Workload) (*Subject, error) {
 	if err := a.groups(s); err != nil {
 		return nil, err
 	}
+	timed := s.inputs
+	timed.Groups = s.either(s.groups)
+	s.ungated = timed.Ungated()
 	s.inputs.NoGate = a.ungated(s)
-	s.inputs.Replicas, s.inputs.Surge = s.Replicas, surge(w.RNode, s.Replicas)
+	s.inputs.Replicas, s.inputs.Surge = s.Replicas, strategy.Surge(w.RNode, w.Spec, s.Replicas)
 	if idle := a.IdleTimeouts[w.ID()]; idle > 0 {
 		s.inputs.IdleTimeout = idle
 	}
-	s.inputs.TargetGroups = max(s.inputs.TargetGroups, len(s.groups))
+	count := 0
+	for _, t := range s.Groups {
+		count += t.Count()
+	}
+	s.inputs.TargetGroups = max(s.inputs.TargetGroups, count)
 	return s, nil
 }
 
@@ -203,7 +214,7 @@ func (a *Analysis) arithmetic(s *Subject) {
 		case "F10", "F11", "F12", "F13": // rollout has judged them
 			continue
 		case "F1", "F2", "F3", "F3a", "F3b", "F4", "F5", "strict":
-			if cured {
+			if cured || f.Field == "preStop" && s.told {
 				continue
 			}
 		case "F19":
@@ -240,14 +251,14 @@ func (s *Subject) field(name string, on *yaml.RNode) string {
 		return spec + "." + name
 	case "deregistration delay":
 		for _, t := range s.Groups {
-			if (on == t.Route || on == s.RNode) && len(t.Attributes.Places) > 0 {
-				return node.Path(t.Attributes.Places[0].Path)
+			if place := t.Attributes.Where(attribute.Delay); (on == t.Route || on == s.RNode || on == place.Object) && place.Object != nil {
+				return node.Path(place.Path)
 			}
 		}
 	case "replicas", "minReadySeconds", "progressDeadlineSeconds":
 		return "spec." + name
 	case "maxSurge":
-		return node.Path(append(strategyPath(s.RNode), name))
+		return node.Path(append(strategy.Path(s.RNode), name))
 	}
 	return name
 }
@@ -260,23 +271,28 @@ func (a *Analysis) cures(s *Subject) bool {
 			a.cured[p.On] = true
 		}
 	}
-	return a.cured[s.RNode] || a.cured[s.Pods] || slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool { return a.cured[t.Route] || a.cured[t.Service] })
+	return a.cured[s.RNode] || a.cured[s.Pods] || slices.ContainsFunc(s.Groups, func(t *graph.TargetGroup) bool {
+		return a.cured[t.Route] || a.cured[t.Service] || slices.ContainsFunc(t.Attributes.Places, func(p attribute.Place) bool { return a.cured[p.Object] })
+	})
 }
 
 // Strategy is how the workload replaces its pods, with the numbers that the edits
 // leave standing.
 func (s *Subject) Strategy() drain.Strategy {
-	out := drain.Strategy{Kind: timeline.Rolling, Surge: surge(s.RNode, s.Replicas)}
+	out := drain.Strategy{Kind: timeline.Rolling, Surge: strategy.Surge(s.RNode, s.Spec, s.Replicas)}
+	_, blocked := node.BlockedPorts(s.Spec)
 	switch {
 	case s.GetKind() == "StatefulSet":
-		out.Kind, out.Unavailable = timeline.StatefulSet, 1
-		if n, err := node.Resolve(node.Str(s.RNode, append(strategyPath(s.RNode), "maxUnavailable")...), s.Replicas, false); err == nil {
-			out.Unavailable = max(1, n)
-		}
+		out.Kind, out.Unavailable = timeline.StatefulSet, s.away()
 	case s.GetKind() == "DaemonSet":
 		out.Kind = timeline.DaemonSet
 	case node.Str(s.RNode, "spec", "strategy", "type") == "Recreate":
 		out.Kind, out.Surge = timeline.Recreate, 0
+	case blocked:
+		out.Unavailable = s.away()
+	}
+	if s.allAway() {
+		out.Unavailable = min(1, out.Unavailable)
 	}
 	return out
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/node"
 	"github.com/outlast-ci/outlast/core/render/internal/problem"
 )
 
@@ -28,7 +29,20 @@ const manifests = `{apiVersion: apps/v1, kind: KIND, metadata: {name: web, names
 `
 
 // judged reads, solves and judges one workload of the manifests.
-func judged(t *testing.T, text string, opt Options) (*Subject, []string) {
+func judged(t *testing.T, text string, opt Options) (s *Subject, found []string) {
+	t.Helper()
+	s, problems := problems(t, text, opt)
+	for _, p := range problems {
+		to := ""
+		if p.Edit != nil {
+			to = " " + p.Edit.To
+		}
+		found = append(found, fmt.Sprintf("%s %s%s", p.Rule, p.Severity, to))
+	}
+	return s, found
+}
+
+func problems(t *testing.T, text string, opt Options) (*Subject, []problem.Problem) {
 	t.Helper()
 	for _, mark := range []string{"META", "SPEC", "POD", "MAIN", "INGRESS"} {
 		text = strings.ReplaceAll(text, " "+mark, "")
@@ -52,15 +66,7 @@ func judged(t *testing.T, text string, opt Options) (*Subject, []string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var found []string
-	for _, p := range list.All {
-		to := ""
-		if p.Edit != nil {
-			to = " " + p.Edit.To
-		}
-		found = append(found, fmt.Sprintf("%s %s%s", p.Rule, p.Severity, to))
-	}
-	return s, found
+	return s, list.All
 }
 
 func with(pairs ...string) string {
@@ -103,24 +109,46 @@ func TestReplicas(t *testing.T) {
 	}
 }
 
-func TestSurge(t *testing.T) {
-	for text, want := range map[string]int{
-		"kind: Deployment": 3, // 25 % of 10, rounded up
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 2}}}}":     2,
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 100%}}}}":  10,
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 0}}}}":     1, // which is asked for
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: odd}}}}":   1,
-		"{kind: Deployment, spec: {strategy: {rollingUpdate: {maxSurge: 99999}}}}": 10_000,
-		"kind: StatefulSet": 0,
-		"kind: DaemonSet":   1,
-		"{kind: DaemonSet, spec: {updateStrategy: {rollingUpdate: {maxSurge: 3}}}}": 3,
-		"{kind: DaemonSet, spec: {template: {spec: {hostNetwork: true}}}}":          0,
-		"{kind: Rollout, spec: {strategy: {canary: {maxSurge: 4}}}}":                4,
-		"{kind: Rollout, spec: {strategy: {blueGreen: {}}}}":                        10,
+// TestReplaced: where no pod can start beside the old one, its author's limits stay, unless they
+// let all pods go at once; and one pod is nobody while it is replaced.
+func TestReplaced(t *testing.T) {
+	const port, none = "hostNetwork: true", "strategy: {rollingUpdate: {maxSurge: 0, maxUnavailable: %s}}"
+	set := func(rest ...string) string { return with(append([]string{"KIND", "StatefulSet"}, rest...)...) }
+	for name, tc := range map[string]struct{ text, want string }{
+		"a StatefulSet":                          {set("SPEC", "replicas: 3"), "OL039 info"},
+		"that replaces two of three":             {set("SPEC", "replicas: 3, updateStrategy: {rollingUpdate: {maxUnavailable: 2}}"), "OL039 info"},
+		"and all":                                {set("SPEC", "replicas: 3, updateStrategy: {rollingUpdate: {maxUnavailable: 100%}}"), "OL039 info|OL010 error 1"},
+		"and more than there are":                {set("SPEC", "replicas: 3, updateStrategy: {rollingUpdate: {maxUnavailable: 5}}"), "OL039 info|OL010 error 1"},
+		"and as many as an autoscaler may leave": {set("SPEC", "replicas: 9, updateStrategy: {rollingUpdate: {maxUnavailable: 2}}") + strings.Replace(fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 20"), "Deployment", "StatefulSet", 1), "OL039 info|OL010 error 1"},
+		"and a share, of as many as an autoscaler may leave": {set("SPEC", "replicas: 9, updateStrategy: {rollingUpdate: {maxUnavailable: 50%}}") + strings.Replace(fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 20"), "Deployment", "StatefulSet", 1), "OL039 info"},
+		"whose pods somebody deletes by hand":                {set("SPEC", "replicas: 3, updateStrategy: {type: OnDelete, rollingUpdate: {maxUnavailable: 100%}}"), "OL039 info"},
+		"of one pod":                                         {set("SPEC", "replicas: 1, updateStrategy: {rollingUpdate: {maxUnavailable: 100%}}"), "OL039 error"},
+		"of one pod that nobody wrote":                       {set(), "OL039 error"},
+		"of one pod if an autoscaler wants it":               {set() + strings.Replace(fmt.Sprintf(hpa, ", maxReplicas: 20"), "Deployment", "StatefulSet", 1), "OL039 warning"},
+		"of none":                                            {set("SPEC", "replicas: 0"), ""},
+		"a Deployment on ports of the node":                  {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "1"), "POD", port), "OL039 info"},
+		"of one pod there":                                   {with("SPEC", fmt.Sprintf(none, "1"), "POD", port), "OL039 error"},
+		"that lets all go there":                             {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "100%"), "POD", port), "OL039 info|OL010 error 1"},
+		"both limits are 0, which the controller makes 1":    {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "1%"), "POD", port), "OL039 info"},
+		"room for one more, if a node is free":               {with("SPEC", "replicas: 3, strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}", "POD", port), ""},
+		"the defaults there, which is the same for 3":        {with("SPEC", "replicas: 3", "POD", port), ""},
+		"but not for 4":                                      {with("SPEC", "replicas: 4", "POD", port), "OL039 info"},
+		"a canary there":                                     {strings.Replace(with("KIND", "Rollout", "SPEC", "replicas: 3, strategy: {canary: {maxSurge: 0, maxUnavailable: 1}}", "POD", port), "apps/v1", "argoproj.io/v1alpha1", 1), "OL039 info"},
+		"a DaemonSet there":                                  {with("KIND", "DaemonSet", "POD", port), "OL039 info"},
+		"all of its pods, of nodes that nobody counted":      {with("KIND", "DaemonSet", "POD", port, "SPEC", "updateStrategy: {rollingUpdate: {maxUnavailable: 100%}}"), "OL039 info|OL010 error 1"},
+		"some of its pods, of nodes that nobody counted":     {with("KIND", "DaemonSet", "POD", port, "SPEC", "updateStrategy: {rollingUpdate: {maxUnavailable: 3}}"), "OL039 info"},
+		"no ports of the node":                               {with("SPEC", "replicas: 3, "+fmt.Sprintf(none, "1")), "OL010 error 0|OL010 error 1"},
 	} {
-		if got := surge(yaml.MustParse(text), 10); got != want {
-			t.Errorf("%s: %d, want %d", text, got, want)
-		}
+		t.Run(name, func(t *testing.T) {
+			s, found := judged(t, tc.text, Options{Drain: drain.Defaults()})
+			found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "OL010") && !strings.HasPrefix(f, "OL039") })
+			if got := strings.Join(found, "|"); got != tc.want {
+				t.Errorf("found %q, want %q", got, tc.want)
+			}
+			if all := strings.Contains(tc.want, "OL010 error 1"); all && s.Strategy().Unavailable > 1 {
+				t.Errorf("planned with what no longer stands: %+v", s.Strategy())
+			}
+		})
 	}
 }
 
@@ -185,6 +213,133 @@ func TestModes(t *testing.T) {
 				t.Errorf("found %s\nwant  %s", got, tc.found)
 			}
 		})
+	}
+}
+
+// TestPorts: each port of a Service that is routed to has a target group, and the poll of many
+// takes longer.
+func TestPorts(t *testing.T) {
+	const route = "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g, namespace: shop}, spec: {gatewayClassName: alb}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web, namespace: shop}, spec: {parentRefs: [{name: g}], rules: [{backendRefs: [PORTS]}]}}\n---\n" +
+		"{apiVersion: gateway.k8s.aws/v1, kind: TargetGroupConfiguration, metadata: {name: c, namespace: shop}, spec: {targetReference: {name: web}, defaultConfiguration: {targetType: ip}}}\n---\n"
+	for ports, want := range map[int]int{1: 1, 5: 5, 10: 10} {
+		var paths, refs []string
+		for i := range ports {
+			paths = append(paths, fmt.Sprintf("{backend: {service: {name: web, port: {number: %d}}}}", 80+i))
+			refs = append(refs, fmt.Sprintf("{name: web, port: %d}", 80+i))
+		}
+		docs := strings.SplitAfter(manifests, "---\n")
+		for kind, text := range map[string]string{
+			"Ingress": strings.Replace(manifests, "defaultBackend: {service: {name: web}}", "rules: [{http: {paths: ["+strings.Join(paths, ", ")+"]}}]", 1),
+			"route":   docs[0] + docs[1] + strings.Replace(route, "PORTS", strings.Join(refs, ", "), 1) + docs[3],
+		} {
+			s, _ := judged(t, text, Options{Drain: drain.Defaults()})
+			if x := map[int]drain.Seconds{1: 90, 5: 90, 10: 96}[ports]; s.Plan.Inputs.TargetGroups != want || s.Plan.PreStop != x {
+				t.Errorf("%s of %d ports: nTG=%d, preStop %s, want %d and %s", kind, ports, s.Plan.Inputs.TargetGroups, s.Plan.PreStop, want, x)
+			}
+		}
+	}
+}
+
+// TestOnce: what is wrong is told once, on the object that says it.
+func TestOnce(t *testing.T) {
+	const delay = "alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=%d"
+	docs := strings.SplitAfter(with("SPEC", "minReadySeconds: 15, strategy: {rollingUpdate: {maxUnavailable: 0}}", "MAIN", "lifecycle: {preStop: {sleep: {seconds: 90}}}", "POD", "terminationGracePeriodSeconds: 100"), "---\n")
+	configured := docs[0] + docs[1] + "{apiVersion: gateway.networking.k8s.io/v1, kind: Gateway, metadata: {name: g, namespace: shop}, spec: {gatewayClassName: alb}}\n---\n{apiVersion: gateway.networking.k8s.io/v1, kind: HTTPRoute, metadata: {name: web, namespace: shop}, spec: {parentRefs: [{name: g}], rules: [{backendRefs: [{name: web, port: 80}]}]}}\n---\n" +
+		"{apiVersion: gateway.k8s.aws/v1, kind: TargetGroupConfiguration, metadata: {name: c, namespace: shop}, spec: {targetReference: {name: web}, defaultConfiguration: {targetType: ip, targetGroupAttributes: [{key: deregistration_delay.timeout_seconds, value: '20'}]}}}\n---\n" + docs[3]
+	for name, tc := range map[string]struct{ text, want string }{
+		"a delay of a configuration":     {configured, "OL002 TargetGroupConfiguration/shop/c spec.defaultConfiguration.targetGroupAttributes[deregistration_delay.timeout_seconds].value"},
+		"a hook that its author states":  {with("META", "annotations: {outlast/hook-seconds: '20'}", "MAIN", "lifecycle: {preStop: {httpGet: {port: 80}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "OL001 Deployment/shop/web spec.template.spec.containers[main].lifecycle.preStop"},
+		"a delay that nothing takes":     {with("INGRESS", fmt.Sprintf(delay, 4000)), "OL002 Ingress/shop/web metadata.annotations[alb.ingress.kubernetes.io/target-group-attributes]"},
+		"requests longer than any delay": {with("META", "annotations: {outlast/set: R=3600}", "INGRESS", fmt.Sprintf(delay, 65)), "OL002 Ingress/shop/web metadata.annotations[alb.ingress.kubernetes.io/target-group-attributes]"},
+	} {
+		_, all := problems(t, tc.text, Options{Drain: drain.Defaults(), AsWritten: true})
+		var got []string
+		for _, p := range all {
+			if p.Rule <= "OL005" && p.Rule != "OL000" {
+				if got = append(got, p.Rule+" "+p.Object+" "+p.Field); p.Object != node.ID(p.On) {
+					t.Errorf("%s: suppressed on %s, not %s", name, node.ID(p.On), p.Object)
+				}
+			}
+		}
+		if strings.Join(got, "|") != tc.want {
+			t.Errorf("%s: %q, want %q", name, got, tc.want)
+		}
+	}
+}
+
+// TestGrace: what is said of a grace that is none.
+func TestGrace(t *testing.T) {
+	for grace, want := range map[string]string{"": "is not set, which means 30s", "'30'": "is 30s", "-1": "is -1, which is no number of seconds", "99.5": "is 99.5, which is no number of seconds", "1e30": "is 1e30, which is no number of seconds", "null": "is not set, which means 30s"} {
+		pod := "terminationGracePeriodSeconds: " + grace
+		if grace == "" {
+			pod = "hostname: web"
+		}
+		_, all := problems(t, with("POD", pod), Options{Drain: drain.Defaults()})
+		i := slices.IndexFunc(all, func(p problem.Problem) bool { return p.Rule == "OL004" })
+		if i < 0 || !strings.HasPrefix(all[i].Message, "terminationGracePeriodSeconds "+want+":") {
+			t.Errorf("%q: %+v", grace, all)
+		}
+	}
+}
+
+// TestOrders: a delay that only breaks the order that was asked for cuts no request.
+func TestOrders(t *testing.T) {
+	const delay = "alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=%d"
+	for name, tc := range map[string]struct {
+		order   drain.Order
+		timeout time.Duration
+		delay   int // 0: not written
+		want    string
+	}{
+		"balancer first, and the delay before the application": {drain.BalancerFirst, 90 * time.Second, 65, "OL008 91"},
+		"as long as the application waits":                     {drain.BalancerFirst, 90 * time.Second, 90, "OL008 91"},
+		"above it":                                             {drain.BalancerFirst, 90 * time.Second, 91, ""},
+		"requests are cut, too":                                {drain.BalancerFirst, 90 * time.Second, 64, "OL002 91"},
+		"application first, and the delay is longer":           {drain.AppFirst, 50 * time.Second, 65, ""},
+		"the default is too short":                             {drain.BalancerFirst, 400 * time.Second, 0, "OL008 401"},
+		"no order":                                             {drain.NoOrder, 90 * time.Second, 65, ""},
+	} {
+		in := drain.Defaults()
+		in.Order, in.RequestTimeout = tc.order, &tc.timeout
+		text := with("INGRESS", fmt.Sprintf(delay, tc.delay))
+		if tc.delay == 0 {
+			text = manifests
+		}
+		_, found := judged(t, text, Options{Drain: in})
+		got := ""
+		for _, f := range found {
+			if rest, ok := strings.CutPrefix(f, "OL002 error deregistration_delay.timeout_seconds="); ok {
+				got = "OL002 " + rest
+			} else if rest, ok := strings.CutPrefix(f, "OL008 error deregistration_delay.timeout_seconds="); ok {
+				got = "OL008 " + rest
+			} else if strings.HasPrefix(f, "OL008 error") || strings.HasPrefix(f, "OL002") {
+				got += "and " + f
+			}
+		}
+		if got != tc.want {
+			t.Errorf("%s: %q, want %q (%q)", name, got, tc.want, found)
+		}
+	}
+}
+
+// TestUnavailable: a share that comes to no pod loses none, until there are more pods.
+func TestUnavailable(t *testing.T) {
+	scaled := fmt.Sprintf(hpa, ", minReplicas: 2, maxReplicas: 3")
+	const limits = ", strategy: {rollingUpdate: {maxUnavailable: 25%}}"
+	for text, want := range map[string]string{
+		with("SPEC", "replicas: 3"):                 "OL010 info 0",
+		with("SPEC", "replicas: 4"):                 "OL010 error 0",
+		with("SPEC", "replicas: 3") + scaled:        "OL010 error 0",
+		with("SPEC", "replicas: 3"+limits):          "",
+		with("SPEC", "replicas: 4"+limits):          "OL010 error 0",
+		with("SPEC", "replicas: 3"+limits) + scaled: "OL010 error 0",
+		with("KIND", "DaemonSet"):                   "OL010 error 0|OL010 error 1",
+	} {
+		_, found := judged(t, text, Options{Drain: drain.Defaults()})
+		found = slices.DeleteFunc(found, func(f string) bool { return !strings.HasPrefix(f, "OL010") })
+		if got := strings.Join(found, "|"); got != want {
+			t.Errorf("found %q, want %q of\n%s", got, want, text)
+		}
 	}
 }
 
@@ -286,16 +441,27 @@ func TestHookSeconds(t *testing.T) {
 // TestGates: where no readiness gate waits, and none will, time has to.
 func TestGates(t *testing.T) {
 	label := "labels: {elbv2.k8s.aws/pod-readiness-gate-inject: enabled}"
+	nlb := func(spec string) string {
+		docs := strings.SplitAfter(strings.Replace(with("SPEC", spec), label, "labels: {}", 1), "---\n")
+		return docs[0] + "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop, annotations: {service.beta.kubernetes.io/aws-load-balancer-nlb-target-type: ip}}, spec: {selector: {app: web}, type: LoadBalancer, loadBalancerClass: service.k8s.aws/nlb, ports: [{port: 80}]}}\n---\n" + docs[3]
+	}
 	for name, tc := range map[string]struct {
 		text  string
 		gated map[string]bool
 		want  string
 	}{
-		"a label":                   {manifests, nil, "OL012 warning 15"},
-		"a label that will be set":  {strings.Replace(manifests, label, "labels: {}", 1), nil, "OL011 error enabled|OL012 warning 15"},
-		"one that its author keeps": {strings.Replace(manifests, label, "annotations: {outlast/ignore.OL011: no webhook here}", 1), nil, "OL011 error enabled|OL011 error 40"},
-		"the cluster's has none":    {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": false}, "OL011 error|OL011 error 40"},
-		"the cluster's has one":     {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": true}, "OL012 warning 15"},
+		"a label":                                 {manifests, nil, "OL012 warning 15"},
+		"a label that will be set":                {strings.Replace(manifests, label, "labels: {}", 1), nil, "OL011 error enabled|OL012 warning 15"},
+		"one that its author keeps":               {strings.Replace(manifests, label, "annotations: {outlast/ignore.OL011: no webhook here}", 1), nil, "OL011 error enabled|OL011 error 40"},
+		"the cluster's has none":                  {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": false}, "OL011 error|OL011 error 40"},
+		"none, and time enough":                   {strings.Replace(with("SPEC", "minReadySeconds: 40"), label, "labels: {}", 1), nil, ""},
+		"none, and a second short":                {strings.Replace(with("SPEC", "minReadySeconds: 39"), label, "labels: {}", 1), nil, "OL011 error enabled"},
+		"nobody knows, time enough":               {strings.Join(strings.SplitAfter(with("SPEC", "minReadySeconds: 40"), "---\n")[:3], ""), nil, ""},
+		"nobody knows, a bit less":                {strings.Join(strings.SplitAfter(with("SPEC", "minReadySeconds: 39"), "---\n")[:3], ""), nil, "OL011 warning"},
+		"the cluster's has none, but time enough": {strings.Join(strings.SplitAfter(with("SPEC", "minReadySeconds: 40"), "---\n")[:3], ""), map[string]bool{"shop": false}, ""},
+		"an NLB":                  {nlb("minReadySeconds: 209"), nil, "OL011 error enabled"},
+		"an NLB, and time enough": {nlb("minReadySeconds: 210"), nil, ""},
+		"the cluster's has one":   {strings.Join(strings.SplitAfter(manifests, "---\n")[:3], ""), map[string]bool{"shop": true}, "OL012 warning 15"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, found := judged(t, strings.TrimSuffix(tc.text, "---\n"), Options{Drain: drain.Defaults(), Gated: tc.gated})

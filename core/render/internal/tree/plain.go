@@ -5,6 +5,7 @@ package tree
 import (
 	"bytes"
 	"fmt"
+	"path"
 	"strings"
 
 	"sigs.k8s.io/kustomize/kyaml/resid"
@@ -41,6 +42,9 @@ func (t *Tree) parse(files []File) error {
 	t.Files = files
 	seen := map[string]place{}
 	for _, f := range files {
+		if len(files) > 1 && settings(f) {
+			continue
+		}
 		index := 0
 		for _, chunk := range limit.Split(f.Text) {
 			d := document{Chunk: chunk, file: f.Path, index: index}
@@ -65,6 +69,19 @@ func (t *Tree) parse(files []File) error {
 		}
 	}
 	return nil
+}
+
+// settings tells whether a file is Outlast's own, which people keep beside the manifests.
+func settings(f File) bool {
+	if path.Base(f.Path) != "outlast.yaml" {
+		return false
+	}
+	docs, err := limit.Decode(f.Text)
+	if err != nil || len(docs) != 1 {
+		return false
+	}
+	n := yaml.NewRNode(docs[0])
+	return n.YNode().Kind == yaml.MappingNode && n.GetApiVersion() == "" && n.GetKind() == ""
 }
 
 // parse reads the objects of a document; one that is empty or a comment has

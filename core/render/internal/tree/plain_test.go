@@ -180,6 +180,21 @@ metadata: {name: t}
 	}
 }
 
+// TestOwnSettings: outlast.yaml beside manifests is none of them, unless it holds an object.
+func TestOwnSettings(t *testing.T) {
+	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
+	for text, want := range map[string]int{"app: web\n": 1, "# nothing said\napp: web\ndrain: {mode: fast}\n": 1, strings.Replace(secret, "name: s", "name: t", 1): 2} {
+		_, read := load(t, writeFiles(t, map[string]string{"a.yaml": secret, "outlast.yaml": text}), "")
+		if len(read.Objects) != want {
+			t.Errorf("%d objects beside %q", len(read.Objects), text)
+		}
+	}
+	dir := writeFiles(t, map[string]string{"outlast.yaml": "app: web\n"})
+	if _, err := Load(context.Background(), Options{Path: dir}); err == nil || !strings.Contains(err.Error(), "this is no Kubernetes object") {
+		t.Errorf("alone it is read as manifests: %v", err)
+	}
+}
+
 func TestPlainRefuses(t *testing.T) {
 	const cm = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 	for name, tc := range map[string]struct {
