@@ -125,7 +125,7 @@ func (w *Watch) Look(ctx context.Context) {
 // take enters the state of one alarm, and tells it when it changed.
 func (w *Watch) take(a Alarm) {
 	before := w.seen[a.Name]
-	a.Spent = a.State != "OK" && before.Spent || a.State == "ALARM" && a.Since.Before(w.began)
+	a.Spent = a.State != "OK" && before.Spent || a.State == "ALARM" && !a.Since.After(w.began)
 	w.seen[a.Name] = a
 	switch {
 	case a.State == before.State:

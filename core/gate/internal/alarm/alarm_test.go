@@ -56,17 +56,17 @@ func TestWhatAlarmsTell(t *testing.T) {
 		says    []string
 	}{
 		"all is well to the end":                      {[]string{"a=OK b=OK"}, "", 0, "", nil},
-		"one goes to ALARM":                           {[]string{"a=OK b=OK", "", "a=OK b=OK", "a=OK b=ALARM"}, "alarm b went to ALARM at 00:01:15, after the rollout began: because", 15, "", []string{"alarm b: ALARM: because"}},
-		"one lacks data, and then does":               {[]string{"a=OK b=INSUFFICIENT_DATA", "", "a=OK b=INSUFFICIENT_DATA", "a=OK b=ALARM"}, "alarm b went to ALARM", 15, "", []string{"alarm b: INSUFFICIENT_DATA: because"}},
+		"one goes to ALARM":                           {[]string{"a=OK b=OK", "", "a=OK b=OK", "a=OK b=ALARM"}, "alarm b went to ALARM at 00:01:16, after the rollout began: because", 16, "", []string{"alarm b: ALARM: because"}},
+		"one lacks data, and then does":               {[]string{"a=OK b=INSUFFICIENT_DATA", "", "a=OK b=INSUFFICIENT_DATA", "a=OK b=ALARM"}, "alarm b went to ALARM", 16, "", []string{"alarm b: INSUFFICIENT_DATA: because"}},
 		"one has been there before":                   {[]string{"a=OK b=ALARM"}, "", 0, "", []string{"warning alarm b: it was in ALARM before the rollout began"}},
 		"and loses its data meanwhile":                {[]string{"a=OK b=ALARM", "", "a=OK b=ALARM", "a=OK b=INSUFFICIENT_DATA", "a=OK b=ALARM"}, "", 0, "", nil},
-		"and has been OK meanwhile":                   {[]string{"a=OK b=ALARM", "", "a=OK b=ALARM", "a=OK b=OK", "a=OK b=ALARM"}, "alarm b went to ALARM at 00:01:30", 30, "", []string{"alarm b: OK: because"}},
+		"and has been OK meanwhile":                   {[]string{"a=OK b=ALARM", "", "a=OK b=ALARM", "a=OK b=OK", "a=OK b=ALARM"}, "alarm b went to ALARM at 00:01:31", 31, "", []string{"alarm b: OK: because"}},
 		"one went there before the rollout":           {[]string{"a=OK b=OK", "a=OK b=ALARM", "a=OK b=ALARM"}, "", 0, "", []string{"warning alarm b: it was in ALARM before the rollout began"}},
-		"one was there, but not when it began":        {[]string{"a=OK b=ALARM", "a=OK b=OK", "a=OK b=ALARM"}, "alarm b went to ALARM at 00:01:00", 0, "", nil},
+		"one was there, but not when it began":        {[]string{"a=OK b=ALARM", "a=OK b=OK", "a=OK b=ALARM"}, "alarm b went to ALARM at 00:01:01", 1, "", nil},
 		"what cannot be read is neither good nor bad": {[]string{"a=OK b=OK", "", "!"}, "", 0, "CloudWatch's alarms cannot be read: not allowed", []string{"warning alarm: CloudWatch's alarms cannot be read: not allowed; until they can be"}},
 		"nor is what hangs":                           {[]string{"a=OK b=OK", "", "hang"}, "", 0, "CloudWatch's alarms cannot be read: context deadline exceeded", nil},
 		"nor is one that was deleted":                 {[]string{"a=OK b=OK", "", "a=OK"}, "", 0, "CloudWatch has no alarm called b any more", nil},
-		"it counts when it can be read again":         {[]string{"a=OK b=OK", "", "!", "!", "a=ALARM b=OK"}, "alarm a went to ALARM", 30, "", nil},
+		"it counts when it can be read again":         {[]string{"a=OK b=OK", "", "!", "!", "a=ALARM b=OK"}, "alarm a went to ALARM", 31, "", nil},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -88,11 +88,13 @@ func TestWhatAlarmsTell(t *testing.T) {
 				time.Sleep(30 * time.Second)
 				w.Begin(time.Now())
 				began, at := time.Now(), -1
+				time.Sleep(time.Second)
 				for time.Since(began) < 2*time.Minute && at < 0 {
-					if time.Sleep(time.Until(w.Due())); w.Due().Before(began) && time.Since(began) > 0 {
+					time.Sleep(time.Until(w.Due()))
+					if w.Look(t.Context()); !w.Due().After(time.Now()) {
 						t.Fatal("it is due for ever")
 					}
-					if w.Look(t.Context()); w.Problem() != "" {
+					if w.Problem() != "" {
 						at = int(time.Since(began).Seconds())
 					}
 				}
