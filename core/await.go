@@ -39,6 +39,9 @@ func (p *pipeline) find(ctx context.Context, which gate.Which) ([]gate.Workload,
 	if err := p.connect(ctx); err != nil {
 		return nil, err
 	}
+	if err := p.openAlarms(ctx); err != nil {
+		return nil, err
+	}
 	if which.Namespace = p.home(); len(which.Refs) == 0 && which.Selector == "" {
 		newest, recorded, err := record.Newest(ctx, p.cluster.Records, p.app())
 		switch {
@@ -63,6 +66,18 @@ func (p *pipeline) find(ctx context.Context, which gate.Which) ([]gate.Workload,
 		}
 	}
 	return found, err
+}
+
+// openAlarms reads the alarms that the gate is to watch, if any.
+func (p *pipeline) openAlarms(ctx context.Context) error {
+	if len(p.cfg.Gate.Alarms) == 0 {
+		return nil
+	}
+	source, err := p.clients.Alarms(ctx)
+	if err == nil {
+		p.alarms, err = gate.OpenAlarms(ctx, source, p.cfg.Gate.Alarms, p.cfg.Observe)
+	}
+	return err
 }
 
 // watched says in words what a gate did.

@@ -59,6 +59,7 @@ type Gate struct {
 	Timeout  time.Duration // whole wait; zero: the plan's gate timeout
 	Interval time.Duration // between polls of a target group; zero: 5 s, the ELB API's throttle in mind
 	Probe    *gate.Probe   // requests to send during the wait; nil: none
+	Alarms   []string      // names of CloudWatch alarms that fail the gate when they go to ALARM
 }
 
 // Run says what a run is about: who ships what where.
@@ -89,6 +90,7 @@ type Clients struct {
 	Cluster    func(context.Context) (Cluster, error)
 	Balancer   func(context.Context) (gate.Balancer, error)
 	Attributes func(context.Context) (live.Attributes, error)
+	Alarms     func(context.Context) (gate.Alarms, error)
 	Glance     func(context.Context) (gate.Balancer, error) // a Balancer with a budget for a few questions at once, not for a wait
 }
 

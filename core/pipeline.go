@@ -55,6 +55,7 @@ type pipeline struct {
 	prepared   []render.Workload   // of the manifests, once checked
 	behind     bool                // some workload stands behind a load balancer
 	attributes live.Attributes     // of target groups, where the balancer is asked
+	alarms     *gate.AlarmWatch    // nil: none are watched
 	attempt    *record.Attempt     // once the lock is ours
 	before     []byte              // Deployments as they were before a handover
 	halfway    bool                // a handover was found that ended in the middle

@@ -74,3 +74,13 @@ type ManifestReport struct {
 	Changes   []render.Change   `json:"changes,omitempty"`
 	Findings  []drain.Finding   `json:"findings,omitempty"`
 }
+
+// started is when a stage began, in this run or an earlier one.
+func (r Report) started(name string) (at time.Time) {
+	for _, s := range r.Stages {
+		if s.Name == name {
+			at = s.Started
+		}
+	}
+	return at
+}

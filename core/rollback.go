@@ -103,7 +103,7 @@ func (p *pipeline) fail(ctx context.Context, stage string, err error) error {
 // them.
 func (p *pipeline) restore(ctx context.Context, target release.Revision) (err error) {
 	a := p.attempt
-	p.cfg.Gate.Probe = nil // the service may fail already: that is what a rollback is for
+	p.cfg.Gate.Probe, p.alarms = nil, nil // the service may fail already: that is what a rollback is for
 	r := &RollbackReport{To: target.Number, Commit: target.Run.Commit, Started: time.Now()}
 	p.report.Rollback = r
 	p.cfg.Observe.Emit(event.Event{Stage: "rollback", Kind: event.Start, Message: fmt.Sprintf("to revision %d", target.Number)})

@@ -143,7 +143,7 @@ func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout, 
 
 // watch waits for workloads, and tells which of their pods lost requests.
 func (p *pipeline) watch(ctx context.Context, workloads []gate.Workload) (gate.Result, error) {
-	opt := gate.Options{Workloads: workloads, Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Probe: p.cfg.Gate.Probe, Observe: p.cfg.Observe}
+	opt := gate.Options{Workloads: workloads, Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Probe: p.cfg.Gate.Probe, Alarms: p.alarms, Observe: p.cfg.Observe}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
 	for _, w := range result.Workloads {
 		for _, pod := range w.Pods {

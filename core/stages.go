@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/build"
@@ -317,6 +318,7 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	if p.report.Handover {
 		now.yaml = steps.Raise
 	}
+	p.alarms.Begin(time.Now())
 	rollout, err := p.applyShipment(ctx, now)
 	p.report.Rollout = &rollout
 	if err == nil {
@@ -330,6 +332,9 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 // checkGate proves that the balancer may be asked, where there will be one.
 func (p *pipeline) checkGate(ctx context.Context) error {
 	if err := p.connect(ctx); err != nil {
+		return err
+	}
+	if err := p.openAlarms(ctx); err != nil {
 		return err
 	}
 	if m := p.report.Manifests; m != nil {
@@ -359,6 +364,9 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	}
 	s := shipment{*p.report.Manifests, p.report.yaml}
 	alone := p.attempt == nil
+	if alone {
+		p.alarms.Begin(p.report.started("apply"))
+	}
 	ctx, err := p.open(ctx)
 	if err == nil && alone && p.report.Revision > 0 {
 		err = p.attempt.Resume(ctx, p.report.Revision)

@@ -134,10 +134,10 @@ data "aws_iam_policy_document" "deploy" {
     actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
     resources = ["${local.arn}:ecr:${local.here}:repository/${var.image_repository}"]
   }
-  # None of these takes a resource.
+  # None of these takes a resource; DescribeAlarms, for gate.alarms, shows composite alarms to who may see all only.
   statement {
     sid       = "LogInAndLook"
-    actions   = ["ecr:GetAuthorizationToken", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroupAttributes"]
+    actions   = ["ecr:GetAuthorizationToken", "elasticloadbalancing:DescribeTargetGroups", "elasticloadbalancing:DescribeTargetHealth", "elasticloadbalancing:DescribeTargetGroupAttributes", "cloudwatch:DescribeAlarms"]
     resources = ["*"]
   }
   dynamic "statement" {

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/gate/internal/alarm"
 	"github.com/outlast-ci/outlast/core/gate/internal/model"
 	"github.com/outlast-ci/outlast/core/gate/internal/probe"
 )
@@ -46,6 +47,9 @@ type (
 	Error          = model.Error
 	Probe          = probe.Probe
 	ProbeResult    = probe.Result
+	Alarm          = alarm.Alarm
+	Alarms         = alarm.Source
+	AlarmWatch     = alarm.Watch
 )
 
 // Whether a pod was seen to outlast its target.
@@ -77,6 +81,7 @@ const (
 	TargetIPUnusable = model.TargetIPUnusable
 	NoTargetGroup    = model.NoTargetGroup
 	ProbeFailed      = model.ProbeFailed
+	AlarmRaised      = model.AlarmRaised
 	WorkloadGone     = model.WorkloadGone
 	Superseded       = model.Superseded
 	NothingToWaitFor = model.NothingToWaitFor
@@ -97,6 +102,7 @@ type Options struct {
 	Interval  time.Duration // longest pause between polls of a target group in which something is waited for; zero: 5 s
 	Heartbeat time.Duration // between progress events when nothing changes; zero: 15 s
 	Probe     *Probe        // requests to send during the rollout; nil: none
+	Alarms    *AlarmWatch   // of OpenAlarms; nil: none
 	Observe   event.Func
 
 	chance func() float64 // of [0, 1): jitter; nil: the process's own
@@ -112,7 +118,14 @@ type Result struct {
 	Polls     int              `json:"polls"` // calls to ELBv2 for the health of targets
 	Workloads []WorkloadResult `json:"workloads"`
 	Probe     *ProbeResult     `json:"probe,omitempty"`
+	Alarms    []Alarm          `json:"alarms,omitempty"`
 	Evidence  []Evidence       `json:"evidence,omitempty"` // why it failed: logs, events and targets of the pods concerned
+}
+
+// OpenAlarms reads CloudWatch alarms by name, before anything is changed, for the Waits of one
+// rollout. One that does not exist is an error.
+func OpenAlarms(ctx context.Context, source Alarms, names []string, observe event.Func) (*AlarmWatch, error) {
+	return alarm.Open(ctx, source, names, observe)
 }
 
 // unplanned is the timeout when nothing stands behind a balancer, so that no plan tells one.

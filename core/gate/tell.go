@@ -5,6 +5,7 @@ package gate
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -37,9 +38,10 @@ func (w *waiting) tell(t *watched) {
 			w.emit(event.Warn, t.Workload.ID(), text)
 		}
 	}
-	if now := time.Now(); now.Sub(w.spoke) >= w.opt.Heartbeat && len(t.verdict.Problems) > 0 {
+	problems := append(slices.Clone(t.verdict.Problems), w.unalarmed())
+	if now := time.Now(); now.Sub(w.spoke) >= w.opt.Heartbeat && problems[0] != "" {
 		left := (w.total - now.Sub(w.started)).Round(time.Second)
-		w.emit(event.Progress, t.Workload.ID(), fmt.Sprintf("waiting, %s left: %s", left, t.verdict.Problems[0]))
+		w.emit(event.Progress, t.Workload.ID(), fmt.Sprintf("waiting, %s left: %s", left, problems[0]))
 	}
 }
 
@@ -54,7 +56,7 @@ func (w *waiting) tellProbe(end bool) {
 }
 
 func (w *waiting) result(passed bool) Result {
-	r := Result{Started: w.started, Finished: time.Now(), Passed: passed, Looks: w.looks, Polls: w.polls, Evidence: w.evidence}
+	r := Result{Started: w.started, Finished: time.Now(), Passed: passed, Looks: w.looks, Polls: w.polls, Alarms: w.opt.Alarms.States(), Evidence: w.evidence}
 	for _, t := range w.all {
 		r.Workloads = append(r.Workloads, judge.Result(t.Track, t.verdict))
 	}

@@ -63,6 +63,7 @@ import groovy.transform.Field
     probeStatus: 'OUTLAST_PROBE_STATUS',
     probeBody: 'OUTLAST_PROBE_BODY',
     probeBudget: 'OUTLAST_PROBE_BUDGET',
+    alarm: 'OUTLAST_ALARM',
     plan: 'OUTLAST_PLAN',
     rollout: 'OUTLAST_ROLLOUT',
     legacyPods: 'OUTLAST_LEGACY_PODS',

@@ -26,6 +26,7 @@ type File struct {
 	Set          map[string]string      // drain.set: symbols of the drain formulas, e.g. P: 12s
 	Images       []Image                //
 	Environments map[string]Environment // by name
+	Alarms       []string               // gate.alarms
 }
 
 // Image is one image to build and push.
@@ -45,6 +46,7 @@ type Environment struct {
 	Branches []string          // glob patterns of path.Match; a branch that matches deploys here
 	Values   map[string]string // override the file's
 	Set      map[string]string // override the file's, symbol by symbol
+	Alarms   []string          // instead of the file's; nil: those
 	Clusters []Cluster         // rolled one after another, in this order; empty: the one that the values name
 }
 
@@ -88,6 +90,8 @@ func Parse(name string, text []byte, scalars []string) (File, error) {
 			f.Images = r.images(n)
 		case "environments":
 			f.Environments = r.environments(n)
+		case alarmsKey:
+			f.Alarms = r.words(n, key)
 		}
 	})
 	if r.err == nil {

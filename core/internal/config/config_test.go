@@ -10,7 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-var scalars = []string{"app", "region", "clusterName", "manifests", "unmatched", "drain.policy", "drain.longestRequest"}
+var scalars = []string{"app", "region", "clusterName", "manifests", "unmatched", "drain.policy", "drain.longestRequest", "gate.timeout"}
 
 const good = `
 app: shop
@@ -18,6 +18,7 @@ region: eu-west-1
 drain:
   policy: fix
   set: {P: 12s, L: 2}
+gate: {alarms: [web 5xx, latency]}
 images:
   - name: shop/web
     repository: shop/web
@@ -33,6 +34,7 @@ environments:
     branches: [main]
     region: cn-northwest-1
     drain: {policy: enforce, set: {P: 30s}}
+    gate: {alarms: []}
     clusters:
       - {clusterName: north, roleArn: r}
       - {clusterName: north, region: cn-north-1}
@@ -48,13 +50,14 @@ func TestParse(t *testing.T) {
 		Path:   "outlast.yaml",
 		Values: map[string]string{"app": "shop", "region": "eu-west-1", "drain.policy": "fix"},
 		Set:    map[string]string{"P": "12s", "L": "2"},
+		Alarms: []string{"web 5xx", "latency"},
 		Images: []Image{
 			{Name: "shop/web", Repository: "shop/web", Args: map[string]string{"VERSION": "1.0"}},
 			{Name: "shop/worker", Context: "worker", Repository: "shop/worker", Args: map[string]string{}},
 		},
 		Environments: map[string]Environment{
 			"dev": {Name: "dev", Branches: []string{"develop", "feature/*"}, Values: map[string]string{"manifests": "deploy/dev"}, Set: map[string]string{}},
-			"prod": {Name: "prod", Branches: []string{"main"}, Values: map[string]string{"region": "cn-northwest-1", "drain.policy": "enforce"}, Set: map[string]string{"P": "30s"},
+			"prod": {Name: "prod", Branches: []string{"main"}, Values: map[string]string{"region": "cn-northwest-1", "drain.policy": "enforce"}, Set: map[string]string{"P": "30s"}, Alarms: []string{},
 				Clusters: []Cluster{{"clusterName": "north", "roleArn": "r"}, {"clusterName": "north", "region": "cn-north-1"}, {"kubeContext": "lab"}}},
 		},
 	}
@@ -80,6 +83,8 @@ func TestParseRefuses(t *testing.T) {
 		"two documents":                        {"app: a\n---\napp: b", "more than one YAML document"},
 		"not YAML":                             {"app: [", "reading outlast.yaml"},
 		"a list as the whole file":             {"- a", "must be a mapping"},
+		"one alarm where a list belongs":       {"gate:\n  alarms: 5xx", "outlast.yaml:2: gate.alarms must be a list"},
+		"an alarm without a name":              {"gate:\n  alarms: ['']", "outlast.yaml:2: gate.alarms has an empty name"},
 		"clusters that are none":               {"environments:\n  dev: {clusters: []}", "outlast.yaml:2: clusters is empty"},
 		"a cluster that nothing selects":       {"environments:\n  dev:\n    clusters:\n      - {region: a}", "outlast.yaml:4: a cluster needs one of clusterName, kubeContext, kubeconfig"},
 		"an unknown key of a cluster":          {"environments:\n  dev: {clusters: [{cluster: a}]}", `unknown key "cluster" of a cluster`},

@@ -25,10 +25,16 @@ const (
 	EnvironmentMap   Shape = "mapping of environments"
 	BranchPatternSeq Shape = "list of branch patterns"
 	ClusterList      Shape = "list of clusters"
+	NameList         Shape = "list of names"
 )
 
 // setKey holds symbols of the drain formulas, at the top and in an environment.
 const setKey = "drain.set"
+
+// alarmsKey lists CloudWatch alarms, at the top and in an environment.
+const alarmsKey = "gate.alarms"
+
+var gateAlarms = Key{alarmsKey, NameList, false, "CloudWatch alarms, metric or composite: one that goes to ALARM after the rollout began fails the gate. Those of an environment stand in for those at the top."}
 
 var drainSet = Key{setKey, SymbolMap, false, "Symbols of the drain formulas, in seconds or as 1m30s; counts are whole numbers."}
 
@@ -37,7 +43,7 @@ func FileKeys() []Key {
 	return []Key{
 		{"images", ImageList, false, "Images to build and push."},
 		{"environments", EnvironmentMap, false, "Places to deploy to, by name."},
-		drainSet,
+		drainSet, gateAlarms,
 	}
 }
 
@@ -46,7 +52,7 @@ func EnvironmentKeys() []Key {
 	return []Key{
 		{"branches", BranchPatternSeq, false, "Branches that deploy here: glob patterns, in which * stops at a slash."},
 		{"clusters", ClusterList, false, "Clusters that a deploy rolls through, one after another, until one fails; each needs clusterName, kubeContext or kubeconfig. Unset: the one that the environment's own keys name."},
-		drainSet,
+		drainSet, gateAlarms,
 	}
 }
 

@@ -114,6 +114,19 @@ func (r *reader) list(n *yaml.Node, key string, do func(*yaml.Node)) {
 	}
 }
 
+// words reads a list of names; an empty one is not nil.
+func (r *reader) words(n *yaml.Node, key string) []string {
+	all := []string{}
+	r.list(n, key, func(item *yaml.Node) {
+		word := r.scalar(item, key)
+		if word == "" {
+			r.fail(item, "%s has an empty name", key)
+		}
+		all = append(all, word)
+	})
+	return all
+}
+
 func (r *reader) images(n *yaml.Node) (images []Image) {
 	r.list(n, "images", func(item *yaml.Node) {
 		img := Image{Args: map[string]string{}}
@@ -144,8 +157,12 @@ func (r *reader) environments(n *yaml.Node) map[string]Environment {
 	r.pairs(n, "environments", func(name string, k, v *yaml.Node) {
 		env := Environment{Name: name, Values: map[string]string{}, Set: map[string]string{}}
 		r.mapping(v, "", names(EnvironmentKeys()), env.Values, env.Set, func(key string, v *yaml.Node) {
-			if key == "clusters" {
+			switch key {
+			case "clusters":
 				env.Clusters = r.clusters(v)
+				return
+			case alarmsKey:
+				env.Alarms = r.words(v, key)
 				return
 			}
 			r.list(v, "branches", func(item *yaml.Node) {

@@ -113,7 +113,7 @@ func structured(k config.Key, environment object) object {
 		s = object{"type": "array", "items": image}
 	case config.EnvironmentMap:
 		s = object{"type": "object", "additionalProperties": environment}
-	case config.BranchPatternSeq:
+	case config.BranchPatternSeq, config.NameList:
 		s = object{"type": "array", "items": object{"type": []string{"string", "number", "boolean"}, "minLength": 1}}
 	case config.ClusterList:
 		cluster := mapping()

@@ -28,6 +28,7 @@ var homes = map[string][]string{
 	"github.com/aws/aws-sdk-go-v2/service/sts":                    {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/eks":                    {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/s3":                     {"internal/aws"},
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch":             {"internal/aws"},
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2": {"internal/aws"},
 	"sigs.k8s.io/kustomize":                                       {"render"},
 	"k8s.io/client-go":                                            {"internal/kube"},

@@ -234,6 +234,13 @@ func gateCases(r core.Report) (cases []testCase) {
 		}
 		cases = append(cases, c)
 	}
+	for _, a := range r.Gate.Alarms {
+		c := testCase{Class: "outlast.gate", Name: printable("alarm " + a.Name), Time: took}
+		if a.Raised() {
+			c.Failure = &message{Message: printable(a.Words()), Text: printable(a.Why)}
+		}
+		cases = append(cases, c)
+	}
 	return cases
 }
 

@@ -108,6 +108,9 @@ func pods(b *strings.Builder, g gate.Result) {
 			fmt.Fprintf(b, "\n- %s: %s", clock(f.At), cell(f.What))
 		}
 	}
+	for _, a := range g.Alarms {
+		fmt.Fprintf(b, "\nAlarm %s: %s", cell(a.Name), cell(a.Words()))
+	}
 	for _, e := range g.Evidence {
 		fmt.Fprintf(b, "\n\n<details><summary>%s</summary>\n\n", cell(e.Pod))
 		for _, text := range e.Events {

@@ -92,6 +92,7 @@ const (
 	TargetIPUnusable Reason = "target-ip-unusable"
 	NoTargetGroup    Reason = "no-target-group"
 	ProbeFailed      Reason = "probe-failed"
+	AlarmRaised      Reason = "alarm"
 	WorkloadGone     Reason = "workload-gone"
 	Superseded       Reason = "superseded"
 	NothingToWaitFor Reason = "nothing-to-wait-for"

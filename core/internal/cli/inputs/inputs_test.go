@@ -3,6 +3,7 @@
 package inputs
 
 import (
+	"fmt"
 	"regexp"
 	"slices"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/outlast-ci/outlast/core"
+	"github.com/outlast-ci/outlast/core/internal/config"
 )
 
 func TestTheTable(t *testing.T) {
@@ -89,6 +91,26 @@ func TestItemsOfAListAddUp(t *testing.T) {
 	}
 	if diff := cmp.Diff([]string{"A=1", "B=2", "C=3", "D=two\nlines", "E=5"}, s.List("build-arg")); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestWhichAlarmsAreMeant(t *testing.T) {
+	const file = "gate: {alarms: [top, latency, top]}\nenvironments: {dev: {}, prod: {gate: {alarms: [own]}}, calm: {gate: {alarms: []}}}"
+	for _, c := range []struct {
+		env   string
+		flags []string
+		want  string
+	}{{"dev", nil, "[latency top]"}, {"prod", nil, "[own]"}, {"calm", nil, "[]"}, {"prod", []string{"mine", "b"}, "[b mine]"}} {
+		s, err := Read(map[string][]string{"alarm": c.flags, "environment": {c.env}}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if s.File, err = config.Parse("outlast.yaml", []byte(file), ScalarKeys()); err == nil {
+			err = s.Choose("")
+		}
+		if got := fmt.Sprint(s.Alarms()); err != nil || got != c.want {
+			t.Errorf("%s with %v: %s, want %s (%v)", c.env, c.flags, got, c.want, err)
+		}
 	}
 }
 

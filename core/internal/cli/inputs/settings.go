@@ -37,6 +37,20 @@ func (s *Settings) Text(name string) string { return s.values[name] }
 // List gives the items of a list input.
 func (s *Settings) List(name string) []string { return s.lists[name] }
 
+// Alarms are the names of CloudWatch alarms to watch: those of flags and variables, or else the
+// environment's, or the file's.
+func (s *Settings) Alarms() []string {
+	names := s.lists["alarm"]
+	if len(names) == 0 {
+		names = s.Env.Alarms
+	}
+	if names == nil {
+		names = s.File.Alarms
+	}
+	names = slices.Sorted(slices.Values(names))
+	return slices.Compact(names)
+}
+
 // Source tells where an input's value came from; empty when it is unset.
 func (s *Settings) Source(name string) string { return s.source[name] }
 

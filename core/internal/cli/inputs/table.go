@@ -60,7 +60,7 @@ func (in Input) ReadBy(command string) bool {
 	switch {
 	case in.Stages == getOutlast || in.Secret:
 		return false
-	case strings.HasPrefix(in.Name, "probe-"): // a rollback sends none: the service may fail already
+	case strings.HasPrefix(in.Name, "probe-") || in.Name == "alarm": // a rollback does without: the service may fail already
 		return command == "deploy" || command == "gate"
 	case slices.Contains([]string{"from", "to", "pull-request"}, in.Name):
 		return command == "deploy"
@@ -165,6 +165,7 @@ var Table = []Group{
 		{Name: "probe-status", Key: "gate.probe.expectStatus", Kind: Text, Stages: "gate", Doc: "status codes that the probe expects, e.g. 200-299,404; redirects are not followed", Unset: "200-399", Rare: true},
 		{Name: "probe-body", Key: "gate.probe.expectBody", Kind: Text, Stages: "gate", Doc: "regular expression that the body of an answer to the probe has to match", Unset: "any body will do", Rare: true},
 		{Name: "probe-budget", Key: "gate.probe.budget", Kind: Text, Stages: "gate", Doc: "number of the probe's requests that may fail; one more fails the gate", Unset: "0", Rare: true},
+		{Name: "alarm", Kind: List, Stages: "gate", Doc: "name of a CloudWatch alarm that fails the gate when it goes to ALARM after the rollout began", Unset: "gate.alarms of outlast.yaml", Rare: true, Aliases: []string{"alarms"}},
 	}},
 	{"The rollout", []Input{
 		{Name: "plan", Kind: Text, Stages: "apply", Doc: "file of outlast plan --out: apply exactly that, or refuse because the world has moved", Unset: "whatever is to be done now", Rare: true},

@@ -41,7 +41,7 @@ func (c *Call) Config() (core.Config, error) {
 	cfg := core.Config{
 		From: s.Text("from"), To: s.Text("to"), Builder: s.Text("builder"),
 		World: build.World{Environ: env.Environ, UID: env.UID, CacheDir: cacheDir(env.Getenv)},
-		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval")},
+		Gate:  core.Gate{Timeout: s.Duration("gate-timeout"), Interval: s.Duration("gate-interval"), Alarms: s.Alarms()},
 		Run: core.Run{Version: env.Version, App: cmp.Or(s.Text("app"), filepath.Base(s.Dir)), Environment: s.Env.Name, Commit: c.Facts.Commit, Branch: c.Facts.Branch,
 			RunURL: c.Facts.RunURL, Actor: c.Facts.Actor, Region: cmp.Or(s.Text("region"), env.Getenv("AWS_REGION"), env.Getenv("AWS_DEFAULT_REGION")), Cluster: c.cluster()},
 		Rollout: core.Strategy(s.Text("rollout")), Legacy: core.Strategy(s.Text("legacy-pods")),
@@ -361,6 +361,7 @@ func (c *Call) Clients(cfg core.Config) core.Clients {
 			sdk, err := login(ctx)
 			return aws.NewAttributes(sdk), err
 		},
+		Alarms: alarms(login),
 		Glance: func(ctx context.Context) (gate.Balancer, error) {
 			sdk, err := login(ctx)
 			return aws.NewAttributes(sdk), err

@@ -3,11 +3,15 @@
 package setup
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"strings"
 
+	awssdk "github.com/aws/aws-sdk-go-v2/aws"
+
 	"github.com/outlast-ci/outlast/core/gate"
+	"github.com/outlast-ci/outlast/core/internal/aws"
 )
 
 // probe reads what requests to send during the gate; nil when none are wanted.
@@ -42,6 +46,14 @@ func (c *Call) probe() (*gate.Probe, error) {
 		}
 	}
 	return &p, p.Check()
+}
+
+// alarms makes the client of CloudWatch's alarms.
+func alarms(login func(context.Context) (awssdk.Config, error)) func(context.Context) (gate.Alarms, error) {
+	return func(ctx context.Context) (gate.Alarms, error) {
+		sdk, err := login(ctx)
+		return aws.NewAlarms(sdk), err
+	}
 }
 
 // statuses reads a list of status codes and ranges of them; nil when it is none.
