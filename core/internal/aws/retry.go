@@ -41,7 +41,7 @@ func (p patience) retryer() awssdk.Retryer {
 		o.Retryables = append([]retry.IsErrorRetryable{retry.IsErrorRetryableFunc(p.retryable)}, retry.DefaultRetryables...)
 		o.Throttles = []retry.IsErrorThrottle{retry.IsErrorThrottleFunc(func(err error) awssdk.Ternary { return awssdk.BoolTernary(throttled(err)) })}
 		o.RateLimiter = ratelimit.None
-		o.RetryCost, o.RetryTimeoutCost, o.ThrottlingRetryCost, o.NoRetryIncrement = 0, 0, 0, 0
+		o.RetryCost, o.ThrottlingRetryCost, o.NoRetryIncrement = 0, 0, 0
 		o.BaseDelay = time.Second
 	})
 }
