@@ -38,7 +38,7 @@ func (e *UndoneError) Error() string {
 	if len(e.Changed) > 0 {
 		return fmt.Sprintf("writing the cures: %v; %s could not be put back as before: do it by hand", e.Err, strings.Join(e.Changed, ", "))
 	}
-	return fmt.Sprintf("writing the cures: %v; every file is as it was before: set by hand what outlast check finds", e.Err)
+	return fmt.Sprintf("writing the cures: %v; every file is as it was before: set by hand what outlast check finds; where a replacement or a later transformer of the kustomization writes the field, set it there", e.Err)
 }
 func (e *UndoneError) Unwrap() error { return e.Err }
 

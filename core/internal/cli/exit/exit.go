@@ -84,6 +84,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		usage    *UsageError
 		path     *render.PathError
 		readOnly *cure.RefusedError
+		notCured *cure.UndoneError
 		awsAuth  *aws.AuthError
 		pushAuth *push.AuthError
 		kubeAuth *kube.AuthError
@@ -106,7 +107,7 @@ func Of(ctx context.Context, err error) (code int, reason string) {
 		return exitInterrupt, "interrupted"
 	case errors.As(err, &noEnv):
 		return exitUsage, "no-environment"
-	case errors.As(err, &found):
+	case errors.As(err, &found), errors.As(err, &notCured) && len(notCured.Changed) == 0:
 		return exitRender, "findings"
 	case errors.Is(err, core.ErrParted), errors.As(err, &usage), errors.As(err, &path), errors.As(err, &readOnly):
 		return exitUsage, "usage"
