@@ -136,7 +136,8 @@ func (s *sim) roll(r rough) {
 	}
 }
 
-// stumble lets a new pod's target be unhealthy until about when all else is done.
+// stumble lets a new pod's target be unhealthy until about when all else is done, or a
+// little longer.
 func (s *sim) stumble() {
 	done := 0.0
 	for _, p := range s.pods {
@@ -153,7 +154,8 @@ func (s *sim) stumble() {
 	if r := &p.in[0]; !p.stranger {
 		back := done + s.between(-15, 15)
 		from := r.healthy[0].from
-		r.healthy = []span{{from, max(from+1, back-s.between(2*interval, 6*interval))}, {back, never}}
+		to := max(from+1, back-s.between(2*interval, 6*interval))
+		r.healthy = []span{{from, to}, {max(back, to+2*interval), never}} // no target recovers sooner: it takes two good checks, see register
 	}
 }
 
