@@ -80,7 +80,7 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 		return Experiment{}, fmt.Errorf("preparing the experiment: %w", err)
 	}
 	busy := sample(ctx)
-	results := make([]Result, len(o.Settings))
+	results, retried := make([]Result, len(o.Settings)), make([]*Result, len(o.Settings))
 	slots := make(chan struct{}, o.Parallel)
 	var running sync.WaitGroup
 	for i, s := range o.Settings {
@@ -94,7 +94,9 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 		running.Go(func() {
 			try(prefix + s.Name)
 			if results[i].late && s.Rollouts <= fewRollouts && ctx.Err() == nil {
-				b.Log("%s: once more, since the machine was too busy", s.Name)
+				b.Log("%s: once more, since the machine was too busy; %d of %d requests failed", s.Name, results[i].Failed, results[i].Requests)
+				first := results[i]
+				retried[i] = &first
 				slots <- struct{}{}
 				try(prefix + s.Name + again)
 			}
@@ -106,6 +108,11 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 	e := Experiment{
 		Started: started.UTC().Truncate(time.Second), Seconds: int(time.Since(started).Seconds()), Rate: o.Rate, SlowShare: slowShare, FreshShare: freshShare,
 		SlowSeconds: slowSeconds, Replicas: replicas, MaxSurge: maxSurge, Machine: <-busy, Results: results,
+	}
+	for _, r := range retried {
+		if r != nil {
+			e.Retried = append(e.Retried, *r)
+		}
 	}
 	return e, errors.Join(cause, e.err(), b.leave(context.WithoutCancel(ctx)))
 }

@@ -138,19 +138,37 @@ func TestARolloutTellsOfThePodsItReplacedAndMade(t *testing.T) {
 func TestTheTableSaysWhatEachLost(t *testing.T) {
 	old := Story{Pod: pod("old", "b", 1, 20), Draining: at(20.2), LastRequest: at(34), Unused: at(62)}
 	e := Experiment{Replicas: 2, Results: []Result{
-		{Setting: Setting{Name: "b", Title: "gate only", Kind: Gate, Propagation: measured}, Timings: Timings{-1, -1, -1}, Requests: 1000, Failed: 314, Logged: 313,
+		{Setting: Setting{Name: "b", Title: "gate only", Kind: Gate, Propagation: measured}, Timings: Timings{-1, -1, -1}, Requests: 1000, Failed: 313, Logged: 313,
 			Causes: map[string]int{"504 connect-timeout": 140, "502 connect-reset": 173}, Rollouts: []Rollout{{Pods: []Story{old}}}},
 		{Setting: Setting{Name: "p05", Kind: Shorter, Propagation: planned}, Timings: Timings{25, 5, 40}, Rollouts: []Rollout{{Failed: 7}, {Failed: 9}}},
 		{Setting: Setting{Name: "m05", Kind: Shorter, Propagation: measured}, Timings: Timings{25, 5, 40}, Invalid: "too busy"},
-	}}
+	}, Retried: []Result{{Setting: Setting{Title: "gate only"}, Requests: 90, Failed: 3, Invalid: "too busy"}}}
 	var text strings.Builder
 	e.Table(&text)
-	for _, want := range []string{"| gate only |", "-/-/-", "173 × 502 connect-reset, 140 × 504 connect-timeout", "| 0.2 s ", "| 14.0 s ", "| 42.0 s ", "| 66.0 s ", "the access log tells of 313 failures", "| 5 s     | invalid", "| 7, 9 "} {
+	for _, want := range []string{"| gate only |", "-/-/-", "173 × 502 connect-reset, 140 × 504 connect-timeout", "| 0.2 s ", "| 14.0 s ", "| 42.0 s ", "| 66.0 s ", "made again: gate only, in which 3 of 90 requests failed: too busy", "| 5 s     | invalid", "| 7, 9 "} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, text.String())
 		}
 	}
 	if err := e.err(); err == nil || !strings.Contains(err.Error(), "too busy") {
 		t.Errorf("an invalid result is no error: %v", err)
+	}
+}
+
+// Causes and the figures of each rollout are from the access log: a setting in which it
+// tells of other failures than the clients saw says nothing.
+func TestClientsAndTheAccessLogAgree(t *testing.T) {
+	for name, c := range map[string]struct {
+		Result
+		want string
+	}{
+		"both saw as many":            {Result{Failed: 3, Logged: 3}, ""},
+		"the log has fewer":           {Result{Failed: 1}, "the clients saw 1 failures, and the access log has 0"},
+		"what was invalid before it":  {Result{Failed: 1, Invalid: "too busy"}, "too busy"},
+		"the log has more, of nobody": {Result{Logged: 2}, "the clients saw 0 failures, and the access log has 2"},
+	} {
+		if c.agree(); c.Invalid != c.want {
+			t.Errorf("%s: %q, want %q", name, c.Invalid, c.want)
+		}
 	}
 }

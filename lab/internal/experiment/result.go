@@ -27,6 +27,7 @@ type Experiment struct {
 	MaxSurge    string    `json:"maxSurge"`
 	Machine     Machine   `json:"machine"`
 	Results     []Result  `json:"results"`
+	Retried     []Result  `json:"retried,omitempty"` // runs that were made again, since the machine was too busy: nothing of them is in Results
 }
 
 // Machine is how busy it was: a full one would lose requests by itself.
@@ -114,6 +115,14 @@ func (r *Result) sent(l load.Report) {
 		r.Invalid = fmt.Sprintf("a request was sent %.1f s late: the machine was too busy, run it again on a quiet one", l.MaxLag.Seconds())
 	case l.Slow*10 < l.Sent:
 		r.Invalid = fmt.Sprintf("%d of %d requests were slow, fewer than a tenth", l.Slow, l.Sent)
+	}
+}
+
+// agree compares what the clients saw with the access log, from which causes and the
+// figures of each rollout are.
+func (r *Result) agree() {
+	if r.Invalid == "" && r.Failed != r.Logged {
+		r.Invalid = fmt.Sprintf("the clients saw %d failures, and the access log has %d", r.Failed, r.Logged)
 	}
 }
 

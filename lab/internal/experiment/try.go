@@ -100,6 +100,7 @@ func (a *app) account(r *Result, starts []time.Time, ended time.Time, entries []
 		return time.Time{}
 	})
 	r.Logged, r.Causes, r.MinHealthy = len(failed), map[string]int{}, replicas
+	r.agree()
 	for i, from := range starts {
 		to := ended
 		if i+1 < len(starts) {
