@@ -137,7 +137,7 @@ var errTimeout = errors.New("the gate's time is over")
 // Wait polls until the verdict is clear or the time is over.
 func Wait(ctx context.Context, cluster Cluster, balancer Balancer, opt Options) (Result, error) {
 	if len(opt.Workloads) == 0 {
-		return Result{}, &Error{Reason: NothingToWaitFor, Problems: []string{"the manifests hold no Deployment, StatefulSet or DaemonSet"}}
+		return Result{}, nothing("the manifests hold no Deployment, StatefulSet or DaemonSet")
 	}
 	opt.Interval = cmp.Or(opt.Interval, 5*time.Second)
 	opt.Heartbeat = cmp.Or(opt.Heartbeat, 15*time.Second)

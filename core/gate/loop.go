@@ -88,11 +88,11 @@ func (w *waiting) loop(ctx context.Context) error {
 		if due := w.due(); len(due) > 0 && !due[0].at.After(time.Now()) {
 			w.ask(ctx, due[0].polled) // one at a time, so that the cluster is not kept waiting by the ELB API's rate
 		}
-		if a := w.opt.Alarms; a != nil && !a.Due().After(time.Now()) {
+		if a := w.opt.Alarms; !a.Due().After(time.Now()) {
 			a.Look(ctx)
 		}
 		err := w.decide()
-		if err == nil && w.done() && w.askable() && w.unalarmed() == "" {
+		if err == nil && w.done() && w.askable() && w.opt.Alarms.Unread() == "" {
 			var passed bool
 			if passed, err = w.closing(ctx); passed {
 				return nil
@@ -218,20 +218,10 @@ func (w *waiting) decide() error {
 			return &Error{Reason: ProbeFailed, Problems: []string{problem}}
 		}
 	}
-	if w.opt.Alarms != nil {
-		if problem := w.opt.Alarms.Problem(); problem != "" {
-			return &Error{Reason: AlarmRaised, Problems: []string{problem}}
-		}
+	if problem := w.opt.Alarms.Problem(); problem != "" {
+		return &Error{Reason: AlarmRaised, Problems: []string{problem}}
 	}
 	return nil
-}
-
-// unalarmed says why it is not known that no alarm tells against the rollout; nothing when it is.
-func (w *waiting) unalarmed() string {
-	if w.opt.Alarms == nil {
-		return ""
-	}
-	return w.opt.Alarms.Unread()
 }
 
 func (w *waiting) done() bool {
@@ -259,13 +249,13 @@ func (w *waiting) closing(ctx context.Context) (bool, error) {
 		for _, d := range w.due() {
 			w.ask(ctx, d.polled)
 		}
-		if round > 0 && w.opt.Alarms != nil {
+		if round > 0 {
 			w.opt.Alarms.Look(ctx)
 		}
 		if ctx.Err() != nil {
 			return false, w.over(ctx)
 		}
-		if err := w.decide(); err != nil || !w.done() || w.unalarmed() != "" {
+		if err := w.decide(); err != nil || !w.done() || w.opt.Alarms.Unread() != "" {
 			return false, err
 		}
 	}
@@ -290,10 +280,7 @@ func (w *waiting) next() time.Time {
 	if due := w.due(); len(due) > 0 {
 		next = history.Earliest(next, due[0].at)
 	}
-	if w.opt.Alarms != nil {
-		next = history.Earliest(next, w.opt.Alarms.Due())
-	}
-	return next
+	return history.Earliest(next, w.opt.Alarms.Due())
 }
 
 // sleep waits until a time, or until the probe has something to say.
@@ -318,7 +305,7 @@ func (w *waiting) over(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	e := &Error{Reason: TimedOut, TimedOut: true, Problems: []string{fmt.Sprintf("not done after %s", w.total)}}
-	if why := w.unalarmed(); why != "" {
+	if why := w.opt.Alarms.Unread(); why != "" {
 		e.Problems = append(e.Problems, why)
 	}
 	for _, t := range w.all {

@@ -38,7 +38,7 @@ func (w *waiting) tell(t *watched) {
 			w.emit(event.Warn, t.Workload.ID(), text)
 		}
 	}
-	problems := append(slices.Clone(t.verdict.Problems), w.unalarmed())
+	problems := append(slices.Clone(t.verdict.Problems), w.opt.Alarms.Unread())
 	if now := time.Now(); now.Sub(w.spoke) >= w.opt.Heartbeat && problems[0] != "" {
 		left := (w.total - now.Sub(w.started)).Round(time.Second)
 		w.emit(event.Progress, t.Workload.ID(), fmt.Sprintf("waiting, %s left: %s", left, problems[0]))

@@ -96,10 +96,18 @@ func (w *Watch) Begin(at time.Time) {
 }
 
 // Due is when to look again.
-func (w *Watch) Due() time.Time { return w.next }
+func (w *Watch) Due() time.Time {
+	if w == nil {
+		return time.Now().AddDate(1, 0, 0) // never
+	}
+	return w.next
+}
 
 // Look reads the alarms.
 func (w *Watch) Look(ctx context.Context) {
+	if w == nil {
+		return
+	}
 	timed, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	found, err := w.source.Alarms(timed, w.names)
@@ -150,8 +158,14 @@ func (w *Watch) Problem() string {
 	return ""
 }
 
-// Unread says why the newest look told nothing; nothing when it told all.
-func (w *Watch) Unread() string { return w.unread }
+// Unread says why the newest look told nothing, so that it is not known whether an alarm tells
+// against the rollout; nothing when it told all.
+func (w *Watch) Unread() string {
+	if w == nil {
+		return ""
+	}
+	return w.unread
+}
 
 // States are those of the last look that told them, in the order of their names.
 func (w *Watch) States() (all []Alarm) {
