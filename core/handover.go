@@ -15,6 +15,7 @@ import (
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/handover"
 	"github.com/outlast-ci/outlast/core/internal/live"
+	"github.com/outlast-ci/outlast/core/release"
 )
 
 // steps makes the steps of a handover where one may be asked for, and lets the
@@ -99,6 +100,26 @@ func (p *pipeline) back(ctx context.Context, s *shipment) (*handover.Steps, erro
 	}
 	*s = marked
 	return steps, nil
+}
+
+// start writes a shipment, or the first step of its handover.
+func (p *pipeline) start(ctx context.Context, s shipment, steps *handover.Steps) (apply.Rollout, error) {
+	if steps != nil {
+		s.yaml = steps.Raise
+	}
+	rollout, err := p.applyShipment(ctx, s)
+	if err == nil {
+		p.attempt.Mark(ctx, release.Applied, "")
+	}
+	return rollout, err
+}
+
+// end sees a rollout through that start began.
+func (p *pipeline) end(ctx context.Context, s shipment, rollout apply.Rollout, steps *handover.Steps) (gate.Result, error) {
+	if steps != nil {
+		return p.handOver(ctx, s, rollout, *steps)
+	}
+	return p.wait(ctx, s, rollout, gate.UntilEnd)
 }
 
 // turnBack writes Services as they are at rest, amid a handover. When that turns them to

@@ -12,7 +12,6 @@ import (
 	"github.com/outlast-ci/outlast/core/apply"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/gate"
-	"github.com/outlast-ci/outlast/core/internal/handover"
 	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/internal/record"
 	"github.com/outlast-ci/outlast/core/release"
@@ -138,7 +137,12 @@ func (p *pipeline) restore(ctx context.Context, target release.Revision) (err er
 		return err
 	}
 	r.Revision = a.Revision.Number
-	if err := p.reapply(ctx, s, steps, r); err != nil {
+	rollout, err := p.start(ctx, s, steps)
+	if r.Rollout = &rollout; err != nil {
+		return err
+	}
+	result, err := p.end(ctx, s, rollout, steps)
+	if r.Gate = &result; err != nil {
 		return err
 	}
 	if err := p.settle(ctx, s); err != nil {
@@ -146,27 +150,6 @@ func (p *pipeline) restore(ctx context.Context, target release.Revision) (err er
 	}
 	a.Mark(ctx, release.Passed, "")
 	return nil
-}
-
-// reapply writes a recorded shipment and waits for it, by steps where it is a handover.
-func (p *pipeline) reapply(ctx context.Context, s shipment, steps *handover.Steps, r *RollbackReport) error {
-	now := s
-	if steps != nil {
-		now.yaml = steps.Raise
-	}
-	rollout, err := p.applyShipment(ctx, now)
-	if r.Rollout = &rollout; err != nil {
-		return err
-	}
-	p.attempt.Mark(ctx, release.Applied, "")
-	var result gate.Result
-	if steps != nil {
-		result, err = p.handOver(ctx, s, rollout, *steps)
-	} else {
-		result, err = p.wait(ctx, s, rollout, gate.UntilEnd)
-	}
-	r.Gate = &result
-	return err
 }
 
 // Rollback applies an earlier release again: revision to, or with 0 the newest

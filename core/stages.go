@@ -16,7 +16,6 @@ import (
 	"github.com/outlast-ci/outlast/core/build"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
-	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/push"
 	"github.com/outlast-ci/outlast/core/release"
@@ -314,16 +313,12 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 		return "", err
 	}
 	p.report.Revision = p.attempt.Revision.Number
-	now := s
-	if p.report.Handover {
-		now.yaml = steps.Raise
+	if !p.report.Handover {
+		steps = nil
 	}
 	p.alarms.Begin(time.Now())
-	rollout, err := p.applyShipment(ctx, now)
+	rollout, err := p.start(ctx, s, steps)
 	p.report.Rollout = &rollout
-	if err == nil {
-		p.attempt.Mark(ctx, release.Applied, "")
-	}
 	return rollout.Summary(), err
 }
 
@@ -382,12 +377,10 @@ func (p *pipeline) gate(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var result gate.Result
-	if p.report.Handover {
-		result, err = p.handOver(ctx, s, *p.report.Rollout, *steps)
-	} else {
-		result, err = p.wait(ctx, s, *p.report.Rollout, gate.UntilEnd)
+	if !p.report.Handover {
+		steps = nil
 	}
+	result, err := p.end(ctx, s, *p.report.Rollout, steps)
 	p.report.Gate = &result
 	if err == nil {
 		err = p.settle(ctx, s)
