@@ -57,6 +57,12 @@ func Stream(objects []*unstructured.Unstructured) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// IsPreDeploy tells whether a Job has to succeed before the workloads are touched, by its
+// annotation.
+func IsPreDeploy(obj *unstructured.Unstructured) bool {
+	return obj.GetKind() == "Job" && obj.GetAnnotations()["outlast/phase"] == "pre-deploy"
+}
+
 // Paused gives the manifests with the rollout of each Deployment stopped where it is.
 func Paused(text []byte) ([]byte, error) {
 	objects, err := Parse(text)

@@ -79,7 +79,7 @@ func Of(manifests []byte, home, name string) ([]Need, error) {
 	for _, obj := range objects {
 		add(false, obj.GetAPIVersion(), obj.GetKind(), obj.GetNamespace(), obj.GetName(), "get", "create", "patch")
 		switch kind := obj.GetKind(); {
-		case kind == "Job" && obj.GetAnnotations()["outlast/phase"] == "pre-deploy":
+		case manifest.IsPreDeploy(obj):
 			add(false, obj.GetAPIVersion(), kind, obj.GetNamespace(), obj.GetName(), "delete")
 			add(true, "v1", "Pod", obj.GetNamespace(), "", "list", "get log")
 		case kind == "Deployment":

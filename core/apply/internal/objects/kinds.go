@@ -7,6 +7,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/outlast-ci/outlast/core/internal/manifest"
 )
 
 // Phases are the steps of an apply, in order; see PhaseOf.
@@ -19,13 +21,6 @@ const (
 	Routing   = 2
 	PreDeploy = 3
 	Workloads = 4
-)
-
-// PhaseAnnotation with the value PreDeployPhase marks a Job that has to succeed
-// before the workloads are touched.
-const (
-	PhaseAnnotation = "outlast/phase"
-	PreDeployPhase  = "pre-deploy"
 )
 
 // PhaseOf orders the writes: what others live in or are made of; what pods
@@ -52,9 +47,7 @@ func PhaseOf(obj *unstructured.Unstructured) int {
 }
 
 // IsPreDeploy tells whether a Job has to succeed before the workloads.
-func IsPreDeploy(obj *unstructured.Unstructured) bool {
-	return obj.GetKind() == "Job" && obj.GetAnnotations()[PhaseAnnotation] == PreDeployPhase
-}
+func IsPreDeploy(obj *unstructured.Unstructured) bool { return manifest.IsPreDeploy(obj) }
 
 // RunsPods tells whether an apply rolls the pods of such objects.
 func RunsPods(kind string) bool {
