@@ -89,9 +89,9 @@ func Wait(ctx context.Context, cluster Cluster, logs Logs, job *unstructured.Uns
 			if done {
 				return fmt.Errorf("running %s: it failed (%s), and the workloads are as they were%s", objects.ID(job), why, w.last())
 			}
-			if time.Since(told) >= heartbeat {
+			if runs := time.Since(started); runs < limit && time.Since(told) >= heartbeat { // at the limit the error says it
 				told = time.Now()
-				tell(fmt.Sprintf("running for %s", time.Since(started).Round(time.Second)))
+				tell(fmt.Sprintf("running for %s", runs.Round(time.Second)))
 			}
 		}
 		select {
