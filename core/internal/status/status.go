@@ -61,6 +61,7 @@ func Read(ctx context.Context, w World, app release.App) (Status, error) {
 		s.miss(err)
 	}
 	which := gate.Which{Namespace: app.Namespace, All: true}
+	var recorded []record.Workload
 	if len(list) > 0 {
 		if i := slices.IndexFunc(list, func(r release.Revision) bool { return r.State == release.Passed }); i >= 0 {
 			s.Release = &list[i]
@@ -68,14 +69,21 @@ func Read(ctx context.Context, w World, app release.App) (Status, error) {
 		if s.Release == nil || s.Release.Number != list[0].Number {
 			s.Attempt = &list[0]
 		}
-		recorded, err := record.Workloads(ctx, history, list[0].Number)
-		if err != nil {
+		if recorded, err = record.Workloads(ctx, history, list[0].Number); err != nil {
 			s.miss(err)
 		}
 		which.Refs = record.IDs(recorded)
 	}
 	s.look(ctx, w, which)
-	s.compare(ctx, history)
+	switch {
+	case s.Release == nil:
+		return s, nil
+	case s.Attempt != nil: // the newest is another
+		if recorded, err = record.Workloads(ctx, history, s.Release.Number); err != nil {
+			s.miss(err)
+		}
+	}
+	s.compare(recorded)
 	return s, nil
 }
 
@@ -109,14 +117,7 @@ func (s *Status) look(ctx context.Context, w World, which gate.Which) {
 }
 
 // compare enters the timings that the release in force was made with.
-func (s *Status) compare(ctx context.Context, history *release.History) {
-	if s.Release == nil {
-		return
-	}
-	recorded, err := record.Workloads(ctx, history, s.Release.Number)
-	if err != nil {
-		s.miss(err)
-	}
+func (s *Status) compare(recorded []record.Workload) {
 	for i := range s.Workloads {
 		for _, r := range recorded {
 			if r.Behind && record.IDs([]record.Workload{r})[0] == s.Workloads[i].Object {
