@@ -48,17 +48,9 @@ func (a *app) historyCommand() *cobra.Command {
 	format := cmd.Flags().StringP("output", "o", "text", "format: text or json")
 	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("history") })
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *format != "text" && *format != "json" {
-			return exit.Usage(fmt.Errorf("reading --output: %q is neither text nor json", *format))
-		}
-		c := a.Call("history")
-		if err := c.Settle(cmd.Context(), values(flags)); err != nil {
-			return c.Skipped(err)
-		}
-		c.Alone = c.Settings.Text("namespace") != "" // else the manifests tell it
-		cfg, err := c.Config()
-		if err != nil {
-			return exit.Usage(err)
+		c, cfg, err := a.looks(cmd.Context(), "history", values(flags), *format)
+		if err != nil || c == nil {
+			return err
 		}
 		targets, err := c.Targets(cfg)
 		if err != nil {
@@ -76,23 +68,33 @@ func (a *app) historyCommand() *cobra.Command {
 	return cmd
 }
 
+// looks settles the inputs of a command that only looks at the cluster; no Call without
+// an error: this branch has no environment, and is skipped.
+func (a *app) looks(ctx context.Context, command string, flags map[string][]string, format string) (*run.Call, core.Config, error) {
+	if format != "text" && format != "json" {
+		return nil, core.Config{}, exit.Usage(fmt.Errorf("reading --output: %q is neither text nor json", format))
+	}
+	c := a.Call(command)
+	if err := c.Settle(ctx, flags); err != nil {
+		return nil, core.Config{}, c.Skipped(err)
+	}
+	c.Alone = c.Settings.Text("namespace") != "" // else the manifests tell it
+	cfg, err := c.Config()
+	if err != nil {
+		return nil, cfg, exit.Usage(err)
+	}
+	return c, cfg, nil
+}
+
 // statusCommand tells how an application is by now.
 func (a *app) statusCommand() *cobra.Command {
 	cmd := a.recordsCommand("status", "show the release in force, who deploys, and the state of each pod and target", "  -o, --output text|json                format\n\n")
 	format := cmd.Flags().StringP("output", "o", "text", "format: text or json")
 	flags := a.addFlags(cmd, func(in inputs.Input) bool { return in.ReadBy("status") })
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if *format != "text" && *format != "json" {
-			return exit.Usage(fmt.Errorf("reading --output: %q is neither text nor json", *format))
-		}
-		c := a.Call("status")
-		if err := c.Settle(cmd.Context(), values(flags)); err != nil {
-			return c.Skipped(err)
-		}
-		c.Alone = c.Settings.Text("namespace") != "" // else the manifests tell it
-		cfg, err := c.Config()
-		if err != nil {
-			return exit.Usage(err)
+		c, cfg, err := a.looks(cmd.Context(), "status", values(flags), *format)
+		if err != nil || c == nil {
+			return err
 		}
 		s, err := readStatus(cmd.Context(), cfg, c.Clients(cfg))
 		if err != nil {
