@@ -8,33 +8,17 @@ import (
 	"strings"
 
 	"github.com/outlast-ci/outlast/core/drain"
+	"github.com/outlast-ci/outlast/core/internal/xunit"
 )
 
-type junitText struct {
-	Message string `xml:"message,attr,omitempty"`
-	Type    string `xml:"type,attr,omitempty"`
-	Text    string `xml:",chardata"`
-}
-
-// junitCase is a rule that held everywhere, or a rule and an object that it found.
-type junitCase struct {
-	Class   string     `xml:"classname,attr"`
-	Name    string     `xml:"name,attr"`
-	File    string     `xml:"file,attr,omitempty"`
-	Time    string     `xml:"time,attr"`
-	Failure *junitText `xml:"failure,omitempty"`
-	Skipped *junitText `xml:"skipped,omitempty"`
-	Out     string     `xml:"system-out,omitempty"`
-}
-
 type junitSuite struct {
-	Name     string      `xml:"name,attr"`
-	Tests    int         `xml:"tests,attr"`
-	Failures int         `xml:"failures,attr"`
-	Errors   int         `xml:"errors,attr"`
-	Skipped  int         `xml:"skipped,attr"`
-	Time     string      `xml:"time,attr"`
-	Cases    []junitCase `xml:"testcase"`
+	Name     string       `xml:"name,attr"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Errors   int          `xml:"errors,attr"`
+	Skipped  int          `xml:"skipped,attr"`
+	Time     string       `xml:"time,attr"`
+	Cases    []xunit.Case `xml:"testcase"`
 }
 
 // junit gives one test case a rule that held (skipped, where no workload is behind a
@@ -88,32 +72,26 @@ func (s *junitSuite) add(r Report, o Options, rule string) {
 	}
 	name := plain(title(rule, r.names()))
 	if len(objects) == 0 {
-		held := junitCase{Class: "outlast.check", Name: name, Time: "0.000"}
+		held := xunit.Case{Class: "outlast.check", Name: name, Time: "0.000"}
 		if r.Workloads == 0 { // a rule that had nothing to judge has not held
-			held.Skipped = &junitText{Message: "no workload is behind a balancer"}
+			held.Skipped = &xunit.Text{Message: "no workload is behind a balancer"}
 		}
 		s.count(held)
 	}
 	for _, object := range objects {
-		c := junitCase{Class: "outlast.check", Name: strings.TrimSuffix(name+": "+plain(object), ": "), Time: "0.000"}
-		c.judge(found[object], o)
+		c := xunit.Case{Class: "outlast.check", Name: strings.TrimSuffix(name+": "+plain(object), ": "), Time: "0.000"}
+		judge(&c, found[object], o)
 		s.count(c)
 	}
 }
 
-func (s *junitSuite) count(c junitCase) {
-	s.Tests++
-	if c.Failure != nil {
-		s.Failures++
-	}
-	if c.Skipped != nil {
-		s.Skipped++
-	}
+func (s *junitSuite) count(c xunit.Case) {
+	c.Count(&s.Tests, &s.Failures, &s.Skipped)
 	s.Cases = append(s.Cases, c)
 }
 
 // judge fills in what one rule found about one object.
-func (c *junitCase) judge(findings []drain.Finding, o Options) {
+func judge(c *xunit.Case, findings []drain.Finding, o Options) {
 	var bad, mild, suppressed []string
 	severity := drain.Info
 	for _, f := range findings {
@@ -135,11 +113,11 @@ func (c *junitCase) judge(findings []drain.Finding, o Options) {
 	switch {
 	case len(bad) > 0:
 		first, _, _ := strings.Cut(bad[0], "\n")
-		c.Failure = &junitText{Message: first, Type: string(severity), Text: strings.Join(append(bad, mild...), "\n\n")}
+		c.Failure = &xunit.Text{Message: first, Type: string(severity), Text: strings.Join(append(bad, mild...), "\n\n")}
 	case len(mild) > 0:
 		c.Out = strings.Join(mild, "\n\n")
 	default:
-		c.Skipped = &junitText{Message: "suppressed: " + strings.Join(suppressed, "; ")}
+		c.Skipped = &xunit.Text{Message: "suppressed: " + strings.Join(suppressed, "; ")}
 	}
 }
 

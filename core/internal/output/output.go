@@ -19,6 +19,7 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/ci"
+	"github.com/outlast-ci/outlast/core/internal/xunit"
 )
 
 // Write writes all files but events.ndjson, which grows during the run.
@@ -142,35 +143,16 @@ func word(s string) string {
 
 // suite is JUnit's form of a run.
 type suite struct {
-	XMLName  xml.Name   `xml:"testsuite"`
-	Name     string     `xml:"name,attr"`
-	Tests    int        `xml:"tests,attr"`
-	Failures int        `xml:"failures,attr"`
-	Skipped  int        `xml:"skipped,attr"`
-	Cases    []testCase `xml:"testcase"`
+	XMLName  xml.Name     `xml:"testsuite"`
+	Name     string       `xml:"name,attr"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Skipped  int          `xml:"skipped,attr"`
+	Cases    []xunit.Case `xml:"testcase"`
 }
 
-type testCase struct {
-	Class   string   `xml:"classname,attr"`
-	Name    string   `xml:"name,attr"`
-	Time    string   `xml:"time,attr"`
-	Failure *message `xml:"failure,omitempty"`
-	Skipped *message `xml:"skipped,omitempty"`
-}
-
-type message struct {
-	Message string `xml:"message,attr"`
-	Text    string `xml:",chardata"`
-}
-
-func (s *suite) add(c testCase) {
-	s.Tests++
-	if c.Failure != nil {
-		s.Failures++
-	}
-	if c.Skipped != nil {
-		s.Skipped++
-	}
+func (s *suite) add(c xunit.Case) {
+	c.Count(&s.Tests, &s.Failures, &s.Skipped)
 	s.Cases = append(s.Cases, c)
 }
 
@@ -178,12 +160,12 @@ func (s *suite) add(c testCase) {
 // clusters.
 func (s *suite) tell(r core.Report, stages []core.StageRecord, where string) {
 	for _, st := range stages {
-		c := testCase{Class: "outlast.stage", Name: st.Name + where, Time: fmt.Sprintf("%.3f", st.Seconds)}
+		c := xunit.Case{Class: "outlast.stage", Name: st.Name + where, Time: fmt.Sprintf("%.3f", st.Seconds)}
 		switch st.Result {
 		case core.Failed, core.Interrupted:
-			c.Failure = &message{Message: string(st.Result), Text: printable(r.Error)}
+			c.Failure = &xunit.Text{Message: string(st.Result), Text: printable(r.Error)}
 		case core.Pending, core.Skipped:
-			c.Skipped = &message{Message: "not run"}
+			c.Skipped = &xunit.Text{Message: "not run"}
 		}
 		s.add(c)
 	}
@@ -205,7 +187,7 @@ func junit(r core.Report) []byte {
 		s.tell(one, ownStages(one), " in "+printable(one.Run.Where()))
 	}
 	if s.Failures == 0 && r.Result == core.Failed { // found before the first stage
-		s.add(testCase{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &message{Message: printable(r.Reason), Text: printable(r.Error)}})
+		s.add(xunit.Case{Class: "outlast.stage", Name: "checks", Time: "0.000", Failure: &xunit.Text{Message: printable(r.Reason), Text: printable(r.Error)}})
 	}
 	text, err := xml.MarshalIndent(s, "", "  ")
 	if err != nil { // only for types that XML cannot hold, and these are strings
@@ -215,29 +197,29 @@ func junit(r core.Report) []byte {
 }
 
 // gateCases are those of the workloads that were waited for, and of the probe.
-func gateCases(r core.Report) (cases []testCase) {
+func gateCases(r core.Report) (cases []xunit.Case) {
 	if r.Gate == nil {
 		return nil
 	}
 	took := fmt.Sprintf("%.3f", r.Gate.Finished.Sub(r.Gate.Started).Seconds())
 	for _, w := range r.Gate.Workloads {
-		c := testCase{Class: "outlast.gate", Name: w.Object, Time: took}
+		c := xunit.Case{Class: "outlast.gate", Name: w.Object, Time: took}
 		if len(w.Problems) > 0 {
-			c.Failure = &message{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
+			c.Failure = &xunit.Text{Message: printable(w.Problems[0]), Text: printable(strings.Join(w.Problems, "\n"))}
 		}
 		cases = append(cases, c)
 	}
 	if p := r.Gate.Probe; p != nil {
-		c := testCase{Class: "outlast.gate", Name: printable("probe " + p.URL), Time: took}
+		c := xunit.Case{Class: "outlast.gate", Name: printable("probe " + p.URL), Time: took}
 		if r.Reason == string(gate.ProbeFailed) {
-			c.Failure = &message{Message: printable(p.Words()), Text: printable(r.Error)}
+			c.Failure = &xunit.Text{Message: printable(p.Words()), Text: printable(r.Error)}
 		}
 		cases = append(cases, c)
 	}
 	for _, a := range r.Gate.Alarms {
-		c := testCase{Class: "outlast.gate", Name: printable("alarm " + a.Name), Time: took}
+		c := xunit.Case{Class: "outlast.gate", Name: printable("alarm " + a.Name), Time: took}
 		if a.Raised() {
-			c.Failure = &message{Message: printable(a.Words()), Text: printable(a.Why)}
+			c.Failure = &xunit.Text{Message: printable(a.Words()), Text: printable(a.Why)}
 		}
 		cases = append(cases, c)
 	}
