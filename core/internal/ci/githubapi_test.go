@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
@@ -72,18 +71,12 @@ func (h *hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // tell publishes one result.
 func (h *hub) tell(t *testing.T, r Result, env ...string) []string {
 	t.Helper()
-	server := httptest.NewServer(h)
-	defer server.Close()
 	h.asked = nil
-	env = append(env, "GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=acme/web", "GITHUB_API_URL="+server.URL+"/api/v3", "OUTLAST_GITHUB_TOKEN=ghs-secret")
-	lines, err := World{Environ: env, Client: server.Client()}.Publish(t.Context(), r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, text := range append(lines, fmt.Sprint(h.comments)) {
-		if strings.Contains(text, "ghs-secret") {
-			t.Errorf("the token is told: %s", text)
-		}
+	lines := published(t, h, r, "ghs-secret", func(url string) []string {
+		return append(env, "GITHUB_ACTIONS=true", "GITHUB_REPOSITORY=acme/web", "GITHUB_API_URL="+url+"/api/v3", "OUTLAST_GITHUB_TOKEN=ghs-secret")
+	})
+	if strings.Contains(fmt.Sprint(h.comments), "ghs-secret") {
+		t.Errorf("the token is told: %v", h.comments)
 	}
 	return lines
 }

@@ -82,16 +82,23 @@ func (i *instance) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // tell publishes one result.
 func (i *instance) tell(t *testing.T, r Result, env ...string) []string {
 	t.Helper()
-	server := httptest.NewServer(i)
-	defer server.Close()
 	i.asked = nil
-	env = append(env, "GITLAB_CI=true", "CI_PROJECT_ID=7", "CI_API_V4_URL="+server.URL+"/api/v4", "OUTLAST_GITLAB_TOKEN=glpat-secret")
-	lines, err := World{Environ: env, Client: server.Client()}.Publish(t.Context(), r)
+	return published(t, i, r, "glpat-secret", func(url string) []string {
+		return append(env, "GITLAB_CI=true", "CI_PROJECT_ID=7", "CI_API_V4_URL="+url+"/api/v4", "OUTLAST_GITLAB_TOKEN=glpat-secret")
+	})
+}
+
+// published publishes a result to a server, and wants no line to tell the token.
+func published(t *testing.T, h http.Handler, r Result, token string, environ func(url string) []string) []string {
+	t.Helper()
+	server := httptest.NewServer(h)
+	defer server.Close()
+	lines, err := World{Environ: environ(server.URL), Client: server.Client()}.Publish(t.Context(), r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, line := range lines {
-		if strings.Contains(line, "glpat-secret") {
+		if strings.Contains(line, token) {
 			t.Errorf("the token is told: %s", line)
 		}
 	}
