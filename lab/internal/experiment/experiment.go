@@ -16,6 +16,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -80,7 +81,7 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 		return Experiment{}, fmt.Errorf("preparing the experiment: %w", err)
 	}
 	busy := sample(ctx)
-	results, retried := make([]Result, len(o.Settings)), make([]*Result, len(o.Settings))
+	results, retried := make([]Result, len(o.Settings)), make([]Result, len(o.Settings))
 	slots := make(chan struct{}, o.Parallel)
 	var running sync.WaitGroup
 	for i, s := range o.Settings {
@@ -95,8 +96,7 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 			try(prefix + s.Name)
 			if results[i].late && s.Rollouts <= fewRollouts && ctx.Err() == nil {
 				b.Log("%s: once more, since the machine was too busy; %d of %d requests failed", s.Name, results[i].Failed, results[i].Requests)
-				first := results[i]
-				retried[i] = &first
+				retried[i] = results[i]
 				slots <- struct{}{}
 				try(prefix + s.Name + again)
 			}
@@ -108,11 +108,7 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 	e := Experiment{
 		Started: started.UTC().Truncate(time.Second), Seconds: int(time.Since(started).Seconds()), Rate: o.Rate, SlowShare: slowShare, FreshShare: freshShare,
 		SlowSeconds: slowSeconds, Replicas: replicas, MaxSurge: maxSurge, Machine: <-busy, Results: results,
-	}
-	for _, r := range retried {
-		if r != nil {
-			e.Retried = append(e.Retried, *r)
-		}
+		Retried: slices.DeleteFunc(retried, func(r Result) bool { return !r.late }),
 	}
 	return e, errors.Join(cause, e.err(), b.leave(context.WithoutCancel(ctx)))
 }
