@@ -41,12 +41,16 @@ func TestACommandGoesIntoTheNamespace(t *testing.T) {
 func TestOnlyOurShimsAreEnded(t *testing.T) {
 	dir, other := t.TempDir(), t.TempDir()
 	start := func(dir string) *exec.Cmd {
-		// A program whose name and arguments look like a shim's, with a container below it.
+		// A program whose name and arguments look like a shim's, with a container below it. It
+		// waits without a fork, which would have its name for a moment, and outlive it.
 		path := filepath.Join(dir, "containerd-shim-fake")
-		if err := os.WriteFile(path, []byte("#!/bin/sh\nsleep 60 &\necho $!\nwhile :; do sleep 0.2; done\n"), 0o755); err != nil {
+		if err := os.WriteFile(path, []byte("#!/bin/sh\nsleep 60 &\necho $!\nread never\n"), 0o755); err != nil {
 			t.Fatal(err)
 		}
 		cmd := exec.Command(path)
+		if _, err := cmd.StdinPipe(); err != nil {
+			t.Fatal(err)
+		}
 		out, err := cmd.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)
