@@ -34,7 +34,7 @@ func TestAWaitIsHeard(t *testing.T) {
 		"and many ask": {away, 25 * time.Second, 12, []string{"waiting for its answer for 10s: ", "waiting for its answer for 20s: ", "it answered after 2"}},
 		"one that takes the request and says nothing": {mute, 35 * time.Second, 1, []string{
 			"waiting for its answer for 10s", "waiting for its answer for 20s", "waiting for its answer for 30s", "waiting for its answer for 40s: no answer within 30s", "waiting for its answer for 50s: no answer", "waiting for its answer for 1m0s: no answer", "it answered after 1m"}},
-		"one that is overloaded": {func(*http.Request, time.Duration) (*http.Response, error) { return says(429, "", "Retry-After", "1") }, 15 * time.Second, 1, []string{
+		"one that is overloaded": {func(*http.Request, time.Duration) (*http.Response, error) { return says(429, "", "Retry-After", "1") }, 12 * time.Second, 1, []string{
 			"waiting for its answer for 10s: 429 Too Many Requests", "it answered after 1"}},
 		"one that never comes back": {away, time.Hour, 1, []string{
 			"waiting for its answer for 10s: ", "waiting for its answer for 20s: ", "waiting for its answer for 30s: ", "waiting for its answer for 40s: ", "waiting for its answer for 50s: ", "waiting for its answer for 1m0s: ", "waiting for its answer for 1m10s: "}},
