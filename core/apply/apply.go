@@ -3,9 +3,11 @@
 // Package apply writes manifests to a cluster: YAML goes in, and what changed
 // comes out, with the UIDs of the pods that the change will replace. It
 // returns when its writes are accepted; waiting for their effect is the gate's
-// work. Every object is judged first, by what the API server says that
-// Outlast owns of it or else by a dry run: one that would not change is not
-// written at all. Diff judges only. Prune deletes what no manifest has any more.
+// work. Every object is judged first, by what the API server says that Outlast
+// owns of it: one that would not change is not written at all. Where that does
+// not tell, a dry run does, unless the object is ours already: then the write
+// itself tells, which the server makes none if nothing changes. Diff judges
+// only, always by dry runs. Prune deletes what no manifest has any more.
 //
 //	read (one list a kind) -> judge -> write, if it is still what was judged
 package apply
@@ -145,6 +147,7 @@ func survey(ctx context.Context, cluster Cluster, manifests []byte, opt Options,
 		return Plan{}, err
 	}
 	e := newEngine(cluster, all, opt)
+	e.asks = true
 	lives, err := e.client.Read(ctx, all, false)
 	if err != nil {
 		return Plan{}, err
@@ -163,12 +166,13 @@ func survey(ctx context.Context, cluster Cluster, manifests []byte, opt Options,
 		if meta.IsNoMatchError(err) && e.client.Own[obj.GroupVersionKind().GroupKind()] {
 			err = nil
 		}
-		if err == nil && follow && v.rolls() {
-			v.replaced, err = e.pods(ctx, v)
+		if err == nil && follow && v.next != nil && v.rolls() {
+			v.pods, err = objects.PodsOf(ctx, e.cluster, v.live)
 		}
 		if err != nil {
 			return objects.Hush(obj, err)
 		}
+		v.replaces()
 		e.note(obj, v)
 		return nil
 	})

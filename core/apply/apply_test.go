@@ -86,6 +86,9 @@ func running(t *testing.T, manifests string) *server {
 	return s
 }
 
+// counted gives the manifest of web a number of replicas.
+var counted = strings.NewReplacer("\nspec:\n", "\nspec:\n  replicas: 2\n")
+
 func TestWhatChanges(t *testing.T) {
 	both := []Pod{{UID: "pod-a", Name: "web-1-a", IP: "10.0.0.1"}, {UID: "pod-b", Name: "web-1-b"}}
 	for name, tc := range map[string]struct {
@@ -100,7 +103,7 @@ func TestWhatChanges(t *testing.T) {
 			web, strings.Replace(web, "sha256:1", "sha256:2", 1), Workload{Generation: 2, Action: Configured, Replaced: both}, 1,
 		},
 		"another count of replicas replaces no pod": {
-			web, strings.Replace(web, "spec:\n", "spec:\n  replicas: 4\n", 1), Workload{Generation: 2, Action: Configured}, 1,
+			counted.Replace(web), strings.Replace(web, "spec:\n", "spec:\n  replicas: 4\n", 1), Workload{Generation: 2, Action: Configured}, 1,
 		},
 		"another label of the Deployment itself bumps no generation": {
 			web, strings.Replace(web, "labels: {app: web}}\n", "labels: {app: web, team: shop}}\n", 1), Workload{Generation: 1, Action: Configured}, 1,
@@ -114,9 +117,9 @@ func TestWhatChanges(t *testing.T) {
 			Workload{Generation: 2, Action: Configured, Replaced: both}, 1,
 		},
 	} {
-		t.Run(name, func(t *testing.T) {
-			s := running(t, tc.before)
-			got, err := Apply(t.Context(), s, []byte(tc.after), Options{})
+		check := func(t *testing.T, before, after string) {
+			s := running(t, before)
+			got, err := Apply(t.Context(), s, []byte(after), Options{})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -127,13 +130,24 @@ func TestWhatChanges(t *testing.T) {
 			if diff := cmp.Diff([]Change{{Object: "Deployment/dev/web", Action: tc.want.Action}}, brief(got.Changes)); diff != "" {
 				t.Error(diff)
 			}
-			if len(s.writes) != tc.writes || len(s.dry) != tc.writes {
-				t.Errorf("wrote %v after dry runs %v, want %d writes, after one dry run each", s.writes, s.dry, tc.writes)
+			asked := tc.writes
+			if strings.Contains(after, "replicas:") {
+				asked = 0 // no autoscaler's number can be lost: the write tells all
+			}
+			if len(s.writes) != tc.writes || len(s.dry) != asked {
+				t.Errorf("wrote %v after dry runs %v, want %d writes, after %d dry runs", s.writes, s.dry, tc.writes, asked)
 			}
 			if live := s.objects["apps/v1 Deployment dev/web"]; live.GetGeneration() != tc.want.Generation {
 				t.Errorf("the object is at generation %d, want %d", live.GetGeneration(), tc.want.Generation)
 			}
-		})
+			if (got.Changes[0].Fields == nil) != (tc.want.Action == Unchanged) {
+				t.Errorf("what changes: %v", got.Changes[0].Fields)
+			}
+		}
+		t.Run(name, func(t *testing.T) { check(t, tc.before, tc.after) })
+		if !strings.Contains(tc.after, "replicas:") {
+			t.Run(name+", with a number of replicas", func(t *testing.T) { check(t, counted.Replace(tc.before), counted.Replace(tc.after)) })
+		}
 	}
 }
 
@@ -179,6 +193,24 @@ func TestGivenUp(t *testing.T) {
 	got, err = Apply(t.Context(), s, []byte(web), Options{})
 	if err != nil || got.Changes[0].Action != Unchanged || len(s.writes)+len(s.dry) > 0 {
 		t.Errorf("got %v, %v with the writes %v and the questions %v", got.Changes, err, s.writes, s.dry)
+	}
+}
+
+// TestTheWriteTells: a controller has written below what is ours, so that only the server
+// knows what an apply would change. Of an object that we have applied before nobody asks;
+// it is written, and stays the version that it was.
+func TestTheWriteTells(t *testing.T) {
+	const key = "apps/v1 Deployment dev/web"
+	manifests := strings.Replace(counted.Replace(web), "labels: {app: web}}\nspec", "labels: {app: web}, annotations: {}}\nspec", 1)
+	s := running(t, manifests)
+	s.change(t, key, "deployment-controller", func(o *unstructured.Unstructured) { o.SetAnnotations(map[string]string{"revision": "1"}) })
+	before := s.objects[key].GetResourceVersion()
+	got, err := Apply(t.Context(), s, []byte(manifests), Options{})
+	if err != nil || got.Changes[0].Action != Unchanged || len(got.Changes[0].Fields) > 0 || len(got.Workloads[0].Replaced) > 0 || got.Summary() != "0 created, 0 configured, 1 unchanged" {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if after := s.objects[key].GetResourceVersion(); after != before || len(s.writes) != 1 || len(s.dry) > 0 {
+		t.Errorf("version %s, then %s, by the writes %v after the questions %v", before, after, s.writes, s.dry)
 	}
 }
 

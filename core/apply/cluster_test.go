@@ -422,12 +422,11 @@ func (s *server) apply(obj *unstructured.Unstructured, dryRun, force bool) (*uns
 	if dryRun && next.GetUID() == "" {
 		next.SetUID("of-a-dry-run")
 	}
-	if !dryRun {
+	if !dryRun && !reflect.DeepEqual(live, next) { // else it is no write
 		s.stamp(next)
 		s.objects[s.key(next)] = next
-		next = next.DeepCopy()
 	}
-	return next, nil
+	return next.DeepCopy(), nil
 }
 
 // defaults fills in what the manifests leave out, as the API server does: a

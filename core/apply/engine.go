@@ -26,6 +26,7 @@ type engine struct {
 	cluster  Cluster
 	opt      Options
 	client   access.Client // the same cluster, behind the fence
+	asks     bool          // it writes nothing, so only a question tells what would change
 	set      *set.Set
 	managers []string // whose objects are adopted
 	parented bool     // the parent of the set is written
@@ -60,12 +61,13 @@ type verdict struct {
 	done     bool                       // there is nothing left to do
 	unsure   bool                       // whether pods are replaced is not known
 	change   Change
+	pods     objects.Pods // of what was judged, before the write
 	replaced []Pod
 }
 
-// rolls tells whether the write replaces pods.
+// rolls tells whether the write replaces pods, or may.
 func (v verdict) rolls() bool {
-	return v.live != nil && v.next != nil && objects.RunsPods(v.obj.GetKind()) && !objects.SameTemplate(v.live, v.next)
+	return v.live != nil && objects.RunsPods(v.obj.GetKind()) && (v.next == nil || !objects.SameTemplate(v.live, v.next))
 }
 
 // judge decides what is to be done with one object. It writes nothing. While
@@ -115,8 +117,10 @@ func (e *engine) look(ctx context.Context, manifest, live *unstructured.Unstruct
 		err = e.adoption(ctx, &v)
 	case owner.Covers(live, v.obj):
 		return v, nil
-	default:
+	case e.asks || !owner.Ours(live) || objects.LeavesReplicas(v.obj):
 		err = e.ask(ctx, &v)
+	default: // the write tells, and is none when nothing changes
+		v.change.Action = Configured
 	}
 	return v, err
 }
@@ -140,6 +144,13 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 			return err
 		}
 	}
+	e.compare(v)
+	return nil
+}
+
+// compare tells what changes from what is there to what will be.
+func (e *engine) compare(v *verdict) {
+	v.change.Action = Unchanged
 	switch v.change.Fields = e.fields(v.live, v.next); {
 	case !objects.Same(v.live, v.next):
 		v.change.Action = Configured
@@ -147,7 +158,6 @@ func (e *engine) ask(ctx context.Context, v *verdict) (err error) {
 		v.change.Action = Configured
 		v.note("no value changes, only which fields Outlast owns")
 	}
-	return nil
 }
 
 func (v *verdict) note(text string) {
@@ -177,14 +187,13 @@ func (e *engine) hold(v *verdict) (done bool, err error) {
 	return false, err
 }
 
-// pods lists the pods that a write replaces.
-func (e *engine) pods(ctx context.Context, v verdict) (pods []Pod, err error) {
-	list, err := objects.PodsOf(ctx, e.cluster, v.live, v.next)
-	for _, p := range list {
+// replaces names the pods that the write replaces.
+func (v *verdict) replaces() {
+	v.replaced = nil
+	for _, p := range v.pods.Replaced(v.next) {
 		ip, _, _ := unstructured.NestedString(p.Object, "status", "podIP")
-		pods = append(pods, Pod{UID: string(p.GetUID()), Name: p.GetName(), IP: ip})
+		v.replaced = append(v.replaced, Pod{UID: string(p.GetUID()), Name: p.GetName(), IP: ip})
 	}
-	return pods, err
 }
 
 // note takes down what becomes of an object.

@@ -122,12 +122,13 @@ func TestRebase(t *testing.T) {
 // again and refused: the Rollout tells what was done, and which pods go.
 func TestLostAnswer(t *testing.T) {
 	for name, tc := range map[string]struct {
-		stock string
-		want  Action
-		pods  int
+		stock, manifests string
+		want             Action
+		pods             int
 	}{
-		"an object that is changed": {web, Configured, 2},
-		"an object that is created": {configMap("other", "v"), Created, 0},
+		"an object that is changed":        {web, web, Configured, 2},
+		"one of which the write tells all": {counted.Replace(web), counted.Replace(web), Configured, 2},
+		"an object that is created":        {configMap("other", "v"), web, Created, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -139,8 +140,8 @@ func TestLostAnswer(t *testing.T) {
 					}
 					return nil
 				}
-				rollout, err := Apply(t.Context(), s, []byte(strings.Replace(web, "sha256:1", "sha256:2", 1)), Options{})
-				if err != nil || len(s.writes) != 1 || rollout.Changes[0].Action != tc.want || rollout.Workloads[0].Action != tc.want || len(rollout.Workloads[0].Replaced) != tc.pods {
+				rollout, err := Apply(t.Context(), s, []byte(strings.Replace(tc.manifests, "sha256:1", "sha256:2", 1)), Options{})
+				if err != nil || len(s.writes) != 1 || (len(rollout.Changes[0].Fields) == 1) != (tc.want == Configured) || rollout.Changes[0].Action != tc.want || rollout.Workloads[0].Action != tc.want || len(rollout.Workloads[0].Replaced) != tc.pods {
 					t.Errorf("%+v, %v with the writes %v", rollout, err, s.writes)
 				}
 				if w := rollout.Workloads[0]; w.UID != string(s.objects["apps/v1 Deployment dev/web"].GetUID()) || w.Generation != s.objects["apps/v1 Deployment dev/web"].GetGeneration() {

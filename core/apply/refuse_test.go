@@ -345,8 +345,8 @@ func TestSecrets(t *testing.T) {
 			if _, err := Apply(t.Context(), s, manifests, Options{Observe: r.observe}); err != nil {
 				t.Fatal(err)
 			}
-			fail = "dry"
-			manifests = []byte(strings.Replace(string(manifests), "name: s,", "name: s, labels: {a: b},", 1)) // else nothing is asked
+			fail = "apply"
+			manifests = []byte(strings.Replace(string(manifests), "name: s,", "name: s, labels: {a: b},", 1)) // else nothing is written
 			_, err = Apply(t.Context(), s, manifests, Options{Observe: r.observe})
 			tell("apply again", err)
 			if text := r.text(); text != "apply progress Secret/dev/s: created map[]\n" {

@@ -3,6 +3,7 @@
 package apply
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"time"
@@ -27,7 +28,7 @@ func (e *engine) object(ctx, waits context.Context, manifest, live *unstructured
 		if err != nil {
 			return objects.Hush(manifest, err)
 		}
-		v.follow(last)
+		e.follow(&v, last)
 		err = e.perform(ctx, waits, &v)
 		if err == nil {
 			e.done(manifest, v)
@@ -49,15 +50,33 @@ func (e *engine) object(ctx, waits context.Context, manifest, live *unstructured
 // follow tells what was done by the try before, whose last write was refused
 // because the object had changed. If it is now as it was to be, the answer to
 // an earlier sending of that write was lost.
-func (v *verdict) follow(last *verdict) {
+func (e *engine) follow(v, last *verdict) {
 	switch {
 	case last == nil:
 	case v.change.Action == Unchanged:
-		v.change, v.replaced, v.done = last.change, last.replaced, true
-		v.change.Object = objects.ID(v.live)
+		now := v.live
+		*v = *last
+		v.done, v.change.Object = true, objects.ID(now)
+		e.wrote(v, now)
 	case last.change.Action == Adopted && len(last.adopt) == 0:
 		v.change.Action, v.change.Was, v.change.Lost, v.change.Unsure = Adopted, last.change.Was, last.change.Lost, last.change.Unsure
 	}
+}
+
+// wrote takes down what a write gave.
+func (e *engine) wrote(v *verdict, got *unstructured.Unstructured) {
+	asked := v.next != nil
+	v.next = got
+	switch {
+	case v.change.Action == Created:
+		v.change.Object = objects.ID(got)
+	case v.change.Action == Configured && !asked:
+		e.compare(v)
+	}
+	if v.change.Unsure {
+		e.settle(v)
+	}
+	v.replaces()
 }
 
 // perform does what was judged. A stale error means that nothing was written.
@@ -79,33 +98,18 @@ func (e *engine) perform(ctx, waits context.Context, v *verdict) (err error) {
 		}
 	}
 	if v.rolls() {
-		if v.replaced, err = e.pods(ctx, *v); err != nil {
+		if v.pods, err = objects.PodsOf(ctx, e.cluster, v.live); err != nil {
 			return err
 		}
 	}
 	if err := e.takeOver(ctx, v); err != nil {
 		return err
 	}
-	if v.next, err = e.client.Write(ctx, v.obj, v.live); err != nil {
-		return err
+	got, err := e.client.Write(ctx, v.obj, v.live)
+	if err == nil {
+		e.wrote(v, got)
 	}
-	if v.change.Action == Created {
-		v.change.Object = objects.ID(v.next)
-	}
-	if v.change.Unsure {
-		e.settle(v)
-	}
-	if v.live != nil && objects.SameTemplate(v.live, v.next) {
-		v.replaced = nil // what was asked for knew less than the server
-	}
-	return nil
-}
-
-func (e *engine) limit() time.Duration {
-	if e.opt.Bound > 0 {
-		return e.opt.Bound
-	}
-	return route.Limit
+	return err
 }
 
 // bound waits for the target group bindings of a new workload.
@@ -114,7 +118,7 @@ func (e *engine) bound(ctx context.Context, obj *unstructured.Unstructured) erro
 	if len(services) == 0 {
 		return nil
 	}
-	err := route.Bound(ctx, e.cluster, obj, services, e.limit(), func(text string) { e.tell(event.Progress, objects.ID(obj), text) })
+	err := route.Bound(ctx, e.cluster, obj, services, cmp.Or(e.opt.Bound, route.Limit), func(text string) { e.tell(event.Progress, objects.ID(obj), text) })
 	if errors.Is(err, route.ErrNoBindings) {
 		e.tell(event.Warn, objects.ID(obj), "the cluster knows no TargetGroupBindings: is the AWS Load Balancer Controller installed? Its pods get no readiness gates")
 		return nil
@@ -136,7 +140,7 @@ func (e *engine) delays(ctx context.Context) error {
 	if len(want) == 0 || e.opt.Groups == nil {
 		return nil
 	}
-	err := route.Delays(ctx, e.cluster, e.opt.Groups, want, e.limit(), func(text string) { e.tell(event.Progress, "target groups", text) })
+	err := route.Delays(ctx, e.cluster, e.opt.Groups, want, cmp.Or(e.opt.Bound, route.Limit), func(text string) { e.tell(event.Progress, "target groups", text) })
 	if errors.Is(err, route.ErrNoBindings) {
 		e.tell(event.Warn, "target groups", "the cluster knows no TargetGroupBindings: is the AWS Load Balancer Controller installed? Their deregistration delays are not known")
 		return nil

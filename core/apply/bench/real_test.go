@@ -142,6 +142,11 @@ func TestReal(t *testing.T) {
 		if _, err := apply.Apply(t.Context(), c, r.text(web), apply.Options{}); err != nil || c.dry+c.written > 0 {
 			t.Errorf("%v: %d questions, %d writes", err, c.dry, c.written)
 		}
+		before, other := r.get("Deployment").GetResourceVersion(), strings.Replace(web, "cpu: 100m", "cpu: 0.1", 1)
+		got, err := apply.Apply(t.Context(), c, r.text(other), apply.Options{})
+		if err != nil || c.dry > 0 || c.written != 1 || got.Changes[0].Action != apply.Unchanged || r.get("Deployment").GetResourceVersion() != before {
+			t.Errorf("in another spelling: %+v, %v: %d questions, %d writes", got.Changes, err, c.dry, c.written)
+		}
 		plan, err := apply.Diff(t.Context(), r, r.text(strings.NewReplacer("web:1", "web:2", "cpu: 100m", "cpu: 200m").Replace(web)), apply.Options{})
 		if err != nil || len(plan.Changes[0].Fields) != 2 || plan.Changes[0].Fields[0].Path != "spec.template.spec.containers[name=main].image" || plan.Changes[1].Action != apply.Unchanged {
 			t.Errorf("the plan %+v, %v", plan.Changes, err)

@@ -47,38 +47,50 @@ type Lister interface {
 	List(ctx context.Context, apiVersion, kind, namespace, labels string) ([]unstructured.Unstructured, error)
 }
 
-// PodsOf lists the pods of a workload that its next template replaces, by
-// ownership: directly, or through its ReplicaSets. Pods of a set that has the
-// next template already stay: so it is when a rollout that hangs is undone.
-func PodsOf(ctx context.Context, cluster Lister, workload, next *unstructured.Unstructured) (pods []unstructured.Unstructured, err error) {
+// Pods are the pods of a workload as they were listed, and the ReplicaSets between.
+type Pods struct {
+	workload   *unstructured.Unstructured
+	sets, pods []unstructured.Unstructured
+}
+
+// PodsOf lists the pods of a workload.
+func PodsOf(ctx context.Context, cluster Lister, workload *unstructured.Unstructured) (Pods, error) {
+	p := Pods{workload: workload}
 	selector, err := selectorOf(workload)
 	if err != nil {
-		return nil, fmt.Errorf("reading spec.selector of %s: %w", ID(workload), err)
+		return p, fmt.Errorf("reading spec.selector of %s: %w", ID(workload), err)
 	}
-	owners := map[string]bool{string(workload.GetUID()): true}
 	if workload.GetKind() == "Deployment" {
-		sets, err := cluster.List(ctx, "apps/v1", "ReplicaSet", workload.GetNamespace(), selector)
-		if err != nil {
-			return nil, err
-		}
-		for _, set := range sets {
-			unstructured.RemoveNestedField(set.Object, "spec", "template", "metadata", "labels", "pod-template-hash")
-			if ownedBy(&set, owners) && !SameTemplate(&set, next) {
-				owners[string(set.GetUID())] = true
-			}
+		if p.sets, err = cluster.List(ctx, "apps/v1", "ReplicaSet", workload.GetNamespace(), selector); err != nil {
+			return p, err
 		}
 	}
-	list, err := cluster.List(ctx, "v1", "Pod", workload.GetNamespace(), selector)
-	if err != nil {
-		return nil, err
+	p.pods, err = cluster.List(ctx, "v1", "Pod", workload.GetNamespace(), selector)
+	return p, err
+}
+
+// Replaced are those that the workload's next template replaces, by ownership: directly,
+// or through its ReplicaSets. Pods of a set that has the next template already stay: so it
+// is when a rollout that hangs is undone.
+func (p Pods) Replaced(next *unstructured.Unstructured) (pods []unstructured.Unstructured) {
+	if p.workload == nil || SameTemplate(p.workload, next) {
+		return nil
 	}
-	for _, p := range list {
-		phase, _, _ := unstructured.NestedString(p.Object, "status", "phase")
-		if ownedBy(&p, owners) && phase != "Succeeded" && phase != "Failed" {
-			pods = append(pods, p)
+	owners := map[string]bool{string(p.workload.GetUID()): true}
+	for _, set := range p.sets {
+		set := set.DeepCopy()
+		unstructured.RemoveNestedField(set.Object, "spec", "template", "metadata", "labels", "pod-template-hash")
+		if ownedBy(set, owners) && !SameTemplate(set, next) {
+			owners[string(set.GetUID())] = true
 		}
 	}
-	return pods, nil
+	for _, pod := range p.pods {
+		phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
+		if ownedBy(&pod, owners) && phase != "Succeeded" && phase != "Failed" {
+			pods = append(pods, pod)
+		}
+	}
+	return pods
 }
 
 func selectorOf(workload *unstructured.Unstructured) (string, error) {
@@ -114,10 +126,16 @@ func ownedBy(obj *unstructured.Unstructured, owners map[string]bool) bool {
 // server's default of 1 would end all pods but one. Writing the live value once more changes
 // nothing, and the autoscaler's next decision takes the field over.
 func KeepReplicas(obj, live, next *unstructured.Unstructured) bool {
-	if _, written, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas"); written || !Scales(obj.GetKind()) {
+	if !LeavesReplicas(obj) {
 		return false
 	}
 	now, ok, _ := unstructured.NestedInt64(live.Object, "spec", "replicas")
 	then, _, _ := unstructured.NestedInt64(next.Object, "spec", "replicas")
 	return ok && now != then && unstructured.SetNestedField(obj.Object, now, "spec", "replicas") == nil
+}
+
+// LeavesReplicas tells whether a manifest leaves the number of pods to somebody else.
+func LeavesReplicas(obj *unstructured.Unstructured) bool {
+	_, written, _ := unstructured.NestedFieldNoCopy(obj.Object, "spec", "replicas")
+	return !written && Scales(obj.GetKind())
 }

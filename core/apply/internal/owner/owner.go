@@ -26,16 +26,20 @@ func Defaults() []string {
 // applied. Afterwards, what they write is theirs: taking it would hide a
 // change that somebody made by hand.
 func Others(live *unstructured.Unstructured, managers []string) (found []string) {
-	fields := live.GetManagedFields()
-	if slices.ContainsFunc(fields, ours) {
+	if Ours(live) {
 		return nil
 	}
 	for _, m := range managers {
-		if slices.ContainsFunc(fields, func(f metav1.ManagedFieldsEntry) bool { return f.Manager == m && f.Subresource == "" }) {
+		if slices.ContainsFunc(live.GetManagedFields(), func(f metav1.ManagedFieldsEntry) bool { return f.Manager == m && f.Subresource == "" }) {
 			found = append(found, m)
 		}
 	}
 	return found
+}
+
+// Ours tells whether Outlast has applied an object, and owns something of it still.
+func Ours(live *unstructured.Unstructured) bool {
+	return slices.ContainsFunc(live.GetManagedFields(), ours)
 }
 
 func ours(f metav1.ManagedFieldsEntry) bool {
@@ -74,7 +78,7 @@ func Moves(live, next *unstructured.Unstructured) bool {
 // false, which only costs a question.
 func Covers(live, manifest *unstructured.Unstructured) bool {
 	want := wanted(manifest)
-	if len(want) == 0 && !slices.ContainsFunc(live.GetManagedFields(), ours) {
+	if len(want) == 0 && !Ours(live) {
 		return true // it sets nothing, and nothing is ours: a Namespace, say
 	}
 	set, version, ok := applied(live)
