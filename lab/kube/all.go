@@ -31,6 +31,7 @@ import (
 // scheduler as goroutines of one process, which starts in about 3 s.
 type allFlags struct {
 	dir, bind, port, etcdPort, webhook string
+	bare                               bool
 }
 
 func (f allFlags) pki(name string) string { return filepath.Join(f.dir, "pki", name) }
@@ -42,6 +43,7 @@ func runAll(args []string) error {
 	fs.StringVar(&f.bind, "bind", "127.0.0.1", "address of the API server")
 	fs.StringVar(&f.port, "port", "16443", "port of the API server")
 	fs.StringVar(&f.etcdPort, "etcd-port", "12379", "port of etcd on 127.0.0.1")
+	fs.BoolVar(&f.bare, "bare", false, "etcd and the API server only, as if the controllers ran elsewhere")
 	fs.StringVar(&f.webhook, "token-webhook", "", "kubeconfig of the token authenticator")
 	if err := fs.Parse(args); err != nil {
 		return err
@@ -54,7 +56,11 @@ func runAll(args []string) error {
 		return fmt.Errorf("starting etcd: %w", err)
 	}
 	defer etcd.Close()
-	for _, start := range []func(context.Context, allFlags, chan<- error) error{startAPIServer, startControllers, startScheduler} {
+	starts := []func(context.Context, allFlags, chan<- error) error{startAPIServer, startControllers, startScheduler}
+	if f.bare {
+		starts = starts[:1]
+	}
+	for _, start := range starts {
 		if err := start(ctx, f, ended); err != nil {
 			return err
 		}

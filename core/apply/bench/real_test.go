@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -110,6 +111,18 @@ func (r real) get(kind string) *unstructured.Unstructured {
 	return obj
 }
 
+// settled is the version of the Deployment when its controller has nothing left to write.
+func (r real) settled() string {
+	r.Helper()
+	for before := ""; ; time.Sleep(time.Second) {
+		now := r.get("Deployment").GetResourceVersion()
+		if now == before {
+			return now
+		}
+		before = now
+	}
+}
+
 // TestReal: what the code believes of an API server.
 func TestReal(t *testing.T) {
 	t.Run("an object is created with a version that none has, and not over another", func(t *testing.T) {
@@ -142,7 +155,7 @@ func TestReal(t *testing.T) {
 		if _, err := apply.Apply(t.Context(), c, r.text(web), apply.Options{}); err != nil || c.dry+c.written > 0 {
 			t.Errorf("%v: %d questions, %d writes", err, c.dry, c.written)
 		}
-		before, other := r.get("Deployment").GetResourceVersion(), strings.Replace(web, "cpu: 100m", "cpu: 0.1", 1)
+		before, other := r.settled(), strings.Replace(web, "cpu: 100m", "cpu: 0.1", 1)
 		got, err := apply.Apply(t.Context(), c, r.text(other), apply.Options{})
 		if err != nil || c.dry > 0 || c.written != 1 || got.Changes[0].Action != apply.Unchanged || r.get("Deployment").GetResourceVersion() != before {
 			t.Errorf("in another spelling: %+v, %v: %d questions, %d writes", got.Changes, err, c.dry, c.written)

@@ -18,8 +18,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/tools"
 )
 
-// world is a real API server with etcd and controllers, but no node, and a line
-// to it.
+// world is a real API server with etcd, but no node, and a line to it.
 type world struct {
 	*testing.B
 	dir     string
@@ -28,7 +27,9 @@ type world struct {
 	line    *line
 }
 
-func newWorld(b *testing.B) *world {
+// newWorld starts it. With controllers, what is written is worked upon on the same cores
+// that the server and its client have; a cluster's control plane has its own.
+func newWorld(b *testing.B, controllers bool) *world {
 	b.Helper()
 	cache, err := os.UserCacheDir()
 	if err != nil {
@@ -54,12 +55,12 @@ func newWorld(b *testing.B) *world {
 	if out, err := build.CombinedOutput(); err != nil {
 		b.Fatalf("building our program: %v\n%s", err, out)
 	}
-	w.start(server)
+	w.start(server, controllers)
 	return w
 }
 
 // start starts the control plane and the line, and waits until it answers.
-func (w *world) start(server string) {
+func (w *world) start(server string, controllers bool) {
 	w.Helper()
 	certs := []pki.Cert{
 		{Name: "apiserver", CommonName: "kube-apiserver", IPs: []string{"127.0.0.1", "10.96.0.1"}, DNS: []string{"localhost", "kubernetes"}},
@@ -86,7 +87,7 @@ func (w *world) start(server string) {
 	if err != nil {
 		w.Fatal(err)
 	}
-	cmd := exec.Command(server, "all", "--dir", w.dir, "--bind", "127.0.0.1", "--port", port, "--etcd-port", etcd)
+	cmd := exec.Command(server, "all", "--dir", w.dir, "--bind", "127.0.0.1", "--port", port, "--etcd-port", etcd, fmt.Sprintf("--bare=%t", !controllers))
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := cmd.Start(); err != nil {
 		w.Fatal(err)
@@ -98,7 +99,11 @@ func (w *world) start(server string) {
 		log.Close()
 	})
 	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(200 * time.Millisecond) {
-		out, err := w.near("get", "serviceaccount", "default", "-n", "default")
+		ready := []string{"get", "namespace", "default"}
+		if controllers {
+			ready = []string{"get", "serviceaccount", "default", "-n", "default"}
+		}
+		out, err := w.near(ready...)
 		if err == nil {
 			return
 		}
