@@ -63,7 +63,7 @@ func TestAPropagationOfItsOwnSurvivesARestart(t *testing.T) {
 		snapshot, err := w.Snapshot()
 		w.must(err)
 		w.must(w.Close())
-		w.Engine = New(Options{Seed: 4, Dialer: w.dial, Listen: w.listen})
+		w.Engine = New(Options{Seed: 3, Dialer: w.dial, Listen: w.listen})
 		w.must(w.Restore(snapshot))
 		asks := func() map[string]bool {
 			seen := map[string]bool{}
