@@ -132,6 +132,9 @@ func (e *Engine) sweep(now time.Time) time.Time {
 	defer e.mu.Unlock()
 	for _, g := range e.groups {
 		g.records = slices.DeleteFunc(g.records, func(r *entry) bool {
+			if !r.draining() && len(r.Spans) == 1 {
+				return false
+			}
 			e.cutDue(g, r, due)
 			if !r.draining() {
 				return false
