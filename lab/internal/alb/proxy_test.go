@@ -278,6 +278,62 @@ func TestHeadersToTheTarget(t *testing.T) {
 	})
 }
 
+func TestAttributesChangeTheHeaders(t *testing.T) {
+	const r = "routing.http."
+	for name, tt := range map[string]struct {
+		attributes []string
+		port       int
+		host       string
+		forwarded  []string // what the client sends
+		want       map[string]string
+	}{
+		"nothing asked for, on the protocol's port":    {nil, 80, "web.test", nil, map[string]string{"Host": "web.test", "X-Forwarded-For": "10.9.9.9", "X_under": "1"}},
+		"the listener's port is added to the host":     {nil, 8080, "web.test", nil, map[string]string{"Host": "web.test:8080"}},
+		"unless the host has one":                      {nil, 8080, "web.test:99", nil, map[string]string{"Host": "web.test:99"}},
+		"or is to be preserved":                        {[]string{r + "preserve_host_header.enabled", "true"}, 8080, "web.test", nil, map[string]string{"Host": "web.test"}},
+		"headers with odd names are dropped":           {[]string{r + "drop_invalid_header_fields.enabled", "true"}, 80, "web.test", nil, map[string]string{"X_under": "", "X-Fine": "1"}},
+		"append, to all that there is":                 {nil, 80, "web.test", []string{"192.0.2.1", "192.0.2.2"}, map[string]string{"X-Forwarded-For": "192.0.2.1, 192.0.2.2, 10.9.9.9"}},
+		"preserve, what there is":                      {[]string{r + "xff_header_processing.mode", "preserve"}, 80, "web.test", []string{"192.0.2.1"}, map[string]string{"X-Forwarded-For": "192.0.2.1"}},
+		"preserve, also nothing":                       {[]string{r + "xff_header_processing.mode", "preserve"}, 80, "web.test", nil, map[string]string{"X-Forwarded-For": ""}},
+		"remove, also the client's own":                {[]string{r + "xff_header_processing.mode", "remove"}, 80, "web.test", []string{"192.0.2.1"}, map[string]string{"X-Forwarded-For": "", "X-Forwarded-Proto": "http"}},
+		"with the client's port":                       {[]string{r + "xff_client_port.enabled", "true"}, 80, "web.test", []string{"192.0.2.1"}, map[string]string{"X-Forwarded-For": "192.0.2.1, 10.9.9.9:PORT"}},
+		"TLS's version and cipher, but not without it": {[]string{r + "x_amzn_tls_version_and_cipher_suite.enabled", "true"}, 80, "web.test", nil, map[string]string{"X-Amzn-Tls-Version": ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, exact(Options{}))
+				var got http.Request
+				w.serve(targetAt(1), func(_ http.ResponseWriter, r *http.Request) { got = *r })
+				w.up([]string{"a"}, targetAt(1))
+				b := balancerOf("a")
+				b.Listeners[0].Port = tt.port
+				for i := 0; i < len(tt.attributes); i += 2 {
+					b.Attributes[tt.attributes[i]] = tt.attributes[i+1]
+				}
+				w.must(w.PutLoadBalancer(b))
+				at := fmt.Sprintf("%s:%d", w.Addresses(lbARN)[0], tt.port)
+				req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+at+"/", nil)
+				req.Host, req.Header = tt.host, http.Header{"X_under": {"1"}, "X-Fine": {"1"}}
+				if tt.forwarded != nil {
+					req.Header["X-Forwarded-For"] = tt.forwarded
+				}
+				resp, err := w.client().RoundTrip(req)
+				w.must(err)
+				_ = resp.Body.Close()
+				synctest.Wait()
+				_, port, _ := net.SplitHostPort(w.lastRequest().Client)
+				got.Header.Set("Host", got.Host)
+				for name, want := range tt.want {
+					// Not Get, which asks for the canonical name only.
+					if v := strings.Join(got.Header[name], " and "); v != strings.ReplaceAll(want, "PORT", port) {
+						t.Errorf("%s is %q, want %q", name, v, want)
+					}
+				}
+			})
+		})
+	}
+}
+
 func TestTargetConnectionsAreKeptAndNeverRetried(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, exact(Options{}))
