@@ -12,8 +12,8 @@
 //
 // Not imitated: Lambda and instance targets, gRPC and HTTP/2 towards targets,
 // authentication, WAF and request rewriting; those are refused, not ignored.
-// Accepted without effect: DNS failover, group and application stickiness,
-// weighted_random (it is served as round robin).
+// Accepted without effect: group stickiness, and the attributes that docs/lab.md
+// lists as not obeyed.
 package alb
 
 import (
@@ -79,10 +79,7 @@ type HealthCheck struct {
 	UnhealthyThreshold int
 }
 
-// TargetGroup without its targets. Attributes that matter here:
-// deregistration_delay.timeout_seconds, slow_start.duration_seconds, load_balancing.algorithm.type,
-// load_balancing.cross_zone.enabled, stickiness.* of type lb_cookie, and
-// target_group_health.unhealthy_state_routing.minimum_healthy_targets.*.
+// TargetGroup without its targets. docs/lab.md lists the attributes that are obeyed.
 type TargetGroup struct {
 	ARN, Name, Protocol, ProtocolVersion, TargetType string
 	Port                                             int
@@ -156,8 +153,8 @@ type Listener struct {
 	Certificates  []Certificate
 }
 
-// LoadBalancer with everything its nodes need. Attributes that matter here:
-// idle_timeout.timeout_seconds, client_keep_alive.seconds, routing.http2.enabled.
+// LoadBalancer with everything its nodes need. docs/lab.md lists the attributes
+// that are obeyed.
 type LoadBalancer struct {
 	ARN, Name, DNSName, Scheme string
 	Zones                      []string // one node each

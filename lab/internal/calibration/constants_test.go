@@ -29,7 +29,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
 
-var update = flag.Bool("update", false, "write the table of constants into docs/lab.md")
+var update = flag.Bool("update", false, "write the tables of constants and attributes into docs/lab.md")
 
 const repository = "../../../" // from here
 
@@ -216,8 +216,6 @@ func TestDataPlaneAndAPIHaveTheSameDefaults(t *testing.T) {
 
 // The table is written by: go test ./internal/calibration -run TestGuide -update.
 func TestGuideShowsTheConstants(t *testing.T) {
-	const begin, end = "<!-- constants: begin -->\n", "<!-- constants: end -->\n"
-	guide := filepath.Join(repository, "docs", "lab.md")
 	var table strings.Builder
 	table.WriteString("| constant | value | where, in lab/internal | source |\n|---|---|---|---|\n")
 	for _, c := range constants(t) {
@@ -227,6 +225,14 @@ func TestGuideShowsTheConstants(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| %s | %s | `%s` | %s |\n", c.what, c.value, c.file, c.source)
 	}
+	guideShows(t, "constants", table.String())
+}
+
+// guideShows wants a table in the guide between two comments, or writes it there.
+func guideShows(t *testing.T, name, table string) {
+	t.Helper()
+	begin, end := "<!-- "+name+": begin -->\n", "<!-- "+name+": end -->\n"
+	guide := filepath.Join(repository, "docs", "lab.md")
 	text, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)
@@ -236,12 +242,12 @@ func TestGuideShowsTheConstants(t *testing.T) {
 	if !ok1 || !ok2 {
 		t.Fatalf("%s has no %q and %q", guide, begin, end)
 	}
-	want := before + begin + table.String() + end + after
+	want := before + begin + table + end + after
 	if want == string(text) {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s shows other constants than the code has; write them with -update", guide)
+		t.Fatalf("%s shows other %s than the code has; write them with -update", guide, name)
 	}
 	if err := os.WriteFile(guide, []byte(want), 0o644); err != nil {
 		t.Fatal(err)
