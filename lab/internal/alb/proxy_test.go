@@ -197,8 +197,17 @@ func TestDrainingTargetsStillGetRequestsAndNodesLagApart(t *testing.T) {
 			t.Errorf("both nodes stopped at %s and %s: their lags are not their own", last[0], last[1])
 		}
 		synctest.Wait()
-		if l := w.requests()[0]; !l.Draining || l.Node == "" || l.Target != a.addr() && l.Target != b.addr() {
-			t.Logf("first request %+v", l)
+		logged := 0
+		for _, l := range w.requests() {
+			if l.Draining != (l.Target == a.addr()) || l.Node == "" {
+				t.Errorf("logged target %q of node %q with draining=%v", l.Target, l.Node, l.Draining)
+			}
+			if l.Draining {
+				logged++
+			}
+		}
+		if logged != old[0]+old[1] {
+			t.Errorf("logged %d requests to the draining target, want the %d that it answered", logged, old[0]+old[1])
 		}
 	})
 }
