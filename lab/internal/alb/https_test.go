@@ -172,6 +172,26 @@ func TestHTTP2ClientsGetThroughToHTTP1Targets(t *testing.T) {
 	})
 }
 
+func TestTargetsMayBeToldOfTheClientsTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, exact(Options{}))
+		w.serve(targetAt(1), func(w http.ResponseWriter, r *http.Request) {
+			_, _ = io.WriteString(w, r.Header.Get("X-Amzn-Tls-Version")+" "+r.Header.Get("X-Amzn-Tls-Cipher-Suite"))
+		})
+		pool, b := w.secure(tls13)
+		if got := w.do(w.https(pool, "web.test", true), 0, "GET", "https://web.test:443/"); got.body != " " {
+			t.Errorf("unasked: %q", got.body)
+		}
+		b.Attributes = map[string]string{"routing.http.x_amzn_tls_version_and_cipher_suite.enabled": "true"}
+		w.must(w.PutLoadBalancer(b))
+		got := w.do(w.https(pool, "web.test", true), 0, "GET", "https://web.test:443/")
+		synctest.Wait()
+		if l := w.lastRequest(); got.body != l.TLS+" "+l.Cipher || !strings.HasPrefix(got.body, "TLSv1.3 TLS_") {
+			t.Errorf("the target was told %q, logged %s %s", got.body, l.TLS, l.Cipher)
+		}
+	})
+}
+
 // A stream of HTTP/2 that has no answer in the idle timeout gets its 504, and
 // the connection goes on.
 func TestHTTP2StreamsFailOneByOne(t *testing.T) {

@@ -141,14 +141,7 @@ func (x *exchange) rewrite(p *httputil.ProxyRequest, c choice) {
 	out := p.Out
 	out.URL.Scheme, out.URL.Host = c.scheme, c.target.addr()
 	out.URL.RawQuery = p.In.URL.RawQuery // also what Go finds malformed
-	client := clientAddr(p.In).String()
-	if before := p.In.Header.Values("X-Forwarded-For"); len(before) > 0 {
-		client = strings.Join(before, ", ") + ", " + client
-	}
-	out.Header.Set("X-Forwarded-For", client)
-	out.Header.Set("X-Forwarded-Proto", x.scheme())
-	out.Header.Set("X-Forwarded-Port", strconv.Itoa(x.config.listener.Port))
-	out.Header.Set("X-Amzn-Trace-Id", x.log.TraceID)
+	x.headers(p)
 	// The transport repeats a request without a body on another connection when
 	// a kept one turns out to be closed. An ALB does not: that is its 502.
 	switch {

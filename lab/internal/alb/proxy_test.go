@@ -197,8 +197,17 @@ func TestDrainingTargetsStillGetRequestsAndNodesLagApart(t *testing.T) {
 			t.Errorf("both nodes stopped at %s and %s: their lags are not their own", last[0], last[1])
 		}
 		synctest.Wait()
-		if l := w.requests()[0]; !l.Draining || l.Node == "" || l.Target != a.addr() && l.Target != b.addr() {
-			t.Logf("first request %+v", l)
+		logged := 0
+		for _, l := range w.requests() {
+			if l.Draining != (l.Target == a.addr()) || l.Node == "" {
+				t.Errorf("logged target %q of node %q with draining=%v", l.Target, l.Node, l.Draining)
+			}
+			if l.Draining {
+				logged++
+			}
+		}
+		if logged != old[0]+old[1] {
+			t.Errorf("logged %d requests to the draining target, want the %d that it answered", logged, old[0]+old[1])
 		}
 	})
 }
@@ -276,6 +285,62 @@ func TestHeadersToTheTarget(t *testing.T) {
 			t.Errorf("trace id %q", id)
 		}
 	})
+}
+
+func TestAttributesChangeTheHeaders(t *testing.T) {
+	const r = "routing.http."
+	for name, tt := range map[string]struct {
+		attributes []string
+		port       int
+		host       string
+		forwarded  []string // what the client sends
+		want       map[string]string
+	}{
+		"nothing asked for, on the protocol's port":    {nil, 80, "web.test", nil, map[string]string{"Host": "web.test", "X-Forwarded-For": "10.9.9.9", "X_under": "1"}},
+		"the listener's port is added to the host":     {nil, 8080, "web.test", nil, map[string]string{"Host": "web.test:8080"}},
+		"unless the host has one":                      {nil, 8080, "web.test:99", nil, map[string]string{"Host": "web.test:99"}},
+		"or is to be preserved":                        {[]string{r + "preserve_host_header.enabled", "true"}, 8080, "web.test", nil, map[string]string{"Host": "web.test"}},
+		"headers with odd names are dropped":           {[]string{r + "drop_invalid_header_fields.enabled", "true"}, 80, "web.test", nil, map[string]string{"X_under": "", "X-Fine": "1"}},
+		"append, to all that there is":                 {nil, 80, "web.test", []string{"192.0.2.1", "192.0.2.2"}, map[string]string{"X-Forwarded-For": "192.0.2.1, 192.0.2.2, 10.9.9.9"}},
+		"preserve, what there is":                      {[]string{r + "xff_header_processing.mode", "preserve"}, 80, "web.test", []string{"192.0.2.1"}, map[string]string{"X-Forwarded-For": "192.0.2.1"}},
+		"preserve, also nothing":                       {[]string{r + "xff_header_processing.mode", "preserve"}, 80, "web.test", nil, map[string]string{"X-Forwarded-For": ""}},
+		"remove, also the client's own":                {[]string{r + "xff_header_processing.mode", "remove"}, 80, "web.test", []string{"192.0.2.1"}, map[string]string{"X-Forwarded-For": "", "X-Forwarded-Proto": "http"}},
+		"with the client's port":                       {[]string{r + "xff_client_port.enabled", "true"}, 80, "web.test", []string{"192.0.2.1"}, map[string]string{"X-Forwarded-For": "192.0.2.1, 10.9.9.9:PORT"}},
+		"TLS's version and cipher, but not without it": {[]string{r + "x_amzn_tls_version_and_cipher_suite.enabled", "true"}, 80, "web.test", nil, map[string]string{"X-Amzn-Tls-Version": ""}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := newWorld(t, exact(Options{}))
+				var got http.Request
+				w.serve(targetAt(1), func(_ http.ResponseWriter, r *http.Request) { got = *r })
+				w.up([]string{"a"}, targetAt(1))
+				b := balancerOf("a")
+				b.Listeners[0].Port = tt.port
+				for i := 0; i < len(tt.attributes); i += 2 {
+					b.Attributes[tt.attributes[i]] = tt.attributes[i+1]
+				}
+				w.must(w.PutLoadBalancer(b))
+				at := fmt.Sprintf("%s:%d", w.Addresses(lbARN)[0], tt.port)
+				req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+at+"/", nil)
+				req.Host, req.Header = tt.host, http.Header{"X_under": {"1"}, "X-Fine": {"1"}}
+				if tt.forwarded != nil {
+					req.Header["X-Forwarded-For"] = tt.forwarded
+				}
+				resp, err := w.client().RoundTrip(req)
+				w.must(err)
+				_ = resp.Body.Close()
+				synctest.Wait()
+				_, port, _ := net.SplitHostPort(w.lastRequest().Client)
+				got.Header.Set("Host", got.Host)
+				for name, want := range tt.want {
+					// Not Get, which asks for the canonical name only.
+					if v := strings.Join(got.Header[name], " and "); v != strings.ReplaceAll(want, "PORT", port) {
+						t.Errorf("%s is %q, want %q", name, v, want)
+					}
+				}
+			})
+		})
+	}
 }
 
 func TestTargetConnectionsAreKeptAndNeverRetried(t *testing.T) {

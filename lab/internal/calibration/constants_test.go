@@ -29,7 +29,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
 
-var update = flag.Bool("update", false, "write the table of constants into docs/lab.md")
+var update = flag.Bool("update", false, "write the tables of constants and attributes into docs/lab.md")
 
 const repository = "../../../" // from here
 
@@ -55,9 +55,12 @@ func constants(t *testing.T) []constant {
 	rate := func(b trouble.Bucket) string { return fmt.Sprintf("%g at once, %g a second", b.Size, b.Refill) }
 	all := []constant{
 		{"deregistration accepted until a node sends nothing more (P), drawn for each node", span(d.Deregister), "alb/alb.go", "o.Deregister.or(", issues},
-		{"the same, in a lab for which none was asked", strings.Replace(labstate.Propagation, "-", " to ", 1), "labstate/labstate.go", "const Propagation", "the slow end of the measured range"},
+		{"the same, in a lab for which none was asked", strings.Replace(labstate.Propagation, "-", " to ", 1), "labstate/labstate.go", "	Propagation =", "the slow end of the measured range"},
 		{"registration accepted until a node knows the target (in T_reg), drawn for each node", span(d.Registration), "alb/alb.go", "o.Registration.or(", assumed + "; the seed's gate took 17 s in all"},
-		{"the delay's end until the target is unused (J)", span(d.Jitter), "alb/alb.go", "o.Jitter.or(", assumed + "; 11 s may be read from issue 2366"},
+		{"the same, in a lab for which none was asked", strings.Replace(labstate.Registration, "-", " to ", 1), "labstate/labstate.go", "	Registration =", "likewise"},
+		{"the delay's end until the target is unused (J)", span(d.Jitter), "alb/alb.go", "o.Jitter.or(", assumed + ": all that Outlast plans for; 11 s may be read from issue 2366"},
+		{"the same, in a lab for which none was asked", strings.Replace(labstate.Jitter, "-", " to ", 1), "labstate/labstate.go", "	Jitter =", "likewise"},
+		{"seed of all three, in a lab for which none was asked", fmt.Sprint(labstate.Seed), "labstate/labstate.go", "	Seed uint64", ours + ": any would do, if it stays"},
 		{"connect to a target", short(alb.ConnectTimeout), "alb/constants.go", "ConnectTimeout ", inTrouble + ", 504"},
 		{"TLS handshake with a target", short(alb.HandshakeTimeout), "alb/constants.go", "HandshakeTimeout ", inTrouble + ", 502"},
 		{"idle timeout, of clients' and targets' connections", short(alb.DefaultIdleTimeout), "alb/constants.go", "DefaultIdleTimeout ", "user guide, load balancer attributes"},
@@ -94,7 +97,7 @@ func constants(t *testing.T) []constant {
 	}
 	return append(all,
 		constant{"life of a registry token", short(ecr.TokenLife), "cloud/ecr/model.go", "const TokenLife", "API reference, GetAuthorizationToken"},
-		constant{"planning values in the lab's environment", strings.Join(labstate.State{Propagation: labstate.Propagation}.Planning(), ", "), "labstate/labstate.go", "func (s State) Planning", "what is above, rounded up; Outlast's own are for real load balancers"},
+		constant{"planning values in the lab's environment", strings.Join(labstate.State{}.Planning(), ", "), "labstate/labstate.go", "func (s State) Planning", "what is above, rounded up; Outlast's own are for real load balancers"},
 	)
 }
 
@@ -213,8 +216,6 @@ func TestDataPlaneAndAPIHaveTheSameDefaults(t *testing.T) {
 
 // The table is written by: go test ./internal/calibration -run TestGuide -update.
 func TestGuideShowsTheConstants(t *testing.T) {
-	const begin, end = "<!-- constants: begin -->\n", "<!-- constants: end -->\n"
-	guide := filepath.Join(repository, "docs", "lab.md")
 	var table strings.Builder
 	table.WriteString("| constant | value | where, in lab/internal | source |\n|---|---|---|---|\n")
 	for _, c := range constants(t) {
@@ -224,6 +225,14 @@ func TestGuideShowsTheConstants(t *testing.T) {
 		}
 		fmt.Fprintf(&table, "| %s | %s | `%s` | %s |\n", c.what, c.value, c.file, c.source)
 	}
+	guideShows(t, "constants", table.String())
+}
+
+// guideShows wants a table in the guide between two comments, or writes it there.
+func guideShows(t *testing.T, name, table string) {
+	t.Helper()
+	begin, end := "<!-- "+name+": begin -->\n", "<!-- "+name+": end -->\n"
+	guide := filepath.Join(repository, "docs", "lab.md")
 	text, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)
@@ -233,12 +242,12 @@ func TestGuideShowsTheConstants(t *testing.T) {
 	if !ok1 || !ok2 {
 		t.Fatalf("%s has no %q and %q", guide, begin, end)
 	}
-	want := before + begin + table.String() + end + after
+	want := before + begin + table + end + after
 	if want == string(text) {
 		return
 	}
 	if !*update {
-		t.Fatalf("%s shows other constants than the code has; write them with -update", guide)
+		t.Fatalf("%s shows other %s than the code has; write them with -update", guide, name)
 	}
 	if err := os.WriteFile(guide, []byte(want), 0o644); err != nil {
 		t.Fatal(err)

@@ -231,6 +231,9 @@ var names = []struct {
 	as string
 }{
 	{regexp.MustCompile(`\b(vpc|subnet|sg|eni|i|rtb|rtbassoc|igw|r|eni-attach|vpc-cidr-assoc|sgr|dopt|acl|ami)-[0-9a-f]{8,17}\b`), "$1-ID"},
+	{regexp.MustCompile(`\b_[0-9a-f]{32}\b`), "_HEX"},
+	{regexp.MustCompile(`^([0-9a-f]{2}:){5,}[0-9a-f]{2}$`), "bytes with colons"},
+	{regexp.MustCompile(`^[0-9]{30,}$`), "a large number"},
 	{regexp.MustCompile(`^[0-9a-f]{40}$|^[A-Za-z0-9/+]{40}$`), "a secret"},
 	{regexp.MustCompile(`\b[0-9a-f]{16,17}\b`), "ID"},
 	{regexp.MustCompile(`-[0-9]{6,12}\.`), "-N."},
