@@ -132,7 +132,7 @@ func (p *pipeline) turnBack(ctx context.Context, s shipment, services []byte) er
 	}
 	wait := drain.Seconds(0)
 	for _, w := range s.Workloads {
-		wait = max(wait, w.Plan.Inputs.Ungated())
+		wait = max(wait, w.Plan.Inputs.Rejoined())
 	}
 	p.note("gate", "", "the Services turn to all pods again: waiting %s until the old ones must be in rotation", wait)
 	select {

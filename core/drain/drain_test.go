@@ -434,6 +434,10 @@ func TestUngated(t *testing.T) {
 		if got := in.Ungated(); got != want {
 			t.Errorf("got %s, want %s of %+v", got, want, in)
 		}
+		longer := map[Seconds]Seconds{40: 70, 210: 360, 0: 0, 45: 75, 41: 71}[want] // by P
+		if got := in.Rejoined(); got != longer {
+			t.Errorf("rejoined after %s, want %s of %+v", got, longer, in)
+		}
 		if in.NoGate = true; want > 0 {
 			if p, err := Solve(in); err != nil || p.MinReady != want {
 				t.Errorf("solved for %s (%v), want %s", p.MinReady, err, want)

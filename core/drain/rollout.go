@@ -76,6 +76,19 @@ func (in Inputs) ungated(groups []group) (longest time.Duration) {
 // pod is in rotation. 0: no pods are targets, so that no gate would help.
 func (in Inputs) Ungated() Seconds { return ceil(in.ungated(in.groups())) }
 
+// Rejoined is after how long a pod is in rotation again whose target was put back while it
+// drained: a node of the balancer may first have yet to hear that it left (P), and what AWS
+// makes of such a target is not documented. 0: no pods are targets.
+func (in Inputs) Rejoined() Seconds {
+	longest := time.Duration(0)
+	for _, g := range in.groups() {
+		if g.drains() {
+			longest = max(longest, in.ungated([]group{g})+g.propagation)
+		}
+	}
+	return ceil(longest)
+}
+
 // killed is when SIGKILL comes: at the end of the grace, but the kubelet leaves
 // 2 s at least after the hook.
 func (g Given) killed() time.Duration {
