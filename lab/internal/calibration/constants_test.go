@@ -59,7 +59,7 @@ func constants(t *testing.T) []constant {
 		{"registration accepted until a node knows the target (in T_reg), drawn for each node", span(d.Registration), "alb/alb.go", "o.Registration.or(", assumed + "; the seed's gate took 17 s in all"},
 		{"the same, in a lab for which none was asked", strings.Replace(labstate.Registration, "-", " to ", 1), "labstate/labstate.go", "	Registration =", "likewise"},
 		{"the delay's end until the target is unused (J)", span(d.Jitter), "alb/alb.go", "o.Jitter.or(", assumed + ": all that Outlast plans for; 11 s may be read from issue 2366"},
-		{"the same, in a lab for which none was asked", strings.Replace(labstate.Jitter, "-", " to ", 1), "labstate/labstate.go", "	Jitter =", "likewise"},
+		{"the same, in a lab for which none was asked", strings.Replace(labstate.Jitter, "-", " to ", 1), "labstate/labstate.go", "	Jitter =", "short, since each rollout waits for it; the experiment's balancers have all of J"},
 		{"seed of all three, in a lab for which none was asked", fmt.Sprint(labstate.Seed), "labstate/labstate.go", "	Seed uint64", ours + ": any would do, if it stays"},
 		{"connect to a target", short(alb.ConnectTimeout), "alb/constants.go", "ConnectTimeout ", inTrouble + ", 504"},
 		{"TLS handshake with a target", short(alb.HandshakeTimeout), "alb/constants.go", "HandshakeTimeout ", inTrouble + ", 502"},
