@@ -95,11 +95,13 @@ func wait(ctx context.Context, d time.Duration) {
 func (a *app) account(r *Result, starts []time.Time, ended time.Time, entries []accesslog.Entry) {
 	h := a.targets.Of(a.group)
 	pods := observe.Stories(a.pods.In(a.namespace), h, entries)
-	failed := observe.Failures(entries, func(target string, at time.Time) time.Time {
-		if s := observe.Owner(pods, target, at); s != nil && !s.Draining.IsZero() {
-			return s.Draining.Add(time.Duration(a.timings.Delay()) * time.Second)
+	failed := observe.Failures(entries, func(target string, at time.Time) observe.End {
+		s := observe.Owner(pods, target, at)
+		if s == nil || s.Draining.IsZero() {
+			return observe.End{}
 		}
-		return time.Time{}
+		seconds := func(n int) time.Duration { return time.Duration(n) * time.Second }
+		return observe.End{Told: s.Deleted.Add(seconds(max(0, a.timings.PreStop))), Delay: s.Draining.Add(seconds(a.timings.Delay()))}
 	})
 	r.Logged, r.Causes, r.MinHealthy = len(failed), map[string]int{}, replicas
 	r.agree()
