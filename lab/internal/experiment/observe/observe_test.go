@@ -77,8 +77,8 @@ func TestFailuresAreToldWithTheirCause(t *testing.T) {
 	closed := accesslog.Entry{Status: 502, Target: "10.0.0.1:1325", TargetTime: -1, ResponseTime: -1}
 	pending := closed
 	pending.RequestTime = -1
-	half := closed
-	half.TargetTime = 0.1 // the answer had begun
+	broken := closed
+	broken.TargetTime, broken.ResponseTime = 0.1, 0
 	end := End{Told: at(60), Delay: at(43)}
 	for name, tt := range map[string]struct {
 		entry    accesslog.Entry
@@ -95,7 +95,7 @@ func TestFailuresAreToldWithTheirCause(t *testing.T) {
 		"closed by a pod that is not replaced":   {closed, 4, 9, End{}, "502 target-closed"},
 		"cut before there was a connection":      {pending, 62, 67, end, "502 delay-expired"},
 		"no connection, and no delay was over":   {pending, 32, 37, end, "502 other"},
-		"half of an answer, which may be either": {half, 58, 62, end, "502 target-closed"},
+		"an answer of no sense, after the delay": {broken, 58, 62, end, "502 other"},
 	} {
 		tt.entry.Created, tt.entry.Time = at(tt.from), at(tt.to)
 		got := Failures([]accesslog.Entry{tt.entry}, func(string, time.Time) End { return tt.end })
