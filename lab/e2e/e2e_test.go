@@ -50,7 +50,7 @@ func TestDeploys(t *testing.T) {
 		{"check --live agrees with what runs, and sees what does not", liveCheck},
 		{"nor does it from a fresh clone with an empty BuildKit", freshClone},
 		{"bad input is refused before anything is changed", badInput},
-		{"with half the computed preStop the same rollout loses requests", halfPreStop},
+		{"with a third of the computed preStop the same rollout loses requests", shortPreStop},
 		{"an image that never becomes ready fails the gate, and the old version is rolled back to", neverReady},
 		{"a deploy that is interrupted ends with 130 and is finished by the next one", interrupted},
 	}
@@ -424,20 +424,20 @@ func (w *world) manifests(t *testing.T, name, old, replacement string) []string 
 	return []string{"--manifests", name, "--drain-policy", "off"}
 }
 
-func halfPreStop(t *testing.T, w *world) {
+func shortPreStop(t *testing.T, w *world) {
 	run := w.outlast(t, 0, trial.Command{Args: []string{"render", "--image", "web=example.com/web@sha256:" + strings.Repeat("0", 64)}})
 	computed := run.Report.Manifests.Workloads[0].Plan.PreStop
-	half := strconv.Itoa(computed / 2)
-	if least, _, _ := strings.Cut(w.Lab.Propagation, "-"); duration(t, least) <= time.Duration(computed/2)*time.Second {
-		t.Fatalf("the lab's balancers may stop sending after %s already, before a preStop of %s is over: take it down with --purge, then up", least, half)
+	short := strconv.Itoa(computed / 3)
+	if least, _, _ := strings.Cut(w.Lab.Propagation, "-"); duration(t, least) <= time.Duration(computed/3)*time.Second {
+		t.Fatalf("the lab's balancers may stop sending after %s already, before a preStop of %s is over: take it down with --purge, then up", least, short)
 	}
-	as := w.manifests(t, "half.yaml", "seconds: "+strconv.Itoa(computed)+"\n", "seconds: "+half+"\n")
-	w.commit(t, "Make v3 with half the preStop")
+	as := w.manifests(t, "short.yaml", "seconds: "+strconv.Itoa(computed)+"\n", "seconds: "+short+"\n")
+	w.commit(t, "Make v3 with a third of the preStop")
 	w.outlast(t, 0, deploy("v3", as...)) // its pods are the ones that will leave too early
 	w.commit(t, "Make v4")
 	_, sent := w.underLoad(t, 0, deploy("v4", as...))
 	if sent.Failed == 0 {
-		t.Errorf("preStop %s instead of %d lost nothing: these tests could not see a loss", half, computed)
+		t.Errorf("preStop %s instead of %d lost nothing: these tests could not see a loss", short, computed)
 	}
 	w.commit(t, "Make v5 with what is computed")
 	w.outlast(t, 0, deploy("v5"))

@@ -36,12 +36,13 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 	if err != nil {
 		return err
 	}
-	propagation, err := watch.ParseRange(s.Propagation)
+	hub := &watch.Hub{}
+	opt, err := balancing(s)
 	if err != nil {
 		return err
 	}
-	hub := &watch.Hub{}
-	engine := alb.New(alb.Options{Deregister: propagation, Observe: hub.Observe, Seed: uint64(time.Now().UnixNano())})
+	opt.Observe = hub.Observe
+	engine := alb.New(opt)
 	defer engine.Close()
 	c, err := newCloud(s, engine)
 	if err != nil {
@@ -67,6 +68,21 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 		fmt.Sprintf("127.0.0.1:%d", s.Ports["hook"]): private(c, engine, hub),
 	})
 	return errors.Join(err, c.Close())
+}
+
+// balancing is how the lab's balancers lag.
+func balancing(s labstate.State) (alb.Options, error) {
+	opt := alb.Options{Seed: s.Seed}
+	for _, x := range []struct {
+		name, between string
+		to            *alb.Delay
+	}{{"propagation", s.Propagation, &opt.Deregister}, {"registration", s.Registration, &opt.Registration}, {"jitter", s.Jitter, &opt.Jitter}} {
+		var err error
+		if *x.to, err = watch.ParseRange(x.between); err != nil {
+			return opt, fmt.Errorf("the lab's %s: %w; make the lab anew: lab down --purge", x.name, err)
+		}
+	}
+	return opt, nil
 }
 
 // private serves what only the lab itself asks for: the API server's token

@@ -7,7 +7,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outlast-ci/outlast/lab/internal/alb"
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
+	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/load"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
@@ -18,7 +21,7 @@ func TestARangeOfPropagation(t *testing.T) {
 		ok          bool
 	}{
 		"15s-17s": {15 * time.Second, 17 * time.Second, true},
-		"0s-0s":   {0, 0, true},
+		"0s-0s":   {0, 1, true}, // as good as none, and not the default
 		"17s-15s": {},
 		"15s":     {},
 		"a-b":     {},
@@ -35,7 +38,7 @@ func TestARangeOfPropagation(t *testing.T) {
 
 func TestCommandsThatAreNoneChangeNothing(t *testing.T) {
 	t.Setenv("LAB_DIR", t.TempDir())
-	for _, args := range [][]string{{"upp"}, {"status"}, {"env"}, {"deploy"}, {"load"}, {"faults"}, {"faults", "order"}, {"logs"}, {"up", "--propagation", "soon"}, {"up", "--speed", "2"}} {
+	for _, args := range [][]string{{"upp"}, {"status"}, {"env"}, {"deploy"}, {"load"}, {"faults"}, {"faults", "order"}, {"logs"}, {"up", "--propagation", "soon"}, {"up", "--registration", "3s"}, {"up", "--jitter", "3s-1s"}, {"up", "--seed", "-1"}, {"up", "--speed", "2"}} {
 		if err := dispatch(t.Context(), args); err == nil {
 			t.Errorf("lab %s: no error", strings.Join(args, " "))
 		} else if strings.Contains(err.Error(), "panic") {
@@ -46,6 +49,56 @@ func TestCommandsThatAreNoneChangeNothing(t *testing.T) {
 		if err := dispatch(t.Context(), args); err != nil {
 			t.Errorf("lab %s: %v", strings.Join(args, " "), err)
 		}
+	}
+}
+
+func TestARunningLabKeepsItsBalancersLags(t *testing.T) {
+	is := labstate.State{Started: true, Seed: 7, Propagation: "15s-17s", Registration: "1s-3s", Jitter: "0s-15s"}
+	for name, tt := range map[string]struct {
+		args []string
+		want string // in the error
+	}{
+		"nothing is asked for":   {nil, ""},
+		"what it has":            {[]string{"--propagation", "15s-17s", "--registration", "1s-3s", "--jitter", "0s-15s", "--seed", "7"}, ""},
+		"another propagation":    {[]string{"--propagation", "10s-17s"}, "a propagation of 15s-17s, not 10s-17s; take it down"},
+		"another registration":   {[]string{"--registration", "0s-10s"}, "a registration of 1s-3s, not 0s-10s; take it down"},
+		"another jitter":         {[]string{"--jitter", "0s-3s"}, "a jitter of 0s-15s, not 0s-3s; take it down"},
+		"another seed":           {[]string{"--seed", "8"}, "a seed of 7, not 8; take it down"},
+		"a registration of none": {[]string{"--registration", "soon"}, `--registration: reading the range "soon"`},
+		"a jitter of none":       {[]string{"--jitter", "3s-1s"}, `--jitter: reading the range "3s-1s"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var opt cluster.Options
+			if err := upFlags(&opt).Parse(tt.args); err != nil {
+				t.Fatal(err)
+			}
+			said := ""
+			if err := fits(opt, is); err != nil {
+				said = err.Error()
+			}
+			if !strings.Contains(said, tt.want) || (said == "") != (tt.want == "") {
+				t.Errorf("said %q, want %q", said, tt.want)
+			}
+			if err := fits(opt, labstate.State{}); err != nil && !strings.Contains(tt.want, "reading") {
+				t.Errorf("a lab that is not up: %v", err)
+			}
+		})
+	}
+}
+
+func TestTheBalancersLagAsTheStateSays(t *testing.T) {
+	s := labstate.State{Seed: 7, Propagation: "15s-17s", Registration: "1s-3s", Jitter: "0s-0s"}
+	got, err := balancing(s)
+	sec := time.Second
+	if err != nil || got.Seed != 7 || got.Deregister != (alb.Delay{Min: 15 * sec, Max: 17 * sec}) || got.Registration != (alb.Delay{Min: sec, Max: 3 * sec}) || got.Jitter != (alb.Delay{Max: 1}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if said := lagging(s); said != "seed 7, propagation 15s-17s, registration 1s-3s, jitter 0s-0s" {
+		t.Error(said)
+	}
+	s.Jitter = ""
+	if _, err := balancing(s); err == nil || !strings.Contains(err.Error(), "the lab's jitter") {
+		t.Errorf("without a jitter: %v", err)
 	}
 }
 

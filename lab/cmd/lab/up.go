@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -25,37 +26,26 @@ import (
 func say(format string, args ...any) { fmt.Fprintf(os.Stderr, "lab: "+format+"\n", args...) }
 
 func up(ctx context.Context, dir string, args []string) error {
-	fs := flag.NewFlagSet("lab up", flag.ContinueOnError)
-	region := fs.String("region", "", "region of the cluster (default: that of the lab that is there, or cn-northwest-1)")
-	propagation := fs.String("propagation", "", "MIN-MAX: how long a balancer's nodes go on sending to a deregistered target (default "+labstate.Propagation+", the slow end of the 10s-17s measured on real ones)")
-	requeue := fs.String("requeue", "", "how often the controller looks at readiness gates; one that runs with another is restarted (default 3s; the controller's own is 15s)")
+	opt := cluster.Options{Dir: dir, Log: say}
+	fs := upFlags(&opt)
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
-	src, err := source()
-	if err != nil {
+	var err error
+	if opt.Source, err = source(); err != nil {
 		return err
 	}
-	self, err := os.Executable()
-	if err != nil {
+	if opt.Self, err = os.Executable(); err != nil {
 		return err
 	}
 	before, err := labstate.Load(dir)
-	if err != nil { // none yet
-		if *region == "" {
-			*region = "cn-northwest-1"
-		}
-		if *propagation == "" {
-			*propagation = labstate.Propagation
-		}
+	if err != nil && opt.Region == "" { // none yet
+		opt.Region = "cn-northwest-1"
 	}
-	if before.Started && *propagation != "" && *propagation != before.Propagation {
-		return fmt.Errorf("the lab is up with a propagation of %s; take it down first", before.Propagation)
-	}
-	if _, err := watch.ParseRange(*propagation); err != nil && *propagation != "" {
+	if err := fits(opt, before); err != nil {
 		return err
 	}
-	if before.Started && *requeue != "" && *requeue != before.Requeue {
+	if before.Started && opt.Requeue != "" && opt.Requeue != before.Requeue {
 		if err := proc.Stop(dir, "controller", 20*time.Second); err != nil {
 			return err
 		}
@@ -65,12 +55,54 @@ func up(ctx context.Context, dir string, args []string) error {
 		say("is up already (%s, %s)", before.Region, before.Kube())
 		return nil
 	}
-	s, err := cluster.Up(ctx, cluster.Options{Dir: dir, Source: src, Self: self, Region: *region, Propagation: *propagation, Requeue: *requeue, Log: say})
+	s, err := cluster.Up(ctx, opt)
 	if err != nil {
 		return err
 	}
-	say("up in %s: cluster %s in %s at %s, propagation %s", time.Since(started).Round(100*time.Millisecond), s.Cluster, s.Region, s.Kube(), s.Propagation)
+	say("up in %s: cluster %s in %s at %s, %s", time.Since(started).Round(100*time.Millisecond), s.Cluster, s.Region, s.Kube(), lagging(s))
 	return nil
+}
+
+func upFlags(opt *cluster.Options) *flag.FlagSet {
+	fs := flag.NewFlagSet("lab up", flag.ContinueOnError)
+	fs.StringVar(&opt.Region, "region", "", "region of the cluster (default: that of the lab that is there, or cn-northwest-1)")
+	fs.StringVar(&opt.Propagation, "propagation", "", "MIN-MAX: how long a balancer's nodes go on sending to a deregistered target (default "+labstate.Propagation+", the slow end of the 10s-17s measured on real ones)")
+	fs.StringVar(&opt.Registration, "registration", "", "MIN-MAX: how long it takes a balancer's nodes to know a registered target (default "+labstate.Registration+")")
+	fs.StringVar(&opt.Jitter, "jitter", "", "MIN-MAX: how long a target stays in the list when its deregistration delay is over (default "+labstate.Jitter+")")
+	fs.Func("seed", fmt.Sprintf("number by which all of these are drawn; equal ones draw the same for the same rollouts (default %d)", labstate.Seed), func(text string) error {
+		n, err := strconv.ParseUint(text, 10, 64)
+		opt.Seed = &n
+		return err
+	})
+	fs.StringVar(&opt.Requeue, "requeue", "", "how often the controller looks at readiness gates; one that runs with another is restarted (default 3s; the controller's own is 15s)")
+	return fs
+}
+
+// fits refuses ranges that are none, and those that a running lab's balancers,
+// which have theirs from the start, do not have.
+func fits(opt cluster.Options, before labstate.State) error {
+	asked := []struct{ name, now, before string }{
+		{"propagation", opt.Propagation, before.Propagation}, {"registration", opt.Registration, before.Registration}, {"jitter", opt.Jitter, before.Jitter},
+	}
+	for _, a := range asked {
+		if _, err := watch.ParseRange(a.now); err != nil && a.now != "" {
+			return fmt.Errorf("--%s: %w", a.name, err)
+		}
+	}
+	if opt.Seed != nil {
+		asked = append(asked, struct{ name, now, before string }{"seed", fmt.Sprint(*opt.Seed), fmt.Sprint(before.Seed)})
+	}
+	for _, a := range asked {
+		if before.Started && a.now != "" && a.now != a.before {
+			return fmt.Errorf("the lab is up with a %s of %s, not %s; take it down first: lab down", a.name, a.before, a.now)
+		}
+	}
+	return nil
+}
+
+// lagging are a lab's options of that kind, in words.
+func lagging(s labstate.State) string {
+	return fmt.Sprintf("seed %d, propagation %s, registration %s, jitter %s", s.Seed, s.Propagation, s.Registration, s.Jitter)
 }
 
 func allUp(dir string) bool {
@@ -110,7 +142,7 @@ func status(ctx context.Context, dir string, _ []string) error {
 	if err := w.Flush(); err != nil {
 		return err
 	}
-	fmt.Printf("region %s, account %s, cluster %s, propagation %s, requeue %s, logs in %s\n", s.Region, s.Account, s.Cluster, s.Propagation, s.Requeue, s.Path("logs"))
+	fmt.Printf("region %s, account %s, cluster %s, requeue %s, logs in %s\n%s\n", s.Region, s.Account, s.Cluster, s.Requeue, s.Path("logs"), lagging(s))
 	return nil
 }
 

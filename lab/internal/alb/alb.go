@@ -36,13 +36,16 @@ type Options struct {
 	// requests; zero: 10 to 17 s (measured in the controller's issues 2366, 905 and 1719).
 	Deregister Delay
 	// Registration is how long after RegisterTargets a node learns of the target; zero: 1 to 3 s.
+	// The first node that does begins the health checks, so that the API may say
+	// healthy before the others send to the target.
 	Registration Delay
 	// Jitter passes between the end of the deregistration delay and the target's
-	// leaving the list; zero: 0 to 3 s.
+	// leaving the list; zero: 0 to 15 s, all that Outlast plans for (J).
 	Jitter Delay
 	// ConnectTimeout ends a TCP connect to a target with a 504; zero: 10 s, the real one's fixed value.
 	ConnectTimeout time.Duration
-	// Seed of every draw: equal seeds and equal calls give equal delays.
+	// Seed of every draw: equal seeds and equal calls give equal delays, by the
+	// names of load balancers and the order of registrations.
 	Seed uint64
 	// Dialer reaches targets, for requests and health checks; nil: net.Dialer.
 	Dialer func(ctx context.Context, network, addr string) (net.Conn, error)
@@ -168,7 +171,7 @@ func (o Options) withDefaults() Options {
 	}
 	o.Deregister = o.Deregister.or(10*time.Second, 17*time.Second)
 	o.Registration = o.Registration.or(time.Second, 3*time.Second)
-	o.Jitter = o.Jitter.or(0, 3*time.Second)
+	o.Jitter = o.Jitter.or(0, 15*time.Second)
 	if o.ConnectTimeout == 0 {
 		o.ConnectTimeout = ConnectTimeout
 	}

@@ -31,6 +31,7 @@ type balancer struct {
 type node struct {
 	engine *Engine
 	lb     string // ARN
+	name   string // of the load balancer
 	addr   netip.Addr
 	zone   string
 	ports  map[int]*front
@@ -101,6 +102,7 @@ func (e *Engine) DeleteLoadBalancer(arn string) {
 			delete(e.addresses, arn+" "+z)
 		}
 		delete(e.slowness, arn)
+		delete(e.jitters, arn)
 	}
 	e.attach()
 	e.tend()
@@ -136,7 +138,7 @@ func (e *Engine) place(b *balancer) error {
 		if err != nil {
 			return err
 		}
-		nodes = append(nodes, &node{engine: e, lb: b.ARN, addr: a, zone: z, ports: map[int]*front{}, turns: map[string]uint64{}})
+		nodes = append(nodes, &node{engine: e, lb: b.ARN, name: b.Name, addr: a, zone: z, ports: map[int]*front{}, turns: map[string]uint64{}})
 	}
 	for _, n := range b.nodes {
 		if !slices.Contains(nodes, n) {

@@ -15,6 +15,7 @@ import (
 // flight is a request under way to a target.
 type flight struct {
 	node   *node
+	span   int // number of the registration that let it in
 	cancel context.CancelCauseFunc
 }
 
@@ -61,6 +62,7 @@ func (e *Engine) choose(n *node, ws []WeightedTargetGroup, r *http.Request, idle
 		c.cookie = stickyCookie(g, r2, now)
 	}
 	r2.flights[f] = struct{}{}
+	f.span, _ = e.sees(n, r2, now)
 	c.entry, c.target, c.draining, c.scheme = r2, r2.Target, r2.draining(), strings.ToLower(g.Protocol)
 	c.rt = e.pool(n, c.scheme, r2.Target.addr(), idle)
 	return c, true
@@ -99,17 +101,23 @@ func (e *Engine) weigh(ws []WeightedTargetGroup) string {
 // view is the node's present list of the group's targets.
 func (e *Engine) view(n *node, g *group, now time.Time) []*entry {
 	var out []*entry
-	zonal := g.Attributes["load_balancing.cross_zone.enabled"] == "false"
 	for _, r := range g.records {
-		if zonal && r.Target.AZ != "" && r.Target.AZ != n.zone || !g.serves(r.Target) {
+		if !g.reaches(n, r.Target) || !g.serves(r.Target) {
 			continue
 		}
-		settled := len(r.Spans) == 1 && !r.draining() && now.After(r.last().From.Add(e.opt.Registration.Max))
-		if settled || r.visible(now, func(s span) lags { return e.lag(n, g.ARN, r.Target, s) }) {
+		if _, ok := e.sees(n, r, now); ok {
 			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// sees says whether a target is in the node's list, and by which registration.
+func (e *Engine) sees(n *node, r *entry, now time.Time) (number int, ok bool) {
+	if len(r.Spans) == 1 && !r.draining() && now.After(r.last().From.Add(e.opt.Registration.Max)) {
+		return r.last().N, true // no node can have yet to hear of it
+	}
+	return r.visible(now, func(s span) lags { return e.lag(n, s) })
 }
 
 // next picks by the group's algorithm: round robin, in which a target in slow

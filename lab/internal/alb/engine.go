@@ -32,6 +32,7 @@ type Engine struct {
 	balancers map[string]*balancer
 	addresses map[string]netip.Addr // by load balancer ARN and zone
 	slowness  map[string]Delay      // of deregistrations by load balancer ARN; absent: the options'
+	jitters   map[string]Delay      // likewise
 	draws     int                   // counts registrations, so that each draws anew
 	pools     map[string]*pool      // by node and target
 	rand      *rand.Rand            // for weighted groups
@@ -61,7 +62,7 @@ func New(o Options) *Engine {
 	e := &Engine{
 		opt: o.withDefaults(), ctx: ctx, cancel: cancel, poke: make(chan struct{}, 1),
 		groups: map[string]*group{}, balancers: map[string]*balancer{},
-		addresses: map[string]netip.Addr{}, slowness: map[string]Delay{}, pools: map[string]*pool{},
+		addresses: map[string]netip.Addr{}, slowness: map[string]Delay{}, jitters: map[string]Delay{}, pools: map[string]*pool{},
 		buffers: newBufferPool(), rand: rand.New(rand.NewPCG(o.Seed, 0)),
 	}
 	e.wg.Go(e.sweepLoop)
@@ -116,7 +117,7 @@ func (e *Engine) DeleteTargetGroup(arn string) {
 	if g := e.groups[arn]; g != nil {
 		for _, r := range g.records {
 			r.halt()
-			r.cut(nil)
+			r.cut(nil, r.last().N)
 		}
 		delete(e.groups, arn)
 	}
@@ -145,8 +146,8 @@ func (e *Engine) Register(arn string, ts []Target) error {
 			g.records = append(g.records, &entry{record: newRecord(t, now, e.draws), flights: map[*flight]struct{}{}})
 		case r.draining():
 			e.draws++
-			r.record = r.register(now, e.draws)
-			r.halt() // its checks begin anew when the nodes know it
+			r.record, r.goneReported = r.register(now, e.draws), false
+			r.halt() // its checks begin anew when a node takes it up
 		default:
 			continue
 		}
@@ -174,8 +175,7 @@ func (e *Engine) Deregister(arn string, ts []Target) error {
 		if !g.serves(r.Target) {
 			delay = 0 // no load balancer sends there, so there is nothing to drain
 		}
-		n := strconv.Itoa(r.last().N)
-		r.record = r.deregister(now, delay, e.opt.Jitter.draw(e.opt.Seed, "jitter", arn, r.Target.addr(), n))
+		r.record = r.deregister(now, delay, e.jitterOf(g).draw(e.opt.Seed, "jitter", strconv.Itoa(r.last().N)))
 		e.report(g, r, now)
 	}
 	e.tend()
@@ -212,7 +212,7 @@ func (e *Engine) Health(arn string, ask []Target) ([]TargetHealth, error) {
 }
 
 func (e *Engine) describe(g *group, r *entry, now time.Time) TargetHealth {
-	return r.describe(now, g.serves(r.Target), r.known(e.eachLag(g, r)), g.HealthCheck)
+	return r.describe(now, g.serves(r.Target), e.heard(g, r), g.HealthCheck)
 }
 
 func (e *Engine) group(arn string) (*group, error) {
@@ -277,156 +277,13 @@ func (g *group) delay() time.Duration {
 	return seconds(g.Attributes, "deregistration_delay.timeout_seconds", DefaultDeregistrationDelay)
 }
 
+// reaches says whether a node may send to t: with cross-zone load balancing
+// off, only to its own zone.
+func (g *group) reaches(n *node, t Target) bool {
+	return g.Attributes["load_balancing.cross_zone.enabled"] != "false" || t.AZ == "" || t.AZ == "all" || t.AZ == n.zone
+}
+
 func (r *entry) listed(now time.Time) bool { return !r.draining() || now.Before(r.Gone) }
-
-// lag is what a node's view of one span lags by; it is drawn, not stored.
-func (e *Engine) lag(n *node, arn string, t Target, s span) lags {
-	draw, node := strconv.Itoa(s.N), n.addr.String()
-	return lags{
-		register:   e.opt.Registration.draw(e.opt.Seed, "register", node, arn, t.addr(), draw),
-		deregister: e.propagationOf(n.lb).draw(e.opt.Seed, "deregister", node, arn, t.addr(), draw),
-	}
-}
-
-// eachLag are the lags of all nodes that use the group, for the last span.
-func (e *Engine) eachLag(g *group, r *entry) []lags {
-	var out []lags
-	for _, b := range g.users {
-		for _, n := range b.nodes {
-			out = append(out, e.lag(n, g.ARN, r.Target, r.last()))
-		}
-	}
-	return out
-}
-
-// tend starts and stops health checkers to fit the present state, then wakes the sweeper.
-func (e *Engine) tend() {
-	for _, g := range e.groups {
-		for _, r := range g.records {
-			e.tendOne(g, r)
-		}
-	}
-	e.wake()
-}
-
-func (e *Engine) wake() {
-	select {
-	case e.poke <- struct{}{}:
-	default:
-	}
-}
-
-func (e *Engine) tendOne(g *group, r *entry) {
-	// Nodes that have not heard of a deregistration go on checking.
-	want := g.HealthCheck.Enabled && g.serves(r.Target) && e.ctx.Err() == nil && time.Now().Before(e.forgotten(g, r))
-	if r.stop != nil && (!want || r.checks != g.HealthCheck) {
-		r.halt()
-	}
-	if !g.serves(r.Target) || !g.HealthCheck.Enabled {
-		r.Passed, r.Failed, r.Health = 0, 0, stateInitial
-	}
-	if want && r.stop == nil {
-		ctx, cancel := context.WithCancel(e.ctx)
-		r.stop, r.checks = cancel, g.HealthCheck
-		e.wg.Go(func() { e.checkLoop(ctx, g, r) })
-	}
-}
-
-// forgotten is when the last node drops a draining target from its list; the
-// far future while it is registered.
-func (e *Engine) forgotten(g *group, r *entry) time.Time {
-	if !r.draining() {
-		return time.Unix(1<<40, 0)
-	}
-	at := r.last().Until
-	for _, l := range e.eachLag(g, r) {
-		if t := r.last().Until.Add(l.deregister); t.After(at) {
-			at = t
-		}
-	}
-	return at
-}
-
-func (r *entry) halt() {
-	if r.stop != nil {
-		r.stop()
-		r.stop = nil
-	}
-}
-
-// sweepLoop does what falls due: cutting requests whose target's delay is
-// over, and dropping targets that are gone.
-func (e *Engine) sweepLoop() {
-	timer := time.NewTimer(time.Hour)
-	defer timer.Stop()
-	for {
-		next := e.sweep(time.Now())
-		e.flush()
-		timer.Reset(time.Until(next))
-		select {
-		case <-e.ctx.Done():
-			return
-		case <-e.poke:
-		case <-timer.C:
-		}
-	}
-}
-
-// sweep does what is due at now and says when to come again.
-func (e *Engine) sweep(now time.Time) time.Time {
-	next := now.Add(time.Hour)
-	due := func(t time.Time) bool {
-		if t.After(now) {
-			if t.Before(next) {
-				next = t
-			}
-			return false
-		}
-		return true
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, g := range e.groups {
-		g.records = slices.DeleteFunc(g.records, func(r *entry) bool {
-			if !r.draining() {
-				return false
-			}
-			e.cutDue(g, r, due)
-			forgotten := due(e.forgotten(g, r))
-			if forgotten {
-				r.halt()
-			}
-			gone := due(r.Gone)
-			if gone && !r.goneReported {
-				r.goneReported = true
-				e.report(g, r, now)
-			}
-			return gone && forgotten && len(r.flights) == 0
-		})
-	}
-	e.dropPools()
-	return next
-}
-
-// cutDue ends the requests of every node whose time for this target is over.
-func (e *Engine) cutDue(g *group, r *entry, due func(time.Time) bool) {
-	for _, b := range g.users {
-		for _, n := range b.nodes {
-			if due(r.cutAt(g.delay(), e.lag(n, g.ARN, r.Target, r.last()))) {
-				r.cut(n)
-			}
-		}
-	}
-}
-
-// cut ends the requests in flight from one node, or from all when n is nil.
-func (r *entry) cut(n *node) {
-	for f := range r.flights {
-		if n == nil || f.node == n {
-			f.cancel(errDelayExpired)
-		}
-	}
-}
 
 func mapValues[K comparable, V any](m map[K]V) []V {
 	out := make([]V, 0, len(m))

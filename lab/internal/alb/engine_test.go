@@ -49,7 +49,6 @@ func TestRestoreGoesOnWhereTheSnapshotWas(t *testing.T) {
 		time.Sleep(2 * time.Second)
 
 		o.Dialer, o.Listen = w.dial, w.listen
-		o.Seed = 6 // a new process draws another one
 		lagging := w.visibleTo(going)
 		w.Engine = New(o)
 		w.must(w.Restore(snapshot))
@@ -89,13 +88,13 @@ func TestRestoreGoesOnWhereTheSnapshotWas(t *testing.T) {
 	})
 }
 
-// visibleTo are the nodes' delays for the deregistration of a target, as text.
+// visibleTo is when the last node drops a draining target, as text.
 func (w *world) visibleTo(t Target) string {
 	e := w.Engine
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	g := e.groups[groupARN]
-	return fmt.Sprint(e.eachLag(g, g.find(t)))
+	return fmt.Sprint(e.forgotten(g, g.find(t)))
 }
 
 func TestGroupComesIntoUseAndGoesOut(t *testing.T) {

@@ -16,13 +16,13 @@ import (
 	"time"
 )
 
-// checkLoop checks one target until ctx ends: first when all nodes know the
+// checkLoop checks one target until ctx ends: first when a node knows the
 // target, then once an interval.
 func (e *Engine) checkLoop(ctx context.Context, g *group, r *entry) {
 	e.mu.Lock()
-	arn, target, hc := g.ARN, r.Target, r.checks
+	arn, target, hc, n := g.ARN, r.Target, r.checks, r.last().N
 	protocol := g.Protocol
-	begin := r.known(e.eachLag(g, r))
+	begin := e.heard(g, r)
 	e.mu.Unlock()
 	if hc.Protocol != "" {
 		protocol = hc.Protocol
@@ -40,12 +40,13 @@ func (e *Engine) checkLoop(ctx context.Context, g *group, r *entry) {
 		if ctx.Err() != nil {
 			return
 		}
-		e.apply(arn, target, got, hc)
+		e.apply(arn, target, n, got, hc)
 	}
 }
 
-// apply takes a check's result into the target's record.
-func (e *Engine) apply(arn string, t Target, got result, hc HealthCheck) {
+// apply takes a check's result into the target's record. n is the number of the
+// registration that it is of: the next one begins anew.
+func (e *Engine) apply(arn string, t Target, n int, got result, hc HealthCheck) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	g := e.groups[arn]
@@ -53,8 +54,7 @@ func (e *Engine) apply(arn string, t Target, got result, hc HealthCheck) {
 		return
 	}
 	r := g.find(t)
-	// A target put back while its check ran must be seen by all nodes first.
-	if r == nil || time.Now().Before(r.known(e.eachLag(g, r))) {
+	if r == nil || r.last().N != n {
 		return
 	}
 	before, now := r.Health, time.Now()

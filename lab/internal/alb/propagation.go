@@ -15,15 +15,26 @@ var ErrLoadBalancerNotFound = errors.New("load balancer not found")
 // It holds from now on, also for targets that are draining already; set it
 // while none is. The zero Delay goes back to the options.
 func (e *Engine) SetPropagation(arn string, d Delay) error {
+	return e.setOwn("propagation", e.slowness, arn, d)
+}
+
+// SetJitter gives the target groups of one load balancer a range of their own
+// in place of Options.Jitter, for what is deregistered from now on. The zero
+// Delay goes back to the options.
+func (e *Engine) SetJitter(arn string, d Delay) error {
+	return e.setOwn("jitter", e.jitters, arn, d)
+}
+
+func (e *Engine) setOwn(what string, own map[string]Delay, arn string, d Delay) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.balancers[arn] == nil {
-		return fmt.Errorf("setting the propagation of %q: %w", arn, ErrLoadBalancerNotFound)
+		return fmt.Errorf("setting the %s of %q: %w", what, arn, ErrLoadBalancerNotFound)
 	}
 	if d == (Delay{}) {
-		delete(e.slowness, arn)
+		delete(own, arn)
 	} else {
-		e.slowness[arn] = d
+		own[arn] = d
 	}
 	e.wake()
 	return nil
@@ -46,4 +57,14 @@ func (e *Engine) propagationOf(arn string) Delay {
 		return d
 	}
 	return e.opt.Deregister
+}
+
+// jitterOf is that of the first of the group's load balancers with one of its own.
+func (e *Engine) jitterOf(g *group) Delay {
+	for _, b := range g.users {
+		if d, ok := e.jitters[b.ARN]; ok {
+			return d
+		}
+	}
+	return e.opt.Jitter
 }

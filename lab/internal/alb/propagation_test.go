@@ -63,7 +63,7 @@ func TestAPropagationOfItsOwnSurvivesARestart(t *testing.T) {
 		snapshot, err := w.Snapshot()
 		w.must(err)
 		w.must(w.Close())
-		w.Engine = New(Options{Seed: 4, Dialer: w.dial, Listen: w.listen})
+		w.Engine = New(Options{Seed: 3, Dialer: w.dial, Listen: w.listen})
 		w.must(w.Restore(snapshot))
 		asks := func() map[string]bool {
 			seen := map[string]bool{}
@@ -87,11 +87,44 @@ func TestAPropagationOfItsOwnSurvivesARestart(t *testing.T) {
 	})
 }
 
+func TestALoadBalancerMayHaveAJitterOfItsOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, exact(Options{Seed: 3})) // a second
+		ts := []Target{targetAt(1), targetAt(2), targetAt(3)}
+		w.up([]string{"a"}, ts...)
+		gone := func(i int, want time.Duration) {
+			t.Helper()
+			w.must(w.Deregister(groupARN, ts[i:i+1]))
+			time.Sleep(30*time.Second + want - time.Millisecond)
+			if s := w.state(ts[i]); s != "draining/Target.DeregistrationInProgress" {
+				t.Errorf("target %d, before a jitter of %s is over: %s", i, want, s)
+			}
+			time.Sleep(2 * time.Millisecond)
+			if s := w.state(ts[i]); s != "unused/Target.NotRegistered" {
+				t.Errorf("target %d, after a jitter of %s: %s", i, want, s)
+			}
+		}
+		w.must(w.SetJitter(lbARN, Delay{12 * time.Second, 12 * time.Second}))
+		gone(0, 12*time.Second)
+		snapshot, err := w.Snapshot()
+		w.must(err)
+		w.must(w.Close())
+		w.Engine = New(exact(Options{Seed: 3, Dialer: w.dial, Listen: w.listen}))
+		w.must(w.Restore(snapshot))
+		gone(1, 12*time.Second)
+		w.must(w.SetJitter(lbARN, Delay{}))
+		gone(2, time.Second)
+	})
+}
+
 func TestAnUnknownLoadBalancerHasNoPropagation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, Options{})
 		if err := w.SetPropagation("arn:none", Delay{1, 1}); !errors.Is(err, ErrLoadBalancerNotFound) {
 			t.Errorf("set: %v", err)
+		}
+		if err := w.SetJitter("arn:none", Delay{1, 1}); !errors.Is(err, ErrLoadBalancerNotFound) {
+			t.Errorf("set the jitter: %v", err)
 		}
 		if _, err := w.Propagation("arn:none"); !errors.Is(err, ErrLoadBalancerNotFound) {
 			t.Errorf("asked for: %v", err)

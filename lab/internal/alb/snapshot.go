@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"time"
 )
@@ -15,9 +16,9 @@ import (
 type saved struct {
 	Time      time.Time
 	Draws     int
-	Seed      uint64 // of the delays, which would be others by another one
 	Addresses map[string]netip.Addr
 	Slowness  map[string]Delay // propagations of load balancers' own
+	Jitters   map[string]Delay // likewise
 	Groups    []savedGroup
 	Balancers []LoadBalancer
 }
@@ -29,11 +30,11 @@ type savedGroup struct {
 
 // Snapshot is everything a later engine needs to go on: groups, targets with
 // their states, load balancers, node addresses and propagations. Draining goes on by the clock
-// between Snapshot and Restore.
+// between Snapshot and Restore, if the later engine has the same seed and ranges.
 func (e *Engine) Snapshot() ([]byte, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := saved{Time: time.Now(), Draws: e.draws, Seed: e.opt.Seed, Addresses: e.addresses, Slowness: e.slowness}
+	s := saved{Time: time.Now(), Draws: e.draws, Addresses: e.addresses, Slowness: e.slowness, Jitters: e.jitters}
 	for _, arn := range sortedKeys(e.groups) {
 		g := savedGroup{TargetGroup: e.groups[arn].TargetGroup}
 		for _, r := range e.groups[arn].records {
@@ -64,13 +65,12 @@ func (e *Engine) Restore(snapshot []byte) error {
 		return fmt.Errorf("restoring load balancers: the engine already has %d target groups and %d load balancers; restore first, then put",
 			len(e.groups), len(e.balancers))
 	}
-	e.draws, e.opt.Seed = s.Draws, s.Seed
+	e.draws = s.Draws
 	for k, a := range s.Addresses {
 		e.addresses[k] = a
 	}
-	for arn, d := range s.Slowness {
-		e.slowness[arn] = d
-	}
+	maps.Copy(e.slowness, s.Slowness)
+	maps.Copy(e.jitters, s.Jitters)
 	var errs []error
 	for _, lb := range s.Balancers {
 		b := &balancer{LoadBalancer: lb}

@@ -38,12 +38,19 @@ type span struct {
 // lags are the delays with which one node hears of a span's two ends.
 type lags struct{ register, deregister time.Duration }
 
+// window is when one node has the target in its list by one span. until is
+// zero while the target is registered.
+type window struct {
+	span
+	from, until time.Time
+}
+
 // record is what the engine knows of one target of one group. It is a value:
 // the functions below return what it becomes.
 type record struct {
 	Target Target
-	// Spans overlap in their nodes' views: a target put back while draining may
-	// still be in one node's list and not yet again in another's.
+	// Spans are one a registration. Those before the last stay for as long as a
+	// node has not heard of their end, or a request that they let in may be in flight.
 	Spans  []span
 	Gone   time.Time // when a draining target leaves the list; zero while registered
 	Health string    // healthy, unhealthy or initial: the result of checks, also while draining
@@ -90,24 +97,45 @@ func (r record) register(now time.Time, n int) record {
 	return r
 }
 
-// visible says whether a node has the target in its list at now.
-func (r record) visible(now time.Time, lag func(span) lags) bool {
-	for _, s := range r.Spans {
+// windows are a node's, one a span. A node does one after the other what it is
+// told of a target: a target that is put back while it drains is taken up again
+// only when the node has dropped it, and then as late as a new one. That is the
+// harm of not waiting for the delay, as AWS asks for; how it shows there is not
+// documented.
+func (r record) windows(lag func(span) lags) []window {
+	out := make([]window, len(r.Spans))
+	var done time.Time // with what came before
+	for i, s := range r.Spans {
 		l := lag(s)
-		if now.Before(s.From.Add(l.register)) {
-			continue
-		}
-		if s.Until.IsZero() || now.Before(s.Until.Add(l.deregister)) {
-			return true
+		out[i] = window{span: s, from: later(s.From, done).Add(l.register)}
+		if !s.Until.IsZero() {
+			out[i].until = s.Until.Add(l.deregister)
+			done = later(done, out[i].until)
 		}
 	}
-	return false
+	return out
 }
 
-// cutAt is when a node ends what is still in flight to a draining target: when
+// visible says whether a node has the target in its list at now, and by which
+// span's number.
+func (r record) visible(now time.Time, lag func(span) lags) (n int, ok bool) {
+	for _, w := range r.windows(lag) {
+		if !now.Before(w.from) && (w.until.IsZero() || now.Before(w.until)) {
+			return w.N, true
+		}
+	}
+	return 0, false
+}
+
+// cutAt is when a node ends what is still in flight by a span that has ended: when
 // the delay is over, but not before the node has heard of the deregistration.
-func (r record) cutAt(delay time.Duration, l lags) time.Time {
-	return r.last().Until.Add(max(delay, l.deregister))
+func (w window) cutAt(delay time.Duration) time.Time { return later(w.Until.Add(delay), w.until) }
+
+func later(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return b
+	}
+	return a
 }
 
 // result of one health check; an empty reason is a pass.
@@ -130,20 +158,10 @@ func (r record) checked(c result, hc HealthCheck) record {
 	return r
 }
 
-// known says when the last of the nodes has learned of the present registration.
-func (r record) known(each []lags) time.Time {
-	at := r.last().From
-	for _, l := range each {
-		if t := r.last().From.Add(l.register); t.After(at) {
-			at = t
-		}
-	}
-	return at
-}
-
 // describe is the target's row in DescribeTargetHealth. inUse: a listener of a
-// load balancer in the target's zone forwards to the group.
-func (r record) describe(now time.Time, inUse bool, known time.Time, hc HealthCheck) TargetHealth {
+// load balancer in the target's zone forwards to the group. heard is when the
+// first node takes the target up, which ends the registration for the API.
+func (r record) describe(now time.Time, inUse bool, heard time.Time, hc HealthCheck) TargetHealth {
 	h := TargetHealth{Target: r.Target, HealthCheckPort: hc.portOf(r.Target)}
 	switch {
 	case r.draining():
@@ -153,7 +171,7 @@ func (r record) describe(now time.Time, inUse bool, known time.Time, hc HealthCh
 		h.Description = "Target group is not configured to receive traffic from the load balancer"
 	case !hc.Enabled:
 		h.State, h.Reason, h.Description = stateUnavailable, reasonDisabled, "Health checks are not enabled for this target"
-	case r.Health == stateInitial && now.Before(known):
+	case r.Health == stateInitial && now.Before(heard):
 		h.State, h.Reason, h.Description = stateInitial, reasonRegistering, "Target registration is in progress"
 	case r.Health == stateInitial:
 		h.State, h.Reason, h.Description = stateInitial, reasonFirstCheck, "Initial health checks in progress"

@@ -174,25 +174,6 @@ func TestPutBackWhileDraining(t *testing.T) {
 	})
 }
 
-func TestPutBackStartsItsChecksAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		w := newWorld(t, exact(Options{}))
-		w.serve(targetAt(1), say("v1"))
-		w.up([]string{"a"}, targetAt(1)) // checked at 2 s and 17 s; it is 3 s now
-		w.must(w.Deregister(groupARN, []Target{targetAt(1)}))
-		w.must(w.Register(groupARN, []Target{targetAt(1)}))
-		time.Sleep(1999 * time.Millisecond)
-		if s := w.state(targetAt(1)); s != "initial/Elb.RegistrationInProgress" {
-			t.Errorf("before the nodes know: %s", s)
-		}
-		time.Sleep(2 * time.Millisecond)
-		synctest.Wait()
-		if s := w.state(targetAt(1)); s != "healthy" {
-			t.Errorf("as soon as they do: %s, want healthy without waiting for the old turn", s)
-		}
-	})
-}
-
 // A node that has not heard of a deregistration goes on checking, too.
 func TestDrainingTargetsAreCheckedUntilNodesDropThem(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -289,11 +270,18 @@ func TestVisibleIsTheShiftedSpan(t *testing.T) {
 		r = r.deregister(epoch.Add(life), 30*time.Second, 0)
 		now := epoch.Add(ms("now", 120000))
 		want := !now.Before(epoch.Add(l.register)) && now.Before(epoch.Add(life+l.deregister))
-		if got := r.visible(now, func(span) lags { return l }); got != want {
+		if _, got := r.visible(now, func(span) lags { return l }); got != want {
 			t.Fatalf("visible %v, want %v", got, want)
 		}
-		if again := r.register(now, 2); !again.visible(now.Add(l.register), func(span) lags { return l }) {
-			t.Fatal("put back and propagated, yet not visible")
+		// Put back, it is in the list again as late as a new one, and not before the
+		// node has dropped it.
+		again := r.register(later(now, epoch.Add(life)), 2)
+		taken := later(again.last().From, epoch.Add(life+l.deregister)).Add(l.register)
+		if _, ok := again.visible(taken.Add(-1), func(span) lags { return l }); ok && l.register > 0 {
+			t.Fatal("put back, it is visible too early")
+		}
+		if n, ok := again.visible(taken, func(span) lags { return l }); !ok || n != 2 {
+			t.Fatalf("put back and propagated, yet visible is %v, by %d", ok, n)
 		}
 	})
 }

@@ -55,9 +55,12 @@ func constants(t *testing.T) []constant {
 	rate := func(b trouble.Bucket) string { return fmt.Sprintf("%g at once, %g a second", b.Size, b.Refill) }
 	all := []constant{
 		{"deregistration accepted until a node sends nothing more (P), drawn for each node", span(d.Deregister), "alb/alb.go", "o.Deregister.or(", issues},
-		{"the same, in a lab for which none was asked", strings.Replace(labstate.Propagation, "-", " to ", 1), "labstate/labstate.go", "const Propagation", "the slow end of the measured range"},
+		{"the same, in a lab for which none was asked", strings.Replace(labstate.Propagation, "-", " to ", 1), "labstate/labstate.go", "	Propagation =", "the slow end of the measured range"},
 		{"registration accepted until a node knows the target (in T_reg), drawn for each node", span(d.Registration), "alb/alb.go", "o.Registration.or(", assumed + "; the seed's gate took 17 s in all"},
-		{"the delay's end until the target is unused (J)", span(d.Jitter), "alb/alb.go", "o.Jitter.or(", assumed + "; 11 s may be read from issue 2366"},
+		{"the same, in a lab for which none was asked", strings.Replace(labstate.Registration, "-", " to ", 1), "labstate/labstate.go", "	Registration =", "likewise"},
+		{"the delay's end until the target is unused (J)", span(d.Jitter), "alb/alb.go", "o.Jitter.or(", assumed + ": all that Outlast plans for; 11 s may be read from issue 2366"},
+		{"the same, in a lab for which none was asked", strings.Replace(labstate.Jitter, "-", " to ", 1), "labstate/labstate.go", "	Jitter =", "likewise"},
+		{"seed of all three, in a lab for which none was asked", fmt.Sprint(labstate.Seed), "labstate/labstate.go", "	Seed uint64", ours + ": any would do, if it stays"},
 		{"connect to a target", short(alb.ConnectTimeout), "alb/constants.go", "ConnectTimeout ", inTrouble + ", 504"},
 		{"TLS handshake with a target", short(alb.HandshakeTimeout), "alb/constants.go", "HandshakeTimeout ", inTrouble + ", 502"},
 		{"idle timeout, of clients' and targets' connections", short(alb.DefaultIdleTimeout), "alb/constants.go", "DefaultIdleTimeout ", "user guide, load balancer attributes"},
@@ -94,7 +97,7 @@ func constants(t *testing.T) []constant {
 	}
 	return append(all,
 		constant{"life of a registry token", short(ecr.TokenLife), "cloud/ecr/model.go", "const TokenLife", "API reference, GetAuthorizationToken"},
-		constant{"planning values in the lab's environment", strings.Join(labstate.State{Propagation: labstate.Propagation}.Planning(), ", "), "labstate/labstate.go", "func (s State) Planning", "what is above, rounded up; Outlast's own are for real load balancers"},
+		constant{"planning values in the lab's environment", strings.Join(labstate.State{}.Planning(), ", "), "labstate/labstate.go", "func (s State) Planning", "what is above, rounded up; Outlast's own are for real load balancers"},
 	)
 }
 

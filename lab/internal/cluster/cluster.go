@@ -49,13 +49,15 @@ const DefaultRequeue = "3s"
 
 // Options of Up.
 type Options struct {
-	Dir         string // state
-	Source      string // the lab's module folder
-	Self        string // this program, for the parts of the lab that it runs itself
-	Region      string
-	Propagation string // MIN-MAX of a deregistration on the balancers' nodes
-	Requeue     string // how often the controller looks at readiness gates; empty: as before, at first DefaultRequeue
-	Log         func(format string, args ...any)
+	Dir    string // state
+	Source string // the lab's module folder
+	Self   string // this program, for the parts of the lab that it runs itself
+	Region string
+	// How the balancers lag. Empty and nil: as before, at first labstate's.
+	Propagation, Registration, Jitter string  // MIN-MAX each
+	Seed                              *uint64 // of their draws
+	Requeue                           string  // how often the controller looks at readiness gates; empty: as before, at first DefaultRequeue
+	Log                               func(format string, args ...any)
 }
 
 // lab is one Up in progress.
@@ -141,7 +143,7 @@ func (l *lab) makeState(context.Context) error {
 		return err
 	}
 	if errors.Is(err, labstate.ErrNone) {
-		s = labstate.State{Dir: l.opt.Dir, Region: l.opt.Region, Account: "111122223333", Cluster: "lab", HostIP: node.HostIP, NodeIP: node.NodeIP, Ports: map[string]int{}, Users: map[string]labstate.User{}}
+		s = labstate.State{Dir: l.opt.Dir, Region: l.opt.Region, Account: "111122223333", Cluster: "lab", HostIP: node.HostIP, NodeIP: node.NodeIP, Seed: labstate.Seed, Ports: map[string]int{}, Users: map[string]labstate.User{}}
 		for _, name := range []string{"api", "registry", "hook", "kube", "etcd", "webhook", "metrics", "health"} {
 			if s.Ports[name], err = freePort(); err != nil {
 				return err
@@ -154,8 +156,11 @@ func (l *lab) makeState(context.Context) error {
 	if s.Region != l.opt.Region && l.opt.Region != "" {
 		return fmt.Errorf("the lab was made in %s, not %s; take it down first (lab down --purge)", s.Region, l.opt.Region)
 	}
-	if l.opt.Propagation != "" {
-		s.Propagation = l.opt.Propagation
+	s.Propagation = cmp.Or(l.opt.Propagation, s.Propagation, labstate.Propagation)
+	s.Registration = cmp.Or(l.opt.Registration, s.Registration, labstate.Registration)
+	s.Jitter = cmp.Or(l.opt.Jitter, s.Jitter, labstate.Jitter)
+	if l.opt.Seed != nil {
+		s.Seed = *l.opt.Seed
 	}
 	s.Requeue = cmp.Or(l.opt.Requeue, s.Requeue, DefaultRequeue)
 	s.Tools = map[string]string{"lab": l.opt.Self}

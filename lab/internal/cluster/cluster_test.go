@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/proc"
 )
 
@@ -40,11 +41,15 @@ func TestTheStateIsChosenOnce(t *testing.T) {
 	if first.Users["deployer"].SecretAccessKey == first.Users["controller"].SecretAccessKey || len(first.Users["deployer"].SecretAccessKey) < 40 {
 		t.Error("the users' keys are no secrets")
 	}
-	l.opt.Region, l.opt.Propagation = "", "1s-2s"
+	if first.Seed != labstate.Seed || first.Registration != labstate.Registration || first.Jitter != labstate.Jitter {
+		t.Errorf("nothing was asked for, and it draws by %d from %s and %s", first.Seed, first.Registration, first.Jitter)
+	}
+	seed := uint64(0)
+	l.opt.Region, l.opt.Propagation, l.opt.Seed = "", "1s-2s", &seed
 	if err := l.makeState(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if l.state.Region != "cn-northwest-1" || l.state.Propagation != "1s-2s" || l.state.Ports["kube"] != first.Ports["kube"] || l.state.Users["node"] != first.Users["node"] {
+	if l.state.Region != "cn-northwest-1" || l.state.Propagation != "1s-2s" || l.state.Jitter != first.Jitter || l.state.Seed != 0 || l.state.Ports["kube"] != first.Ports["kube"] || l.state.Users["node"] != first.Users["node"] {
 		t.Errorf("a second up changed the state: %+v", l.state)
 	}
 	l.opt.Region = "eu-west-1"

@@ -5,6 +5,7 @@
 package labstate
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,18 +19,21 @@ import (
 
 // State is the content of lab.json.
 type State struct {
-	Dir         string            `json:"dir"`
-	Region      string            `json:"region"`
-	Account     string            `json:"account"`
-	Cluster     string            `json:"cluster"`
-	Propagation string            `json:"propagation"` // MIN-MAX of a deregistration, e.g. 15s-17s
-	Requeue     string            `json:"requeue"`     // of the controller's look at readiness gates, e.g. 3s
-	HostIP      string            `json:"hostIP"`      // of the link between host and node
-	NodeIP      string            `json:"nodeIP"`
-	Ports       map[string]int    `json:"ports"` // api, registry, hook, kube, etcd, webhook, metrics, health
-	Users       map[string]User   `json:"users"`
-	Tools       map[string]string `json:"tools"`   // programs by name
-	Started     bool              `json:"started"` // the last up went through
+	Dir          string            `json:"dir"`
+	Region       string            `json:"region"`
+	Account      string            `json:"account"`
+	Cluster      string            `json:"cluster"`
+	Seed         uint64            `json:"seed"`         // of all draws of the balancers
+	Propagation  string            `json:"propagation"`  // MIN-MAX of a deregistration, e.g. 15s-17s
+	Registration string            `json:"registration"` // MIN-MAX of a registration, e.g. 1s-3s
+	Jitter       string            `json:"jitter"`       // MIN-MAX from the end of a deregistration delay until the target is unused, e.g. 0s-15s
+	Requeue      string            `json:"requeue"`      // of the controller's look at readiness gates, e.g. 3s
+	HostIP       string            `json:"hostIP"`       // of the link between host and node
+	NodeIP       string            `json:"nodeIP"`
+	Ports        map[string]int    `json:"ports"` // api, registry, hook, kube, etcd, webhook, metrics, health
+	Users        map[string]User   `json:"users"`
+	Tools        map[string]string `json:"tools"`   // programs by name
+	Started      bool              `json:"started"` // the last up went through
 }
 
 // User is an AWS key of the lab.
@@ -138,14 +142,28 @@ func (s State) Env(user string) []string {
 	}
 }
 
-// Propagation is that of a lab for which none was asked: the slow end of the
-// 10 to 17 s that were measured on real load balancers.
-const Propagation = "15s-17s"
+// What holds in a lab for which nothing else was asked.
+const (
+	// Propagation is the slow end of the 10 to 17 s that were measured on real
+	// load balancers.
+	Propagation = "15s-17s"
+	// Registration is a guess, and a short one: nobody documents it.
+	Registration = "1s-3s"
+	// Jitter is all that Outlast plans for (J). 11 s may be read from what was
+	// seen of a real load balancer, and nothing says that this was the most.
+	Jitter = "0s-15s"
+	// Seed is the same for all, so that a lab that is made anew draws what the
+	// last one drew: what differs then is not chance.
+	Seed uint64 = 1
+)
 
 // Planning lists the planning values of the drain formulas that fit the lab,
-// whose load balancers are quicker than AWS's: SYMBOL=VALUE each. Outlast's
-// own defaults are for the real ones.
+// which is quicker than AWS: SYMBOL=VALUE each. Outlast's own defaults are for
+// real load balancers.
 func (s State) Planning() []string {
-	_, most, _ := strings.Cut(s.Propagation, "-")
-	return []string{"P=" + most, "L=2s", "M=2s", "J=3s", "Q=3s", "T_reg=5s", "B=10s"}
+	most := func(between, otherwise string) string {
+		_, most, _ := strings.Cut(cmp.Or(between, otherwise), "-")
+		return most
+	}
+	return []string{"P=" + most(s.Propagation, Propagation), "L=2s", "M=2s", "J=" + most(s.Jitter, Jitter), "Q=3s", "T_reg=5s", "B=10s"}
 }

@@ -17,7 +17,7 @@ func TestAStateIsKeptForItsOwnerOnly(t *testing.T) {
 	if _, err := Load(dir); !errors.Is(err, ErrNone) {
 		t.Fatalf("no lab was made: %v", err)
 	}
-	s := State{Dir: dir, Region: "cn-northwest-1", Propagation: "15s-17s", HostIP: "10.0.0.1", Ports: map[string]int{"api": 1, "registry": 2, "kube": 3}, Users: map[string]User{"deployer": {"AKIA", "secret"}}, Started: true}
+	s := State{Dir: dir, Region: "cn-northwest-1", Seed: 7, Propagation: "15s-17s", Registration: "0s-10s", Jitter: "2s-4s", HostIP: "10.0.0.1", Ports: map[string]int{"api": 1, "registry": 2, "kube": 3}, Users: map[string]User{"deployer": {"AKIA", "secret"}}, Started: true}
 	if err := s.Save(); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +40,7 @@ func TestAStateIsKeptForItsOwnerOnly(t *testing.T) {
 }
 
 func TestTheEnvironmentOfAUser(t *testing.T) {
-	s := State{Dir: "/lab", Region: "cn-northwest-1", Cluster: "lab", Propagation: "15s-17s", HostIP: "10.0.0.1", Ports: map[string]int{"api": 1, "registry": 2}, Users: map[string]User{"deployer": {"AKIA", "secret"}}}
+	s := State{Dir: "/lab", Region: "cn-northwest-1", Cluster: "lab", Propagation: "15s-17s", Jitter: "2s-4s", HostIP: "10.0.0.1", Ports: map[string]int{"api": 1, "registry": 2}, Users: map[string]User{"deployer": {"AKIA", "secret"}}}
 	got := map[string]string{}
 	for _, pair := range s.Env("deployer") {
 		name, value, _ := strings.Cut(pair, "=")
@@ -48,7 +48,7 @@ func TestTheEnvironmentOfAUser(t *testing.T) {
 	}
 	for name, want := range map[string]string{
 		"AWS_REGION": "cn-northwest-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_ACM": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:1",
-		"OUTLAST_CLUSTER_NAME": "lab", "OUTLAST_SET": "P=17s\nL=2s\nM=2s\nJ=3s\nQ=3s\nT_reg=5s\nB=10s",
+		"OUTLAST_CLUSTER_NAME": "lab", "OUTLAST_SET": "P=17s\nL=2s\nM=2s\nJ=4s\nQ=3s\nT_reg=5s\nB=10s",
 		"OUTLAST_BUILD_ARG": "GO_IMAGE=10.0.0.1:2/mirror/golang:latest\nBASE_IMAGE=10.0.0.1:2/mirror/static:latest",
 	} {
 		if got[name] != want {

@@ -45,7 +45,11 @@ func (a *app) install(ctx context.Context) error {
 	if a.front, err = a.checkout.Front(ctx, a.namespace, "web", port); err != nil {
 		return err
 	}
-	return watch.Client{Base: a.State.Control()}.SetPropagation(ctx, a.front.ARN, a.Profile.Propagation)
+	lab := watch.Client{Base: a.State.Control()}
+	if err := lab.SetPropagation(ctx, a.front.ARN, a.Profile.Propagation); err != nil || a.Profile.Jitter == "" {
+		return err
+	}
+	return lab.SetJitter(ctx, a.front.ARN, a.Profile.Jitter)
 }
 
 // put deploys a good release without anybody looking.

@@ -8,6 +8,7 @@ import "time"
 type Profile struct {
 	Name        string
 	Propagation string // MIN-MAX of the applications' balancers
+	Jitter      string // likewise; empty: the lab's
 	Requeue     string // the controller's look at readiness gates; see lab up --requeue
 	Health      int    // interval of the balancer's health check, seconds
 	Deadline    int    // progressDeadlineSeconds
@@ -19,9 +20,10 @@ type Profile struct {
 }
 
 // Fast is the profile of the counts. What is shortened is waiting only: propagation
-// is two to four seconds instead of 10 to 17 and up, and the planning values follow.
+// is two to four seconds instead of 10 to 17 and up, a target is out of the list at most
+// three seconds after its delay, and the planning values follow.
 var Fast = Profile{
-	Name: "fast", Propagation: "2s-4s", Requeue: "1s", Health: 5, Deadline: 60, Surge: "100%",
+	Name: "fast", Propagation: "2s-4s", Jitter: "0s-3s", Requeue: "1s", Health: 5, Deadline: 60, Surge: "100%",
 	Planning: []string{"P=4s", "L=2s", "M=1s", "J=3s", "Q=2s", "T_reg=5s", "B=8s"},
 	Typical:  40 * time.Second, Settle: 5 * time.Second,
 }

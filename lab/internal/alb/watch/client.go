@@ -20,9 +20,18 @@ type Client struct{ Base string }
 
 // SetPropagation gives a load balancer a range of its own, MIN-MAX.
 func (c Client) SetPropagation(ctx context.Context, arn, between string) error {
-	res, err := c.do(ctx, http.MethodPut, "/_lab/propagation?"+url.Values{"arn": {arn}, "range": {between}}.Encode())
+	return c.set(ctx, "propagation", arn, between)
+}
+
+// SetJitter gives the target groups of a load balancer a range of their own, MIN-MAX.
+func (c Client) SetJitter(ctx context.Context, arn, between string) error {
+	return c.set(ctx, "jitter", arn, between)
+}
+
+func (c Client) set(ctx context.Context, what, arn, between string) error {
+	res, err := c.do(ctx, http.MethodPut, "/_lab/"+what+"?"+url.Values{"arn": {arn}, "range": {between}}.Encode())
 	if err != nil {
-		return fmt.Errorf("setting the propagation of %s: %w", arn, err)
+		return fmt.Errorf("setting the %s of %s: %w", what, arn, err)
 	}
 	return res.Body.Close()
 }

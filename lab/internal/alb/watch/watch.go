@@ -60,8 +60,8 @@ func (h *Hub) listen() (<-chan alb.Event, func()) {
 }
 
 // Handler serves GET /_lab/targets, a stream of changes as one JSON object a
-// line, and GET and PUT of /_lab/propagation?arn=ARN, a range as text. save is
-// called when one was set, so that it outlives a restart.
+// line, GET and PUT of /_lab/propagation?arn=ARN, a range as text, and PUT of
+// /_lab/jitter. save is called when one was set, so that it outlives a restart.
 func Handler(e *alb.Engine, h *Hub, save func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /_lab/targets", h.stream)
@@ -73,21 +73,25 @@ func Handler(e *alb.Engine, h *Hub, save func() error) http.Handler {
 		}
 		fmt.Fprintf(w, "%s-%s\n", d.Min, d.Max)
 	})
-	mux.HandleFunc("PUT /_lab/propagation", func(w http.ResponseWriter, r *http.Request) {
-		d, err := ParseRange(r.URL.Query().Get("range"))
-		if err == nil {
-			err = e.SetPropagation(r.URL.Query().Get("arn"), d)
+	put := func(set func(arn string, d alb.Delay) error) http.HandlerFunc {
+		return func(w http.ResponseWriter, r *http.Request) {
+			d, err := ParseRange(r.URL.Query().Get("range"))
+			if err == nil {
+				err = set(r.URL.Query().Get("arn"), d)
+			}
+			if err != nil {
+				refuse(w, err)
+				return
+			}
+			if err := save(); err != nil {
+				http.Error(w, err.Error(), http.StatusInternalServerError)
+				return
+			}
+			w.WriteHeader(http.StatusNoContent)
 		}
-		if err != nil {
-			refuse(w, err)
-			return
-		}
-		if err := save(); err != nil {
-			http.Error(w, err.Error(), http.StatusInternalServerError)
-			return
-		}
-		w.WriteHeader(http.StatusNoContent)
-	})
+	}
+	mux.HandleFunc("PUT /_lab/propagation", put(e.SetPropagation))
+	mux.HandleFunc("PUT /_lab/jitter", put(e.SetJitter))
 	return mux
 }
 
@@ -121,19 +125,21 @@ func (h *Hub) stream(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ParseRange reads MIN-MAX.
+// ParseRange reads MIN-MAX. 0s-0s gives a nanosecond, since the zero Delay
+// stands for a default.
 func ParseRange(text string) (alb.Delay, error) {
 	var d alb.Delay
 	least, most, ok := strings.Cut(text, "-")
 	if !ok {
-		return d, fmt.Errorf("reading the propagation %q: want MIN-MAX, e.g. 10s-17s", text)
+		return d, fmt.Errorf("reading the range %q: want MIN-MAX, e.g. 10s-17s", text)
 	}
 	var err error
 	if d.Min, err = time.ParseDuration(least); err == nil {
 		d.Max, err = time.ParseDuration(most)
 	}
 	if err != nil || d.Min < 0 || d.Max < d.Min {
-		return alb.Delay{}, fmt.Errorf("reading the propagation %q: want MIN-MAX, e.g. 10s-17s", text)
+		return alb.Delay{}, fmt.Errorf("reading the range %q: want MIN-MAX, e.g. 10s-17s", text)
 	}
+	d.Max = max(d.Max, 1)
 	return d, nil
 }

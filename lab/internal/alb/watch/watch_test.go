@@ -53,8 +53,11 @@ func TestChangesAreSeenAndThePropagationIsSet(t *testing.T) {
 	if d, err := e.Propagation(lb); err != nil || d != (alb.Delay{Min: time.Second, Max: 30 * time.Second}) {
 		t.Errorf("%v, %v", d, err)
 	}
-	if saved != 1 {
-		t.Errorf("what was set once is saved %d times", saved)
+	if err := c.SetJitter(t.Context(), lb, "0s-1s"); err != nil {
+		t.Error(err)
+	}
+	if saved != 2 {
+		t.Errorf("what was set twice is saved %d times", saved)
 	}
 }
 
@@ -74,6 +77,10 @@ func TestBadPropagationsAreRefused(t *testing.T) {
 			err := Client{Base: s.URL}.SetPropagation(t.Context(), tt.arn, tt.between)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("got %v, want %q", err, tt.want)
+			}
+			err = Client{Base: s.URL}.SetJitter(t.Context(), tt.arn, tt.between)
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "jitter") {
+				t.Errorf("the jitter: got %v, want %q", err, tt.want)
 			}
 		})
 	}
