@@ -92,7 +92,7 @@ func at(seconds float64) time.Time {
 
 func TestTheTableSaysWhatEachLost(t *testing.T) {
 	old := observe.Story{Pod: observe.Pod{Name: "old", Created: at(1), Deleted: at(20), Exited: at(86)}, Draining: at(20.2), LastRequest: at(34), Unused: at(62)}
-	e := Experiment{Replicas: 2, Parallel: 6, Seconds: 1807, Origin: Origin{Commit: "abc+dirty", Versions: map[string]string{"kubernetes": "v1.37.2"}}, Results: []Result{
+	e := Experiment{Replicas: 2, Parallel: 6, Seconds: 1807, Origin: Origin{Commit: "abc+dirty", Seed: 7, Registration: "1s-3s", Jitter: "0s-15s", Requeue: "3s", Versions: map[string]string{"kubernetes": "v1.37.2"}}, Results: []Result{
 		{Setting: plan.Setting{Name: "b", Title: "gate only", Kind: plan.Gate, Propagation: plan.Measured, Expect: plan.Loses}, Timings: plan.Nothing(), Requests: 1000, Failed: 313, Logged: 313,
 			Causes: map[string]int{"504 connect-timeout": 140, "502 connect-reset": 173}, Rollouts: []Rollout{{Pods: []observe.Story{old}}}},
 		{Setting: plan.Setting{Name: "p05", Kind: plan.Shorter, Propagation: plan.Planned}, Timings: timings(25, 5, 40, 15), Rollouts: []Rollout{{Failed: 7}, {Failed: 9}}},
@@ -103,7 +103,7 @@ func TestTheTableSaysWhatEachLost(t *testing.T) {
 	e.Table(&text)
 	for _, want := range []string{
 		"| gate only |", "-/-/-", "173 × 502 connect-reset, 140 × 504 connect-timeout", "| 0.2 s ", "| 14.0 s ", "| 42.0 s ", "| 66.0 s ", "made again: gate only, in which 3 of 90 requests failed: too busy",
-		"| 5 s     | invalid", "| 7, 9 ", "| 10 s                 | 0, 0, UNEXPECTED ", "5 rollouts in 4 settings, 6 applications at a time, 30 minutes; commit abc+dirty, kubernetes v1.37.2",
+		"| 5 s     | invalid", "| 7, 9 ", "| 10 s                 | 0, 0, UNEXPECTED ", "5 rollouts in 4 settings, 6 applications at a time, 30 minutes; commit abc+dirty, seed 7, registration 1s-3s, jitter 0s-15s, requeue 3s, kubernetes v1.37.2",
 	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, text.String())

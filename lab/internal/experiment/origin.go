@@ -17,16 +17,23 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
 
-// Origin is what one must know to make an experiment again.
+// Origin is what one must know to make an experiment again. The ranges are
+// MIN-MAX; each setting has a propagation of its own.
 type Origin struct {
-	Commit   string            `json:"commit"` // of outlast and the lab; +dirty: with changes
-	Versions map[string]string `json:"versions"`
-	Requeue  string            `json:"requeue"` // of the controller's look at readiness gates
+	Commit       string            `json:"commit"` // of outlast and the lab; +dirty: with changes
+	Versions     map[string]string `json:"versions"`
+	Seed         uint64            `json:"seed"`         // of all draws of the balancers
+	Registration string            `json:"registration"` // until nodes know a new target
+	Jitter       string            `json:"jitter"`       // from the end of a deregistration delay until the target is unused
+	Requeue      string            `json:"requeue"`      // of the controller's look at readiness gates
 }
 
 // origin asks the checkout, the cluster and the programs.
 func (b *bench) origin(ctx context.Context) (Origin, error) {
-	o := Origin{Requeue: b.State.Requeue, Versions: map[string]string{"go": runtime.Version()}}
+	o := Origin{
+		Seed: b.State.Seed, Registration: b.State.Registration, Jitter: b.State.Jitter, Requeue: b.State.Requeue,
+		Versions: map[string]string{"go": runtime.Version()},
+	}
 	var err error
 	if o.Commit, err = trial.Revision(ctx, b.Product); err != nil {
 		o.Commit = "unknown" // sources may come without their history
@@ -59,7 +66,7 @@ func (b *bench) origin(ctx context.Context) (Origin, error) {
 
 // String is one line for the table.
 func (o Origin) String() string {
-	words := []string{"commit " + o.Commit}
+	words := []string{"commit " + o.Commit, fmt.Sprintf("seed %d", o.Seed), "registration " + o.Registration, "jitter " + o.Jitter, "requeue " + o.Requeue}
 	for _, name := range slices.Sorted(maps.Keys(o.Versions)) {
 		words = append(words, name+" "+o.Versions[name])
 	}

@@ -12,7 +12,7 @@ const (
 	install = 15 // and the last requests, and the access log
 	fresh   = 8  // from the patch until new pods are healthy
 	finish  = 5  // of a process, in which slow requests end
-	jitter  = 3  // until the API says unused
+	jitter  = 10 // until the API says unused: the later of two targets, in the mean
 )
 
 // Takes estimates how long a setting needs, once its timings are known.
