@@ -212,7 +212,8 @@ func (p panel) bars(seconds []observe.Second, top, bottom float64) {
 			break
 		}
 		x := p.px(float64(s.At))
-		p.fill(x, bottom-float64(s.Requests)*scale, wide, float64(s.Requests)*scale, faint)
+		all := min(float64(s.Requests), most) * scale // after a stall more come than there is room for
+		p.fill(x, bottom-all, wide, all, faint)
 		left, at := s.Failed, bottom
 		rest := 0
 		for _, n := range left {
