@@ -121,8 +121,9 @@ func Failures(entries []accesslog.Entry, of func(target string, at time.Time) En
 // Nobody else can have ended a request that had no connection yet, or whose
 // process was not told to stop.
 func (d End) cut(e accesslog.Entry, class accesslog.Class) bool {
-	if e.Status != http.StatusBadGateway || e.TargetStatus != 0 || d.Delay.IsZero() || e.Time.Before(d.Delay) {
+	const clocks = 200 * time.Millisecond // between the state that is told and the cut
+	if e.Status != http.StatusBadGateway || e.TargetStatus != 0 || d.Delay.IsZero() || e.Time.Before(d.Delay.Add(-clocks)) {
 		return false
 	}
-	return class == accesslog.Other && e.RequestTime < 0 || class == accesslog.TargetClosed && e.Time.Before(d.Told)
+	return (class == accesslog.Other || class == accesslog.TargetClosed) && (e.RequestTime < 0 || e.Time.Before(d.Told))
 }
