@@ -36,7 +36,7 @@ func Main(long, short int) []Setting {
 		{Name: "c", Title: "(c) by hand, 50/40/35", Kind: Written, Write: seed, Propagation: Measured, Expect: Either, Rollouts: short},
 		{Name: "c30", Title: "(c) by hand, 50/40/35, slow balancer", Kind: Written, Write: seed, Propagation: Planned, Expect: Either, Rollouts: short},
 		{Name: "c15", Title: fmt.Sprintf("(c) by hand, 50/40/35, slow balancer, %d s requests", longSeconds), Kind: Written, Write: seed, Propagation: Planned, SlowSeconds: longSeconds, Expect: Loses, Rollouts: short},
-		{Name: "nomin", Title: "(d) outlast render, but minReadySeconds 0", Kind: Computed, Write: eager, Propagation: Measured, Expect: Either, Rollouts: short},
+		{Name: "nomin", Title: "(d) minReadySeconds 0, quick registration", Kind: Computed, Write: eager, Propagation: Measured, Expect: None, Rollouts: short},
 	}
 }
 
