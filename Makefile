@@ -27,7 +27,7 @@ e2e: tools runners lab ## end-to-end tests: bring the lab up, deploy under load,
 	$(LAB) up
 	@TEST_VERBOSE=1 .ci/test e2e -C lab -tags e2e -timeout 55m ./e2e
 
-experiment: lab ## half an hour: 20 rollouts under load, others with worse drain timings; results in docs/experiment
+experiment: lab ## 40 minutes: 60 rollouts under load, others with worse drain timings; results in docs/experiment
 	$(LAB) up
 	$(LAB) experiment --out docs/experiment
 

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/experiment"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
 
@@ -27,7 +28,7 @@ func TestExperiment(t *testing.T) {
 	if err != nil || !lab.Started {
 		t.Fatalf("the lab is not up; run these tests by `make e2e`: %v", err)
 	}
-	settings := slices.DeleteFunc(experiment.Main(1, 1), func(s experiment.Setting) bool { return s.Name != "b" && s.Name != "d" })
+	settings := slices.DeleteFunc(plan.Main(1, 1), func(s plan.Setting) bool { return s.Name != "b" && s.Name != "d" })
 	started := time.Now()
 	e, err := experiment.Run(t.Context(), experiment.Options{
 		State: lab, Product: "../..", Dir: filepath.Join(t.TempDir(), "web"), Settings: settings, Hurry: true, Log: t.Logf,
@@ -45,8 +46,8 @@ func TestExperiment(t *testing.T) {
 		t.Errorf("with what outlast computes %d of %d requests failed, %d by the access log (%v), and %d targets were healthy at one moment",
 			computed.Failed, computed.Requests, computed.Logged, computed.Causes, computed.MinHealthy)
 	}
-	if computed.Timings != (experiment.Timings{GracePeriod: 75, PreStop: 65, DeregistrationDelay: 40}) {
-		t.Errorf("timings %s are not those that docs/timings.md has for requests of 5 s", computed.Timings)
+	if computed.Timings != (plan.Timings{GracePeriod: 75, PreStop: 65, DeregistrationDelay: 40, MinReady: 15}) {
+		t.Errorf("timings %+v are not those that docs/timings.md has for requests of 5 s", computed.Timings)
 	}
 	for _, r := range e.Results {
 		if r.Load.Achieved < 50 || r.Load.Slow*10 < r.Requests || r.Load.Fresh == 0 || r.Load.Reused == 0 {

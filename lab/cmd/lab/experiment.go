@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/experiment"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/figure"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 )
@@ -27,8 +28,8 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	out := fs.String("out", "", "folder for results.json and pictures (default: the lab's own)")
 	draw := fs.Bool("draw", false, "only draw and print again what is in that folder")
 	long := fs.Int("rollouts", 20, "rollouts with what outlast computes")
-	short := fs.Int("others", 3, "rollouts of each other setting, and of each point of the curve")
-	curve := fs.Bool("curve", true, "measure the loss curve, too")
+	short := fs.Int("others", 3, "rollouts of each other setting, and of each point of the curves")
+	curve := fs.Bool("curve", true, "measure the loss curves, too")
 	only := fs.String("only", "", "names of settings, with commas between them (default: all)")
 	parallel := fs.Int("parallel", 6, "applications at once")
 	rate := fs.Float64("rate", demoRate, "requests per second to each")
@@ -45,19 +46,22 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	settings := experiment.Main(*long, *short)
+	settings := plan.Main(*long, *short)
 	if *curve {
-		settings = append(settings, experiment.Curve(*short)...)
+		settings = append(settings, append(plan.DelayCurve(*short), plan.Curve(*short)...)...)
 	}
 	if *only != "" {
 		names := strings.Split(*only, ",")
-		settings = slices.DeleteFunc(settings, func(s experiment.Setting) bool { return !slices.Contains(names, s.Name) })
+		settings = slices.DeleteFunc(settings, func(s plan.Setting) bool { return !slices.Contains(names, s.Name) })
 	}
 	if len(settings) == 0 {
 		return fmt.Errorf("no setting is called %q", *only)
 	}
-	log := filepath.Join(*out, "unfinished.txt") // what is in the folder stays until all of it is made anew
-	diary, err := newDiary(log, false)
+	aside := filepath.Join(*out, unfinished)
+	if err := os.RemoveAll(aside); err != nil { // of an earlier run
+		return err
+	}
+	diary, err := newDiary(filepath.Join(aside, "log.txt"), false)
 	if err != nil {
 		return err
 	}
@@ -66,12 +70,34 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	})
 	err = errors.Join(err, diary.file.Close())
 	if ctx.Err() != nil || len(result.Results) == 0 {
-		return errors.Join(err, fmt.Errorf("the experiment did not end, and %s stays as it was; see %s", *out, log))
+		return errors.Join(err, fmt.Errorf("the experiment did not end, and %s stays as it was; see %s", *out, aside))
 	}
-	return errors.Join(err, os.Rename(log, filepath.Join(*out, "log.txt")), keep(result, *out))
+	return conclude(result, err, *out)
 }
 
-const resultsFile = "results.json"
+const (
+	resultsFile = "results.json"
+	unfinished  = "unfinished" // folder for what is no result (yet), beside what is kept
+)
+
+// conclude keeps a run beside what is kept in the folder already, and puts it in
+// its place when all of it says something. What a setting lost that must not is
+// a result like others, and an error.
+func conclude(e experiment.Experiment, err error, out string) error {
+	aside := filepath.Join(out, unfinished)
+	err = errors.Join(err, keep(e, aside))
+	if errors.Is(err, experiment.ErrInvalid) {
+		return errors.Join(err, fmt.Errorf("some settings are invalid, so %s stays as it was, and this run is in %s; run it again", out, aside))
+	}
+	files, dirErr := os.ReadDir(aside)
+	for _, f := range files {
+		dirErr = errors.Join(dirErr, os.Rename(filepath.Join(aside, f.Name()), filepath.Join(out, f.Name())))
+	}
+	if dirErr == nil {
+		dirErr = os.Remove(aside)
+	}
+	return errors.Join(err, dirErr)
+}
 
 // diary says what happens, and keeps it.
 type diary struct{ file *os.File }
@@ -101,6 +127,9 @@ func keep(e experiment.Experiment, out string) error {
 	if err != nil {
 		return err
 	}
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
 	path := filepath.Join(out, resultsFile)
 	if err := os.WriteFile(path, append(text, '\n'), 0o644); err != nil {
 		return err
@@ -127,12 +156,18 @@ func show(e experiment.Experiment, out string) error {
 	e.Table(&table)
 	os.Stdout.Write(table.Bytes()) //nolint:errcheck // nobody is there to be told
 	errs := []error{os.WriteFile(filepath.Join(out, "table.md"), table.Bytes(), 0o644)}
-	curve := func(r experiment.Result) bool { return r.Kind == experiment.Shorter }
-	if slices.ContainsFunc(e.Results, curve) {
-		errs = append(errs, figure.Curve(e, filepath.Join(out, "loss-curve")))
-	}
-	if slices.ContainsFunc(e.Results, func(r experiment.Result) bool { return !curve(r) }) {
-		errs = append(errs, figure.Rollouts(e, filepath.Join(out, "rollouts")))
+	for _, picture := range []struct {
+		name string
+		draw func(experiment.Experiment, string) error
+		of   func(plan.Kind) bool
+	}{
+		{"loss-curve", figure.Curve, func(k plan.Kind) bool { return k == plan.Shorter }},
+		{"delay-curve", figure.DelayCurve, func(k plan.Kind) bool { return k == plan.Delayed }},
+		{"rollouts", figure.Rollouts, func(k plan.Kind) bool { return !k.Point() }},
+	} {
+		if slices.ContainsFunc(e.Results, func(r experiment.Result) bool { return r.Invalid == "" && picture.of(r.Kind) }) {
+			errs = append(errs, picture.draw(e, filepath.Join(out, picture.name)))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -3,10 +3,7 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -45,44 +42,13 @@ func faults(ctx context.Context, dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	return do(ctx, control{s.Control() + "/_lab/", os.Stdout}, args)
+	return do(ctx, control{trouble.Client{Base: s.Control()}, os.Stdout}, args)
 }
 
 // control is the lab's own API, and where answers are printed.
 type control struct {
-	url string
+	trouble.Client
 	out io.Writer
-}
-
-// ask sends a request with an optional JSON body and reads the answer into one.
-func (c control) ask(ctx context.Context, method, path string, body, into any) error {
-	var text []byte
-	if body != nil {
-		var err error
-		if text, err = json.Marshal(body); err != nil {
-			return err
-		}
-	}
-	req, err := http.NewRequestWithContext(ctx, method, c.url+path, bytes.NewReader(text))
-	if err != nil {
-		return err
-	}
-	res, err := http.DefaultClient.Do(req)
-	if err != nil {
-		return fmt.Errorf("asking the lab's AWS: %w; is it up? see lab status", err)
-	}
-	defer res.Body.Close()
-	answer, err := io.ReadAll(res.Body)
-	if err != nil {
-		return err
-	}
-	if res.StatusCode >= 300 {
-		return errors.New(strings.TrimSpace(string(answer)))
-	}
-	if into == nil {
-		return nil
-	}
-	return json.Unmarshal(answer, into)
 }
 
 func listFaults(ctx context.Context, c control, args []string) error {
@@ -90,11 +56,11 @@ func listFaults(ctx context.Context, c control, args []string) error {
 		return fmt.Errorf("lab faults list takes no argument, not %q", args[0])
 	}
 	var all []trouble.Fault
-	if err := c.ask(ctx, http.MethodGet, "faults", nil, &all); err != nil {
+	if err := c.Ask(ctx, http.MethodGet, "faults", nil, &all); err != nil {
 		return err
 	}
 	w := tabwriter.NewWriter(c.out, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tKIND\tSERVICE\tOPERATION\tOF THE CALLS\tAT MOST\tFOR\tHITS")
+	fmt.Fprintln(w, "ID\tKIND\tSERVICE\tOPERATION\tRESOURCE\tOF THE CALLS\tAT MOST\tFOR\tHITS")
 	or := func(s, none string) string {
 		if s == "" || s == "0" || s == "0s" {
 			return none
@@ -110,7 +76,7 @@ func listFaults(ctx context.Context, c control, args []string) error {
 		if f.Rate > 0 {
 			share = fmt.Sprintf("%g%%", f.Rate*100)
 		}
-		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", f.ID, kind, or(f.Service, "any"), or(f.Operation, "any"), share,
+		fmt.Fprintf(w, "%d\t%s\t%s\t%s\t%s\t%s\t%s\t%s\t%d\n", f.ID, kind, or(f.Service, "any"), or(f.Operation, "any"), or(f.Resource, "any"), share,
 			or(fmt.Sprint(f.Count), "no end"), or(time.Duration(f.Seconds*float64(time.Second)).String(), "no end"), f.Hits)
 	}
 	return w.Flush()
@@ -121,6 +87,7 @@ func addFault(ctx context.Context, c control, args []string) error {
 	var f trouble.Fault
 	fs.StringVar(&f.Service, "service", "", "elasticloadbalancing, ec2, acm, ecr, eks, sts or s3 (default: any)")
 	fs.StringVar(&f.Operation, "operation", "", "an operation, or a pattern like 'Describe*' (default: any)")
+	fs.StringVar(&f.Resource, "resource", "", "ARN that a call must name, as ELBv2's do (default: any)")
 	fs.Float64Var(&f.Rate, "rate", 0, "part of the calls, evenly spread: 0.25 is each fourth (default: all)")
 	fs.IntVar(&f.Count, "count", 0, "how many calls (default: no end)")
 	window := fs.Duration("for", 0, "how long, from now on (default: until it is cleared)")
@@ -136,7 +103,8 @@ func addFault(ctx context.Context, c control, args []string) error {
 		return fmt.Errorf("want one kind, before the flags: throttle, 5xx, latency or reset\n%s", faultsUsage)
 	}
 	f.Seconds, f.After, f.Milliseconds = window.Seconds(), after.Seconds(), int(delay.Milliseconds())
-	if err := c.ask(ctx, http.MethodPost, "faults", f, &f); err != nil {
+	f, err := c.Order(ctx, f)
+	if err != nil {
 		return err
 	}
 	fmt.Fprintf(c.out, "fault %d is ordered; end it by: lab faults clear %d\n", f.ID, f.ID)
@@ -151,7 +119,7 @@ func clearFaults(ctx context.Context, c control, args []string) error {
 	case len(args) == 1:
 		path += "/" + args[0]
 	}
-	return c.ask(ctx, http.MethodDelete, path, nil, nil)
+	return c.Ask(ctx, http.MethodDelete, path, nil, nil)
 }
 
 func limits(ctx context.Context, c control, args []string) error {
@@ -159,11 +127,11 @@ func limits(ctx context.Context, c control, args []string) error {
 	var err error
 	switch {
 	case len(args) == 0:
-		err = c.ask(ctx, http.MethodGet, "limits", nil, &l)
+		err = c.Ask(ctx, http.MethodGet, "limits", nil, &l)
 	case len(args) == 1 && args[0] == "aws":
-		err = c.ask(ctx, http.MethodPut, "limits", trouble.AWSLimits(), &l)
+		err = c.Ask(ctx, http.MethodPut, "limits", trouble.AWSLimits(), &l)
 	case len(args) == 1 && args[0] == "none":
-		err = c.ask(ctx, http.MethodPut, "limits", trouble.Limits{}, &l)
+		err = c.Ask(ctx, http.MethodPut, "limits", trouble.Limits{}, &l)
 	default:
 		err = fmt.Errorf("want aws, none or nothing, not %q", args)
 	}

@@ -17,15 +17,15 @@ func TestFaultsAreOrderedListedAndCleared(t *testing.T) {
 	srv := httptest.NewServer(trouble.New(trouble.AWSLimits(), time.Now).Control())
 	defer srv.Close()
 	var out bytes.Buffer
-	c := control{srv.URL + "/_lab/", &out}
+	c := control{trouble.Client{Base: srv.URL}, &out}
 	for _, step := range []struct {
 		do   string
 		want string // in what is printed, or in the error
 		ok   bool
 	}{
-		{"add throttle --service elasticloadbalancing --operation Describe* --rate 0.5 --for 1m --count 3", "fault 1 is ordered; end it by: lab faults clear 1", true},
+		{"add throttle --service elasticloadbalancing --operation Describe* --resource arn:x --rate 0.5 --for 1m --count 3", "fault 1 is ordered; end it by: lab faults clear 1", true},
 		{"add latency --delay 200ms --after 2s", "fault 2 is ordered", true},
-		{"list", "1   throttle        elasticloadbalancing  Describe*  50%           3        1m0s    0\n2   latency 200 ms  any", true},
+		{"list", "1   throttle        elasticloadbalancing  Describe*  arn:x     50%           3        1m0s    0\n2   latency 200 ms  any", true},
 		{"add fire", "want throttle, 5xx, latency or reset", false},
 		{"add", "want one kind, before the flags", false},
 		{"add latency", "milliseconds 0", false},

@@ -65,7 +65,7 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 	case wire.REST:
 		call.Operation, cluster = eks.Operation(r)
 	default:
-		call.Operation = form.Get("Action")
+		call.Operation, call.Resources = form.Get("Action"), arns(form)
 	}
 	if caller.User.Denied(service, call.Operation) && call.Operation != "GetCallerIdentity" {
 		wire.WriteError(w, protocol, id, denied(protocol, call))
@@ -80,6 +80,18 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.reply(w, protocol, call, out)
+}
+
+// arns are those that a call's parameters are, in no order.
+func arns(form url.Values) (all []string) {
+	for _, values := range form {
+		for _, v := range values {
+			if strings.HasPrefix(v, "arn:") {
+				all = append(all, v)
+			}
+		}
+	}
+	return all
 }
 
 // troubled tells whether the call ended in throttling or in a fault that was ordered.

@@ -239,6 +239,18 @@ func TestFaultsByOperationTimeAndCount(t *testing.T) {
 			t.Errorf("an operation that was not named: %v", err)
 		}
 	})
+	t.Run("one target group of two", func(t *testing.T) {
+		mine, other := l.newGroup(t, "mine"), l.newGroup(t, "other")
+		l.fault(t, trouble.Fault{Kind: trouble.KindServer, Resource: mine})
+		health := func(group string) error {
+			_, err := elbv2.NewFromConfig(cfg).DescribeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: &group})
+			return err
+		}
+		wantCode(t, health(mine), "ServiceUnavailable")
+		if err := errors.Join(health(other), groups()); err != nil {
+			t.Errorf("calls that do not name it: %v", err)
+		}
+	})
 	t.Run("a window of time", func(t *testing.T) {
 		l.fault(t, trouble.Fault{Kind: trouble.KindThrottle, After: 10, Seconds: 20})
 		for _, x := range []struct {

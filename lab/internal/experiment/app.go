@@ -4,22 +4,25 @@ package experiment
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb"
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/trouble"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
 
 // app is the application in one setting: a namespace and a balancer of its own.
 type app struct {
 	*bench
-	Setting
-	timings   Timings
+	plan.Setting
+	timings   plan.Timings
 	namespace string
 	logs      string // prefix of its access log
 	group     string // ARN
@@ -28,7 +31,7 @@ type app struct {
 }
 
 // install deploys the application and waits until all of its targets are healthy.
-func (b *bench) install(ctx context.Context, s Setting, namespace string) (*app, error) {
+func (b *bench) install(ctx context.Context, s plan.Setting, namespace string) (*app, error) {
 	a := &app{bench: b, Setting: s, namespace: namespace, logs: "experiment-" + strconv.FormatInt(time.Now().Unix(), 36) + "-" + s.Name}
 	var err error
 	if a.lag, err = watch.ParseRange(s.Propagation); err != nil {
@@ -79,6 +82,11 @@ func (a *app) roll(ctx context.Context, n int) (started time.Time, err error) {
 	for _, p := range a.pods.In(a.namespace) {
 		old[p.UID] = true
 	}
+	told, err := a.late(ctx)
+	if err != nil {
+		return time.Now(), err
+	}
+	defer func() { err = errors.Join(err, told()) }()
 	started = time.Now()
 	patch := fmt.Sprintf(`{"spec":{"template":{"metadata":{"annotations":{"experiment/rollout":"%d"}}}}}`, n)
 	if _, err := a.kubectl(ctx, "patch", "deployment", "web", "--type", "merge", "-p", patch); err != nil {
@@ -89,6 +97,29 @@ func (a *app) roll(ctx context.Context, n int) (started time.Time, err error) {
 		err = fmt.Errorf("waiting for rollout %d: %w", n, err)
 	}
 	return started, err
+}
+
+// late orders the setting's latency for the first DeregisterTargets that names
+// this application's targets. told ends it, and tells if no call came.
+func (a *app) late(ctx context.Context) (told func() error, err error) {
+	if a.Latency == 0 {
+		return func() error { return nil }, nil
+	}
+	aws := trouble.Client{Base: a.State.Control()}
+	f, err := aws.Order(ctx, trouble.Fault{
+		Kind: trouble.KindLatency, Service: "elasticloadbalancing", Operation: "DeregisterTargets", Resource: a.group,
+		Milliseconds: int(1000 * a.Latency), Count: 1,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("delaying the controller: %w", err)
+	}
+	return func() error {
+		hits, err := aws.End(context.WithoutCancel(ctx), f.ID)
+		if err == nil && hits != 1 {
+			err = fmt.Errorf("delaying the controller: %d calls were delayed", hits)
+		}
+		return err
+	}, nil
 }
 
 // settled says what a rollout still waits for.
@@ -104,11 +135,11 @@ func (a *app) settled(old map[string]bool) error {
 		if p.Gone.IsZero() {
 			return fmt.Errorf("pod %s is there", p.Name)
 		}
-		s := tell(p, h)
+		s := observe.Tell(p, h)
 		if s.Draining.IsZero() || time.Since(s.Draining) < a.lag.Max+2*time.Second {
 			return fmt.Errorf("nodes may send to pod %s", p.Name)
 		}
-		if a.Kind != Shorter && a.timings.delay() < defaultDelay && s.Unused.IsZero() {
+		if !a.Kind.Point() && a.timings.Delay() < plan.DefaultDelay && s.Unused.IsZero() {
 			return fmt.Errorf("the target of pod %s is draining", p.Name)
 		}
 	}
@@ -120,11 +151,11 @@ func (a *app) settled(old map[string]bool) error {
 
 // drained waits until no target of a pod that was deleted is listed.
 func (a *app) drained(ctx context.Context) error {
-	limit := time.Duration(a.timings.delay())*time.Second + time.Minute
+	limit := time.Duration(a.timings.Delay())*time.Second + time.Minute
 	return until(ctx, limit, time.Second, func() error {
 		h := a.targets.Of(a.group)
 		for _, p := range a.pods.In(a.namespace) {
-			if !p.Deleted.IsZero() && tell(p, h).Unused.IsZero() {
+			if !p.Deleted.IsZero() && observe.Tell(p, h).Unused.IsZero() {
 				return fmt.Errorf("the target of pod %s is draining", p.Name)
 			}
 		}

@@ -3,7 +3,7 @@
 // Package experiment rolls the example out to the lab under load, again and
 // again, in settings that differ in their drain timings only, and tells what
 // each lost. In go settings; out comes an Experiment, which survives JSON. Pods,
-// controller and kubelet are real; of AWS's balancers, the lab's stand in.
+// controller and kubelet are real; for AWS's balancers, the lab's stand in.
 //
 // Everything is seen from outside: what failed by the clients that sent it, why
 // by the balancer's access log, pods by a watch of the API server, targets by
@@ -23,6 +23,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
@@ -32,7 +33,7 @@ type Options struct {
 	State    labstate.State
 	Product  string // the product's folder
 	Dir      string // for a checkout of the example; it is emptied
-	Settings []Setting
+	Settings []plan.Setting
 	Parallel int     // applications at once; 0: 6
 	Rate     float64 // requests per second to each; 0: 60
 	// Hurry does not wait for targets that the API lists for minutes; when they
@@ -80,7 +81,14 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 	if err := b.watch(ctx, cancel); err != nil {
 		return Experiment{}, fmt.Errorf("preparing the experiment: %w", err)
 	}
-	busy := sample(ctx)
+	if err := b.estimate(ctx); err != nil {
+		return Experiment{}, fmt.Errorf("estimating how long the experiment takes: %w", err)
+	}
+	from, err := b.origin(ctx)
+	if err != nil {
+		return Experiment{}, fmt.Errorf("telling of what the experiment is: %w", err)
+	}
+	busy := observe.Busy(ctx)
 	results, retried := make([]Result, len(o.Settings)), make([]Result, len(o.Settings))
 	slots := make(chan struct{}, o.Parallel)
 	var running sync.WaitGroup
@@ -106,7 +114,7 @@ func Run(ctx context.Context, o Options) (Experiment, error) {
 	cause := context.Cause(ctx)
 	cancel(nil)
 	e := Experiment{
-		Started: started.UTC().Truncate(time.Second), Seconds: int(time.Since(started).Seconds()), Rate: o.Rate, SlowShare: slowShare, FreshShare: freshShare,
+		Started: started.UTC().Truncate(time.Second), Seconds: int(time.Since(started).Seconds()), Origin: from, Parallel: o.Parallel, Rate: o.Rate, SlowShare: slowShare, FreshShare: freshShare,
 		SlowSeconds: slowSeconds, Replicas: replicas, MaxSurge: maxSurge, Machine: <-busy, Results: results,
 		Retried: slices.DeleteFunc(retried, func(r Result) bool { return !r.late }),
 	}
@@ -134,6 +142,29 @@ func (b *bench) prepare(ctx context.Context) error {
 	}
 	b.image = run.Report.Refs[0].Repository + "@" + run.Report.Refs[0].Digest
 	return b.leave(ctx) // what an earlier run that was broken off has left
+}
+
+// estimate says how long the settings will take: outlast computes the timings
+// of each mode once for it.
+func (b *bench) estimate(ctx context.Context) error {
+	known := map[string]plan.Timings{}
+	var takes []time.Duration
+	for _, s := range b.Settings {
+		t := s.Write
+		if s.Kind.Computes() {
+			if _, ok := known[s.Mode]; !ok {
+				_, computed, err := b.manifests(ctx, plan.Setting{Name: "estimate", Kind: plan.Computed, Mode: s.Mode, Write: plan.Nothing()}, prefix+"estimate", "")
+				if err != nil {
+					return err
+				}
+				known[s.Mode] = computed
+			}
+			t = t.Or(known[s.Mode])
+		}
+		takes = append(takes, s.Takes(t))
+	}
+	b.Log("%d settings, %d at a time: about %.0f minutes", len(takes), b.Parallel, plan.Estimate(takes, b.Parallel).Minutes())
+	return nil
 }
 
 // watch begins to follow pods and targets. What cannot be followed ends the run.

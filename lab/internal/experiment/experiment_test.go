@@ -3,18 +3,18 @@
 package experiment
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
 
-	"github.com/google/go-cmp/cmp"
-
-	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/load"
 )
 
 const rendered = `kind: Deployment
+  minReadySeconds: 15
           preStop:
             sleep:
               seconds: 65
@@ -22,44 +22,41 @@ const rendered = `kind: Deployment
     alb.ingress.kubernetes.io/target-group-attributes: deregistration_delay.timeout_seconds=40
 `
 
+func timings(grace, preStop, delay, minReady int) plan.Timings {
+	return plan.Timings{GracePeriod: grace, PreStop: preStop, DeregistrationDelay: delay, MinReady: minReady}
+}
+
 func TestTimingsAreReadFromWhatIsApplied(t *testing.T) {
+	point := plan.Timings{GracePeriod: 25, PreStop: 5, DeregistrationDelay: plan.Unwritten, MinReady: plan.Unwritten}
+	cut, eager := plan.Nothing(), plan.Nothing()
+	cut.DeregistrationDelay, eager.MinReady = 10, 0
 	tests := map[string]struct {
-		text string
-		kind Kind
-		want Timings
-		err  string
+		text  string
+		kind  plan.Kind
+		write plan.Timings
+		want  plan.Timings
+		err   string
 	}{
-		"as they were computed":                {rendered, Computed, Timings{75, 65, 40}, ""},
-		"with a preStop of the curve":          {rendered, Shorter, Timings{25, 5, 40}, ""},
-		"none is written":                      {"kind: Deployment\n", Gate, Timings{-1, -1, -1}, ""},
-		"nothing was computed to be shortened": {"kind: Deployment\n", Shorter, Timings{}, "not one preStop"},
-		"two hooks: which is meant?":           {rendered + rendered, Shorter, Timings{}, "not one preStop"},
-		"no Deployment":                        {"kind: Service\n", Bare, Timings{-1, -1, -1}, "no Deployment"},
+		"as they were computed":                {rendered, plan.Computed, plan.Nothing(), timings(75, 65, 40, 15), ""},
+		"with a preStop of the curve":          {rendered, plan.Shorter, point, timings(25, 5, 40, 15), ""},
+		"with a delay of the curve":            {rendered, plan.Delayed, cut, timings(75, 65, 10, 15), ""},
+		"with no wait for new pods":            {rendered, plan.Computed, eager, timings(75, 65, 40, 0), ""},
+		"by hand: templates have written it":   {rendered, plan.Written, point, timings(75, 65, 40, 15), ""},
+		"none is written":                      {"kind: Deployment\n", plan.Gate, plan.Nothing(), plan.Nothing(), ""},
+		"nothing was computed to be shortened": {"kind: Deployment\n", plan.Shorter, point, plan.Timings{}, "replacing the preStop of setting x: there is not one in the manifests, but 0"},
+		"two hooks: which is meant?":           {rendered + rendered, plan.Shorter, point, plan.Timings{}, "but 2"},
+		"no Deployment":                        {"kind: Service\n", plan.Bare, plan.Nothing(), plan.Nothing(), "no Deployment"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			text, got, err := shorten(tt.text, Setting{Name: "x", Kind: tt.kind, Write: Timings{PreStop: 5, GracePeriod: 25}})
+			text, got, err := replace(tt.text, plan.Setting{Name: "x", Kind: tt.kind, Write: tt.write})
 			if got != tt.want || (err == nil) != (tt.err == "") || err != nil && !strings.Contains(err.Error(), tt.err) {
-				t.Errorf("got %v, %v", got, err)
+				t.Errorf("got %+v, %v", got, err)
 			}
-			if tt.kind == Shorter && err == nil && (!strings.Contains(text, "seconds: 5\n") || strings.Contains(text, "65")) {
+			if tt.kind == plan.Shorter && err == nil && (!strings.Contains(text, "seconds: 5\n") || strings.Contains(text, "65")) {
 				t.Errorf("applied would be:\n%s", text)
 			}
 		})
-	}
-}
-
-func TestTheCurveGoesFrom0To60InBothPropagations(t *testing.T) {
-	all := Curve(3)
-	if len(all) != 26 || all[0].Write.PreStop != 0 || all[12].Write.PreStop != 60 || all[13].Propagation == all[0].Propagation {
-		t.Errorf("%+v", all)
-	}
-	names := map[string]bool{}
-	for _, s := range append(all, Main(20, 3)...) {
-		if names[s.Name] {
-			t.Errorf("two settings have the namespace %s", s.Name)
-		}
-		names[s.Name] = true
 	}
 }
 
@@ -93,65 +90,51 @@ func at(seconds float64) time.Time {
 	return time.Date(2026, 11, 29, 4, 0, 0, 0, time.UTC).Add(time.Duration(seconds * float64(time.Second)))
 }
 
-func pod(name, ip string, created, deleted float64) observe.Pod {
-	p := observe.Pod{Name: name, IP: ip, Created: at(created)}
-	if deleted > 0 {
-		p.Deleted, p.Exited, p.Gone = at(deleted), at(deleted+66), at(deleted+66)
-	}
-	return p
-}
-
-func TestARequestBelongsToWhoHadTheAddressThen(t *testing.T) {
-	pods := []observe.Pod{pod("first", "10.0.0.1", 0, 100), pod("other", "10.0.0.2", 50, 0), pod("second", "10.0.0.1", 1200, 1300)}
-	var entries []accesslog.Entry
-	for _, s := range []float64{10, 99, 112, 1250, 1311} {
-		entries = append(entries, accesslog.Entry{Target: "10.0.0.1:1325", Created: at(s), Time: at(s + 5)})
-	}
-	entries = append(entries, accesslog.Entry{Created: at(1312)}) // a 503 has no target
-	h := observe.History{{At: at(100.1), IP: "10.0.0.1", State: "draining"}, {At: at(142), IP: "10.0.0.1", State: "unused"}, {At: at(1300.2), IP: "10.0.0.1", State: "draining"}}
-	got := map[string][3]time.Time{}
-	for _, s := range stories(pods, h, entries) {
-		got[s.Name] = [3]time.Time{s.Draining, s.LastRequest, s.LastAnswer}
-	}
-	want := map[string][3]time.Time{
-		"first": {at(100.1), at(112), at(117)}, "other": {}, "second": {at(1300.2), at(1311), at(1316)},
-	}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
-	}
-}
-
-func TestARolloutTellsOfThePodsItReplacedAndMade(t *testing.T) {
-	all := []Story{{Pod: pod("before", "a", 0, 5)}, {Pod: pod("old", "b", 1, 20)}, {Pod: pod("new", "c", 11, 99)}, {Pod: pod("after", "d", 90, 0)}}
-	got := map[string]bool{}
-	for _, s := range during(all, at(10), at(80)) {
-		got[s.Name] = s.New
-		if s.New != s.Deleted.IsZero() {
-			t.Errorf("%s: new %t, deleted %s", s.Name, s.New, s.Deleted)
-		}
-	}
-	if d := cmp.Diff(map[string]bool{"old": false, "new": true}, got); d != "" {
-		t.Error(d)
-	}
-}
-
 func TestTheTableSaysWhatEachLost(t *testing.T) {
-	old := Story{Pod: pod("old", "b", 1, 20), Draining: at(20.2), LastRequest: at(34), Unused: at(62)}
-	e := Experiment{Replicas: 2, Results: []Result{
-		{Setting: Setting{Name: "b", Title: "gate only", Kind: Gate, Propagation: measured}, Timings: Timings{-1, -1, -1}, Requests: 1000, Failed: 313, Logged: 313,
-			Causes: map[string]int{"504 connect-timeout": 140, "502 connect-reset": 173}, Rollouts: []Rollout{{Pods: []Story{old}}}},
-		{Setting: Setting{Name: "p05", Kind: Shorter, Propagation: planned}, Timings: Timings{25, 5, 40}, Rollouts: []Rollout{{Failed: 7}, {Failed: 9}}},
-		{Setting: Setting{Name: "m05", Kind: Shorter, Propagation: measured}, Timings: Timings{25, 5, 40}, Invalid: "too busy"},
-	}, Retried: []Result{{Setting: Setting{Title: "gate only"}, Requests: 90, Failed: 3, Invalid: "too busy"}}}
+	old := observe.Story{Pod: observe.Pod{Name: "old", Created: at(1), Deleted: at(20), Exited: at(86)}, Draining: at(20.2), LastRequest: at(34), Unused: at(62)}
+	e := Experiment{Replicas: 2, Parallel: 6, Seconds: 1807, Origin: Origin{Commit: "abc+dirty", Seed: 7, Registration: "1s-3s", Jitter: "0s-15s", Requeue: "3s", Versions: map[string]string{"kubernetes": "v1.37.2"}}, Results: []Result{
+		{Setting: plan.Setting{Name: "b", Title: "gate only", Kind: plan.Gate, Propagation: plan.Measured, Expect: plan.Loses}, Timings: plan.Nothing(), Requests: 1000, Failed: 313, Logged: 313,
+			Causes: map[string]int{"504 connect-timeout": 140, "502 connect-reset": 173}, Rollouts: []Rollout{{Pods: []observe.Story{old}}}},
+		{Setting: plan.Setting{Name: "p05", Kind: plan.Shorter, Propagation: plan.Planned}, Timings: timings(25, 5, 40, 15), Rollouts: []Rollout{{Failed: 7}, {Failed: 9}}},
+		{Setting: plan.Setting{Name: "m05", Kind: plan.Shorter, Propagation: plan.Measured}, Timings: timings(25, 5, 40, 15), Invalid: "too busy"},
+		{Setting: plan.Setting{Name: "delay-m10", Kind: plan.Delayed, Propagation: plan.Measured, Expect: plan.Loses}, Timings: timings(55, 40, 10, 15), Rollouts: []Rollout{{}, {}}},
+	}, Retried: []Result{{Setting: plan.Setting{Title: "gate only"}, Requests: 90, Failed: 3, Invalid: "too busy"}}}
 	var text strings.Builder
 	e.Table(&text)
-	for _, want := range []string{"| gate only |", "-/-/-", "173 × 502 connect-reset, 140 × 504 connect-timeout", "| 0.2 s ", "| 14.0 s ", "| 42.0 s ", "| 66.0 s ", "made again: gate only, in which 3 of 90 requests failed: too busy", "| 5 s     | invalid", "| 7, 9 "} {
+	for _, want := range []string{
+		"| gate only |", "-/-/-", "173 × 502 connect-reset, 140 × 504 connect-timeout", "| 0.2 s ", "| 14.0 s ", "| 42.0 s ", "| 66.0 s ", "made again: gate only, in which 3 of 90 requests failed: too busy",
+		"| 5 s     | invalid", "| 7, 9 ", "| 10 s                 | 0, 0, UNEXPECTED ", "5 rollouts in 4 settings, 6 applications at a time, 30 minutes; commit abc+dirty, seed 7, registration 1s-3s, jitter 0s-15s, requeue 3s, kubernetes v1.37.2",
+	} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is not in\n%s", want, text.String())
 		}
 	}
-	if err := e.err(); err == nil || !strings.Contains(err.Error(), "too busy") {
+	if err := e.err(); err == nil || !errors.Is(err, ErrInvalid) || !strings.Contains(err.Error(), "too busy") {
 		t.Errorf("an invalid result is no error: %v", err)
+	}
+}
+
+func TestASettingMustDoWhatIsExpected(t *testing.T) {
+	for name, tt := range map[string]struct {
+		expect plan.Expect
+		failed int
+		want   string
+	}{
+		"a control that loses":          {plan.Loses, 3, ""},
+		"a control that loses none":     {plan.Loses, 0, "must lose requests, and lost none"},
+		"what outlast computes":         {plan.None, 0, ""},
+		"what outlast computes, broken": {plan.None, 1, "must lose none, and lost 1"},
+		"at the edge":                   {plan.Either, 1, ""},
+	} {
+		r := Result{Setting: plan.Setting{Title: "x", Expect: tt.expect}, Failed: tt.failed, Logged: tt.failed}
+		err := Experiment{Results: []Result{{Setting: plan.Setting{Expect: plan.Either}}, r}}.err()
+		if (err == nil) != (tt.want == "") || err != nil && (!strings.Contains(err.Error(), tt.want) || errors.Is(err, ErrInvalid)) {
+			t.Errorf("%s: %v", name, err)
+		}
+		r.Invalid = "too busy"
+		if err := (Experiment{Results: []Result{r}}).err(); err == nil || strings.Contains(err.Error(), "must lose") {
+			t.Errorf("%s, invalid, is judged: %v", name, err)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ package experiment
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -12,6 +13,7 @@ import (
 	"strings"
 	"text/template"
 
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
 
@@ -20,7 +22,7 @@ const (
 	replicas = 2
 	// All new pods at once: a rollout takes one wave, so that many fit.
 	maxSurge    = "100%"
-	slowSeconds = 5
+	slowSeconds = 5 // that outlast is told of
 	port        = 1325
 	prefix      = "exp-" // of the namespaces
 )
@@ -92,62 +94,71 @@ spec:
 func parse(text string) *template.Template { return template.Must(template.New("").Parse(text)) }
 
 // manifests are what is applied for a setting, and the timings in them.
-func (b *bench) manifests(ctx context.Context, s Setting, namespace, logs string) (string, Timings, error) {
+func (b *bench) manifests(ctx context.Context, s plan.Setting, namespace, logs string) (string, plan.Timings, error) {
 	dir := filepath.Join("experiment", s.Name)
 	if err := os.MkdirAll(filepath.Join(b.checkout.Dir, dir), 0o755); err != nil {
-		return "", Timings{}, err
+		return "", plan.Timings{}, err
 	}
 	for name, t := range files {
 		var text bytes.Buffer
 		err := t.Execute(&text, map[string]any{
-			"Namespace": namespace, "Gates": s.Kind != Bare, "Write": s.Kind == Written, "Bucket": b.State.LogBucket(), "Prefix": logs,
+			"Namespace": namespace, "Gates": s.Kind != plan.Bare, "Write": s.Kind == plan.Written, "Bucket": b.State.LogBucket(), "Prefix": logs,
 			"Replicas": replicas, "MaxSurge": maxSurge, "Grace": s.Write.GracePeriod, "PreStop": s.Write.PreStop, "Delay": s.Write.DeregistrationDelay,
 		})
 		if err != nil {
-			return "", Timings{}, err
+			return "", plan.Timings{}, err
 		}
 		if err := os.WriteFile(filepath.Join(b.checkout.Dir, dir, name), text.Bytes(), 0o644); err != nil {
-			return "", Timings{}, err
+			return "", plan.Timings{}, err
 		}
 	}
-	policy := "off"
-	if s.Kind == Computed || s.Kind == Shorter {
+	policy, mode := "off", cmp.Or(s.Mode, "auto")
+	if s.Kind.Computes() {
 		policy = "fix"
 	}
+	// Not the lab's shortened planning values: here the documented ones hold.
 	run, err := b.checkout.Run(ctx, trial.Command{
-		Args: []string{"render", "--config", "experiment.yaml", "--manifests", dir, "--drain-policy", policy, "--image", "web=" + b.image, "--output-dir", filepath.Join(".outlast", s.Name)},
-		Env:  []string{"OUTLAST_SET="}, // the lab's shortened planning values: here the documented ones hold
+		Args: []string{"render", "--config", "experiment.yaml", "--manifests", dir, "--drain-policy", policy, "--drain-mode", mode, "--image", "web=" + b.image, "--output-dir", filepath.Join(".outlast", s.Name)},
+		Env:  []string{"OUTLAST_SET="},
 	})
 	if err == nil && run.Exit != 0 {
 		err = fmt.Errorf("exit %d: %s", run.Exit, run.Stderr)
 	}
 	if err != nil {
-		return "", Timings{}, fmt.Errorf("rendering the manifests of setting %s: %w", s.Name, err)
+		return "", plan.Timings{}, fmt.Errorf("rendering the manifests of setting %s: %w", s.Name, err)
 	}
-	return shorten(run.Stdout, s)
+	return replace(run.Stdout, s)
 }
 
 var (
 	sleepLine = regexp.MustCompile(`(sleep:\s+seconds: )(\d+)`)
 	graceLine = regexp.MustCompile(`(terminationGracePeriodSeconds: )(\d+)`)
 	delayLine = regexp.MustCompile(`(deregistration_delay\.timeout_seconds=)(\d+)`)
+	readyLine = regexp.MustCompile(`(minReadySeconds: )(\d+)`)
 )
 
-// shorten puts the setting's own preStop and grace period in the place of those
-// that were computed, if that is its kind, and reads the timings.
-func shorten(text string, s Setting) (string, Timings, error) {
-	if s.Kind == Shorter {
-		if len(sleepLine.FindAllString(text, -1)) != 1 || len(graceLine.FindAllString(text, -1)) != 1 {
-			return "", Timings{}, fmt.Errorf("shortening the preStop of setting %s: the manifests have not one preStop and one grace period:\n%s", s.Name, text)
+// replace puts the setting's own timings in the place of those that were
+// computed, if it has any, and reads what holds then.
+func replace(text string, s plan.Setting) (string, plan.Timings, error) {
+	var t plan.Timings
+	for _, x := range []struct {
+		name string
+		line *regexp.Regexp
+		by   int
+		to   *int
+	}{
+		{"preStop", sleepLine, s.Write.PreStop, &t.PreStop}, {"grace period", graceLine, s.Write.GracePeriod, &t.GracePeriod},
+		{"deregistration delay", delayLine, s.Write.DeregistrationDelay, &t.DeregistrationDelay}, {"minReadySeconds", readyLine, s.Write.MinReady, &t.MinReady},
+	} {
+		if s.Kind.Computes() && x.by != plan.Unwritten {
+			if n := len(x.line.FindAllString(text, -1)); n != 1 {
+				return "", t, fmt.Errorf("replacing the %s of setting %s: there is not one in the manifests, but %d:\n%s", x.name, s.Name, n, text)
+			}
+			text = x.line.ReplaceAllString(text, fmt.Sprintf("${1}%d", x.by))
 		}
-		text = sleepLine.ReplaceAllString(text, fmt.Sprintf("${1}%d", s.Write.PreStop))
-		text = graceLine.ReplaceAllString(text, fmt.Sprintf("${1}%d", s.Write.GracePeriod))
-	}
-	var t Timings
-	for line, to := range map[*regexp.Regexp]*int{sleepLine: &t.PreStop, graceLine: &t.GracePeriod, delayLine: &t.DeregistrationDelay} {
-		*to = unwritten
-		if m := line.FindStringSubmatch(text); m != nil {
-			if _, err := fmt.Sscan(m[2], to); err != nil {
+		*x.to = plan.Unwritten
+		if m := x.line.FindStringSubmatch(text); m != nil {
+			if _, err := fmt.Sscan(m[2], x.to); err != nil {
 				return "", t, fmt.Errorf("reading the timings of setting %s: %w", s.Name, err)
 			}
 		}

@@ -3,44 +3,36 @@
 package experiment
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"os"
-	"runtime"
-	"strings"
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/load"
 )
 
 // Experiment is what was tried and what came of it.
 type Experiment struct {
-	Started     time.Time `json:"started"`
-	Seconds     int       `json:"seconds"`
-	Rate        float64   `json:"rate"` // requests per second to each application
-	SlowShare   float64   `json:"slowShare"`
-	SlowSeconds int       `json:"slowSeconds"`
-	FreshShare  float64   `json:"freshShare"`
-	Replicas    int       `json:"replicas"`
-	MaxSurge    string    `json:"maxSurge"`
-	Machine     Machine   `json:"machine"`
-	Results     []Result  `json:"results"`
-	Retried     []Result  `json:"retried,omitempty"` // runs that were made again, since the machine was too busy: nothing of them is in Results
-}
-
-// Machine is how busy it was: a full one would lose requests by itself.
-type Machine struct {
-	CPUs     int     `json:"cpus"`
-	BusyMean float64 `json:"busyMean"` // 0 to 1
-	BusyMax  float64 `json:"busyMax"`  // of any 5 seconds
+	Started     time.Time       `json:"started"`
+	Seconds     int             `json:"seconds"`
+	Origin      Origin          `json:"origin"`
+	Parallel    int             `json:"parallel"` // applications at once
+	Rate        float64         `json:"rate"`     // requests per second to each application
+	SlowShare   float64         `json:"slowShare"`
+	SlowSeconds int             `json:"slowSeconds"`
+	FreshShare  float64         `json:"freshShare"`
+	Replicas    int             `json:"replicas"`
+	MaxSurge    string          `json:"maxSurge"`
+	Machine     observe.Machine `json:"machine"`
+	Results     []Result        `json:"results"`
+	Retried     []Result        `json:"retried,omitempty"` // runs that were made again, since the machine was too busy: nothing of them is in Results
 }
 
 // Result is that of one setting.
 type Result struct {
-	Setting
-	Timings    Timings        `json:"timings"`
+	plan.Setting
+	Timings    plan.Timings   `json:"timings"`
 	Invalid    string         `json:"invalid,omitempty"` // why its figures say nothing
 	Requests   int            `json:"requests"`
 	Failed     int            `json:"failed"` // as the clients saw it
@@ -68,26 +60,16 @@ type Load struct {
 
 // Rollout is one update of all pods.
 type Rollout struct {
-	Number     int             `json:"number"`
-	Started    time.Time       `json:"started"`
-	Ended      time.Time       `json:"ended"`
-	Requests   int             `json:"requests"`
-	Failed     int             `json:"failed"` // by the access log
-	Causes     map[string]int  `json:"causes"`
-	MinHealthy int             `json:"minHealthy"`
-	Pods       []Story         `json:"pods,omitempty"`
-	Targets    []observe.Count `json:"targets,omitempty"` // of the first rollout, for the picture
-	Seconds    []Second        `json:"seconds,omitempty"`
-}
-
-func (t Timings) String() string {
-	word := func(n int) string {
-		if n == unwritten {
-			return "-"
-		}
-		return fmt.Sprint(n)
-	}
-	return word(t.GracePeriod) + "/" + word(t.PreStop) + "/" + word(t.DeregistrationDelay)
+	Number     int              `json:"number"`
+	Started    time.Time        `json:"started"`
+	Ended      time.Time        `json:"ended"`
+	Requests   int              `json:"requests"`
+	Failed     int              `json:"failed"` // by the access log
+	Causes     map[string]int   `json:"causes"`
+	MinHealthy int              `json:"minHealthy"`
+	Pods       []observe.Story  `json:"pods,omitempty"`
+	Targets    []observe.Count  `json:"targets,omitempty"` // of the first rollout, for the picture
+	Seconds    []observe.Second `json:"seconds,omitempty"`
 }
 
 // More lag than this, and the generator may be what failed.
@@ -130,14 +112,37 @@ func (r Result) line() string {
 	if r.Invalid != "" {
 		return fmt.Sprintf("%s: INVALID: %s", r.Title, r.Invalid)
 	}
-	return fmt.Sprintf("%s: %d of %d requests failed in %d rollouts %v", r.Title, r.Failed, r.Requests, len(r.Rollouts), r.Causes)
+	line := fmt.Sprintf("%s: %d of %d requests failed in %d rollouts %v", r.Title, r.Failed, r.Requests, len(r.Rollouts), r.Causes)
+	if u := r.Unexpected(); u != "" {
+		line += ": UNEXPECTED: " + u
+	}
+	return line
 }
 
-// err tells of the settings that could not be tried, or not well enough.
+// Unexpected says what a valid setting did that the formulas do not say of it; "": nothing.
+func (r Result) Unexpected() string {
+	switch {
+	case r.Invalid != "":
+	case r.Expect == plan.Loses && r.Failed == 0:
+		return "it must lose requests, and lost none"
+	case r.Expect == plan.None && r.Failed > 0:
+		return fmt.Sprintf("it must lose none, and lost %d", r.Failed)
+	}
+	return ""
+}
+
+// ErrInvalid is wrapped by the error of a run with settings whose figures say nothing.
+var ErrInvalid = errors.New("invalid")
+
+// err tells of the settings that could not be tried, or not well enough, and of
+// those that did not do what is expected of them.
 func (e Experiment) err() error {
 	var errs []error
 	for _, r := range e.Results {
-		if r.Invalid != "" {
+		switch {
+		case r.Invalid != "":
+			errs = append(errs, fmt.Errorf("%s: %w: %s", r.Title, ErrInvalid, r.Invalid))
+		case r.Unexpected() != "":
 			errs = append(errs, errors.New(r.line()))
 		}
 	}
@@ -152,45 +157,4 @@ func (e Experiment) Of(name string) (Result, bool) {
 		}
 	}
 	return Result{}, false
-}
-
-// sample measures the machine until ctx ends.
-func sample(ctx context.Context) <-chan Machine {
-	done := make(chan Machine, 1)
-	go func() {
-		m, n := Machine{CPUs: runtime.NumCPU()}, 0.0
-		busy, all := ticks()
-		for ctx.Err() == nil {
-			wait(ctx, 5*time.Second)
-			b, a := ticks()
-			if a > all && ctx.Err() == nil {
-				share := (b - busy) / (a - all)
-				m.BusyMean, n = (m.BusyMean*n+share)/(n+1), n+1
-				m.BusyMax = max(m.BusyMax, share)
-			}
-			busy, all = b, a
-		}
-		done <- m
-	}()
-	return done
-}
-
-// ticks are those of the CPUs since boot; 0 where there is no /proc.
-func ticks() (busy, all float64) {
-	text, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return 0, 0
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	for i, f := range strings.Fields(line)[1:9] { // guests are counted as user time already
-		var n float64
-		if _, err := fmt.Sscan(f, &n); err != nil {
-			return 0, 0
-		}
-		all += n
-		if i != 3 && i != 4 { // idle, waiting for a disk
-			busy += n
-		}
-	}
-	return busy, all
 }

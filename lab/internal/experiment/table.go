@@ -9,48 +9,61 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 )
 
-// Table prints the settings, and below the loss curve, as Markdown, which reads
+// Table prints the settings, and below the loss curves, as Markdown, which reads
 // well in a terminal, too.
 func (e Experiment) Table(w io.Writer) {
-	var main, curve [][]string
+	var main [][]string
+	rollouts := 0
 	for _, r := range e.Results {
-		if r.Kind == Shorter {
+		rollouts += len(r.Rollouts)
+		if r.Kind.Point() {
 			continue
 		}
 		main = append(main, []string{
-			r.Title, r.Timings.String(), r.Propagation, fmt.Sprint(len(r.Rollouts)), fmt.Sprint(r.Requests), fmt.Sprint(r.Failed), causes(r.Causes), fmt.Sprintf("%d of %d", r.MinHealthy, e.Replicas),
-			r.after(func(s Story) time.Time { return s.Draining }), r.after(func(s Story) time.Time { return s.LastRequest }),
-			r.after(func(s Story) time.Time { return s.Unused }), r.after(func(s Story) time.Time { return s.Exited }), r.remark(),
+			r.Title, r.Timings.String(), r.Propagation, fmt.Sprint(len(r.Rollouts)), fmt.Sprint(r.Requests), fmt.Sprint(r.Failed), string(r.Expect), causes(r.Causes), fmt.Sprintf("%d of %d", r.MinHealthy, e.Replicas),
+			r.after(func(s observe.Story) time.Time { return s.Draining }), r.after(func(s observe.Story) time.Time { return s.LastRequest }),
+			r.after(func(s observe.Story) time.Time { return s.Unused }), r.after(func(s observe.Story) time.Time { return s.Exited }), r.remark(),
 		})
 	}
-	write(w, []string{"setting", "grace/preStop/delay", "propagation", "rollouts", "requests", "failed", "cause by the access log", "fewest healthy", "to draining", "to last request", "to unused", "to exit", "remark"}, main)
-	points := map[int][]string{}
-	for _, r := range e.Results {
-		if r.Kind != Shorter {
-			continue
-		}
-		x := r.Timings.PreStop
-		if points[x] == nil {
-			points[x] = []string{fmt.Sprintf("%d s", x), "", "", "", ""}
-		}
-		at := 1
-		if r.Propagation == planned {
-			at = 3
-		}
-		points[x][at], points[x][at+1] = r.perRollout(), causes(r.Causes)
-	}
-	for _, x := range slices.Sorted(maps.Keys(points)) {
-		curve = append(curve, points[x])
-	}
-	if len(curve) > 0 {
-		fmt.Fprintln(w)
-		write(w, []string{"preStop", "failed in each rollout, " + measured, "cause", "failed in each rollout, " + planned, "cause"}, curve)
-	}
+	write(w, []string{"setting", "grace/preStop/delay", "propagation", "rollouts", "requests", "failed", "expected", "cause by the access log", "fewest healthy", "to draining", "to last request", "to unused", "to exit", "remark"}, main)
+	e.points(w, plan.Shorter, "preStop", func(t plan.Timings) int { return t.PreStop })
+	e.points(w, plan.Delayed, "deregistration delay", func(t plan.Timings) int { return t.DeregistrationDelay })
+	fmt.Fprintf(w, "\n%d rollouts in %d settings, %d applications at a time, %d minutes; %s\n", rollouts, len(e.Results), e.Parallel, (e.Seconds+30)/60, e.Origin)
 	fmt.Fprintf(w, "\n%d CPUs, %.0f %% busy in the mean, %.0f %% in the busiest 5 seconds; %s\n", e.Machine.CPUs, 100*e.Machine.BusyMean, 100*e.Machine.BusyMax, e.lateness())
 	for _, r := range e.Retried {
 		fmt.Fprintf(w, "\nmade again: %s, in which %d of %d requests failed: %s\n", r.Title, r.Failed, r.Requests, r.Invalid)
+	}
+}
+
+// points prints a loss curve, if it was measured: a row for each value of a timing.
+func (e Experiment) points(w io.Writer, kind plan.Kind, what string, of func(plan.Timings) int) {
+	rows := map[int][]string{}
+	for _, r := range e.Results {
+		if r.Kind != kind {
+			continue
+		}
+		x := of(r.Timings)
+		if rows[x] == nil {
+			rows[x] = []string{fmt.Sprintf("%d s", x), "", "", "", "", "", ""}
+		}
+		at := 1
+		if r.Propagation == plan.Planned {
+			at = 4
+		}
+		rows[x][at], rows[x][at+1], rows[x][at+2] = r.perRollout(), string(r.Expect), causes(r.Causes)
+	}
+	var curve [][]string
+	for _, x := range slices.Sorted(maps.Keys(rows)) {
+		curve = append(curve, rows[x])
+	}
+	if len(curve) > 0 {
+		fmt.Fprintln(w)
+		write(w, []string{what, "failed in each rollout, " + plan.Measured, "expected", "cause", "failed in each rollout, " + plan.Planned, "expected", "cause"}, curve)
 	}
 }
 
@@ -64,7 +77,7 @@ func (e Experiment) lateness() string {
 }
 
 // after is the time from pods' deletion to something, least and most.
-func (r Result) after(what func(Story) time.Time) string {
+func (r Result) after(what func(observe.Story) time.Time) string {
 	var list []time.Duration
 	for _, o := range r.Rollouts {
 		for _, s := range o.Pods {
@@ -91,12 +104,18 @@ func (r Result) perRollout() string {
 	for _, o := range r.Rollouts {
 		words = append(words, fmt.Sprint(o.Failed))
 	}
+	if u := r.Unexpected(); u != "" {
+		words = append(words, "UNEXPECTED")
+	}
 	return strings.Join(words, ", ")
 }
 
 func (r Result) remark() string {
 	if r.Invalid != "" {
 		return "invalid: " + r.Invalid
+	}
+	if u := r.Unexpected(); u != "" {
+		return "UNEXPECTED: " + u
 	}
 	return ""
 }

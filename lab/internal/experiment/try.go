@@ -10,12 +10,14 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/load"
 )
 
 // try rolls one setting out as often as it asks for, under load. free is called
 // when the load is over and only the targets are waited for.
-func (b *bench) try(ctx context.Context, s Setting, namespace string, free func()) Result {
+func (b *bench) try(ctx context.Context, s plan.Setting, namespace string, free func()) Result {
+	s.SlowSeconds = s.Slow()
 	r := Result{Setting: s}
 	a, err := b.install(ctx, s, namespace)
 	r.Timings = a.timings
@@ -46,7 +48,7 @@ func (a *app) measure(ctx context.Context, free func()) (Result, error) {
 	go func() {
 		report, err := load.Run(sending, load.Options{
 			URL: a.front.URL, Addresses: a.front.Addresses, Rate: a.Rate, FreshShare: freshShare,
-			SlowShare: slowShare, SlowPath: fmt.Sprintf("/slow?ms=%d", slowSeconds*1000),
+			SlowShare: slowShare, SlowPath: fmt.Sprintf("/slow?ms=%d", a.Slow()*1000),
 		})
 		sent <- outcome{report, err}
 	}()
@@ -68,7 +70,7 @@ func (a *app) measure(ctx context.Context, free func()) (Result, error) {
 	if err = errors.Join(err, out.err); err != nil {
 		return r, err
 	}
-	if a.Kind != Shorter && !a.Hurry {
+	if !a.Kind.Point() && !a.Hurry {
 		if err := a.drained(ctx); err != nil {
 			return r, err
 		}
@@ -92,12 +94,14 @@ func wait(ctx context.Context, d time.Duration) {
 // account splits what happened by rollout: each lasts until the next begins.
 func (a *app) account(r *Result, starts []time.Time, ended time.Time, entries []accesslog.Entry) {
 	h := a.targets.Of(a.group)
-	pods := stories(a.pods.In(a.namespace), h, entries)
-	failed := observe.Failures(entries, func(target string, at time.Time) time.Time {
-		if s := owner(pods, target, at); s != nil && !s.Draining.IsZero() {
-			return s.Draining.Add(time.Duration(a.timings.delay()) * time.Second)
+	pods := observe.Stories(a.pods.In(a.namespace), h, entries)
+	failed := observe.Failures(entries, func(target string, at time.Time) observe.End {
+		s := observe.Owner(pods, target, at)
+		if s == nil || s.Draining.IsZero() {
+			return observe.End{}
 		}
-		return time.Time{}
+		seconds := func(n int) time.Duration { return time.Duration(n) * time.Second }
+		return observe.End{Told: s.Deleted.Add(seconds(max(0, a.timings.PreStop))), Delay: s.Draining.Add(seconds(a.timings.Delay()))}
 	})
 	r.Logged, r.Causes, r.MinHealthy = len(failed), map[string]int{}, replicas
 	r.agree()
@@ -123,11 +127,11 @@ func (a *app) account(r *Result, starts []time.Time, ended time.Time, entries []
 				r.Causes[f.Cause]++
 			}
 		}
-		if a.Kind != Shorter {
-			o.Pods = during(pods, from, to)
+		if !a.Kind.Point() {
+			o.Pods = observe.During(pods, from, to)
 		}
-		if first && a.Kind != Shorter {
-			o.Targets, o.Seconds = counts, seconds(from, entries, failed)
+		if first && !a.Kind.Point() {
+			o.Targets, o.Seconds = counts, observe.Seconds(from, entries, failed)
 		}
 		r.MinHealthy = min(r.MinHealthy, o.MinHealthy)
 		r.Rollouts = append(r.Rollouts, o)

@@ -15,19 +15,24 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/experiment"
 	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 )
 
 func sample() experiment.Experiment {
 	begin := time.Date(2026, 11, 29, 4, 0, 0, 0, time.UTC)
-	pod := experiment.Story{Pod: observe.Pod{Created: begin, Ready: begin.Add(time.Second), Deleted: begin.Add(9 * time.Second)}, Draining: begin.Add(10 * time.Second), LastRequest: begin.Add(20 * time.Second)}
+	pod := observe.Story{Pod: observe.Pod{Created: begin, Ready: begin.Add(time.Second), Deleted: begin.Add(9 * time.Second)}, Draining: begin.Add(10 * time.Second), LastRequest: begin.Add(20 * time.Second)}
 	lossy := experiment.Result{
-		Setting: experiment.Setting{Name: "b", Title: "(b) readiness gate only", Kind: experiment.Gate, Propagation: "10s-17s"}, Timings: experiment.Timings{GracePeriod: -1, PreStop: -1, DeregistrationDelay: -1},
-		Rollouts: []experiment.Rollout{{Started: begin, Ended: begin.Add(30 * time.Second), Requests: 1800, Failed: 446, Pods: []experiment.Story{pod},
-			Seconds: []experiment.Second{{At: 3, Requests: 60, Failed: map[string]int{"502 connect-reset": 20, "460 client-gone": 1}}}}},
+		Setting: plan.Setting{Name: "b", Title: "(b) readiness gate only", Kind: plan.Gate, Propagation: "10s-17s"}, Timings: plan.Timings{GracePeriod: -1, PreStop: -1, DeregistrationDelay: -1},
+		Rollouts: []experiment.Rollout{{Started: begin, Ended: begin.Add(30 * time.Second), Requests: 1800, Failed: 446, Pods: []observe.Story{pod},
+			Seconds: []observe.Second{{At: 3, Requests: 60, Failed: map[string]int{"502 connect-reset": 20, "460 client-gone": 1}}}}},
 	}
 	point := lossy
-	point.Kind, point.Name, point.Timings = experiment.Shorter, "m05", experiment.Timings{GracePeriod: 25, PreStop: 5, DeregistrationDelay: 40}
-	return experiment.Experiment{Rate: 60, Replicas: 2, Results: []experiment.Result{lossy, point}}
+	point.Kind, point.Name, point.Timings = plan.Shorter, "m05", plan.Timings{GracePeriod: 25, PreStop: 5, DeregistrationDelay: 40}
+	cut := point
+	cut.Kind, cut.Name, cut.Timings = plan.Delayed, "delay-m10", plan.Timings{GracePeriod: 55, PreStop: 40, DeregistrationDelay: 10}
+	fast := lossy
+	fast.Name, fast.Timings, fast.Failed = "dfast", plan.Timings{GracePeriod: 55, PreStop: 40, DeregistrationDelay: 40}, 7
+	return experiment.Experiment{Rate: 60, Replicas: 2, SlowSeconds: 5, Results: []experiment.Result{lossy, point, cut, fast}}
 }
 
 func TestPicturesAreDrawnInBothForms(t *testing.T) {
@@ -35,8 +40,9 @@ func TestPicturesAreDrawnInBothForms(t *testing.T) {
 		draw func(experiment.Experiment, string) error
 		want []string
 	}{
-		"rollouts":   {Rollouts, []string{"(b) readiness gate only", "446 of 1800 requests failed", "nodes of the balancer go on sending for 10 to 17 s", "old pod 1"}},
-		"loss curve": {Curve, []string{"preStop, seconds", "nodes go on sending for 10 to 17 s", ">500<"}},
+		"rollouts":    {Rollouts, []string{"(b) readiness gate only", "446 of 1800 requests failed", "nodes of the balancer go on sending for 10 to 17 s", "old pod 1"}},
+		"loss curve":  {Curve, []string{"preStop, seconds", "nodes go on sending for 10 to 17 s", ">500<", ">P = 17 s<", "fast mode: preStop 40 s", "7 failed in 1 rollouts"}},
+		"delay curve": {DelayCurve, []string{"deregistration delay, seconds", ">P + R = 22 s<", "outlast render: deregistration delay 40 s", "7 failed in 1 rollouts"}},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -76,7 +82,7 @@ func TestNothingIsDrawnOfNothing(t *testing.T) {
 	for i := range invalid.Results {
 		invalid.Results[i].Invalid = "too busy"
 	}
-	for name, draw := range map[string]func(experiment.Experiment, string) error{"rollouts": Rollouts, "curve": Curve} {
+	for name, draw := range map[string]func(experiment.Experiment, string) error{"rollouts": Rollouts, "curve": Curve, "delay curve": DelayCurve} {
 		if err := draw(invalid, filepath.Join(t.TempDir(), "picture")); err == nil {
 			t.Errorf("%s: a picture of invalid results was drawn", name)
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/experiment"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 )
 
 // Geometry of the picture of the rollouts, in points.
@@ -32,6 +33,7 @@ var causes = []struct {
 }{
 	{"502 connect-reset", red, "502: process gone (connection refused)"},
 	{"504 connect-timeout", violet, "504: address gone (10 s without an answer)"},
+	{"502 delay-expired", amber, "502: cut, delay over"},
 	{"503 no-target", orange, "503: no target"},
 	{"", black, "other failures"},
 }
@@ -40,7 +42,7 @@ var causes = []struct {
 // curve's into path.svg and path.png.
 func Rollouts(e experiment.Experiment, path string) error {
 	var shown []experiment.Result
-	for _, name := range []string{"a", "b", "c", "d", "c30", "d30"} {
+	for _, name := range []string{"a", "b", "c", "d", "c30", "d30", "c15", "dfast", "dover", "nomin"} {
 		if r, ok := e.Of(name); ok && len(r.Rollouts) > 0 && r.Invalid == "" {
 			shown = append(shown, r)
 		}
@@ -162,7 +164,7 @@ func between(propagation string) string {
 }
 
 // pod draws the life of a pod, and below it that of its target.
-func (p panel) pod(y float64, name string, s experiment.Story) {
+func (p panel) pod(y float64, name string, s observe.Story) {
 	p.text(p.px(-before)-6, y+15, small, false, right, black, name)
 	bar := func(from, to time.Time, dy, h float64, with color.Color) {
 		if from.IsZero() {
@@ -198,7 +200,7 @@ func first(times ...time.Time) time.Time {
 }
 
 // bars draws the requests of each second, and on top of nothing those that failed.
-func (p panel) bars(seconds []experiment.Second, top, bottom float64) {
+func (p panel) bars(seconds []observe.Second, top, bottom float64) {
 	most := p.of.Rate * 1.1
 	scale := (bottom - top) / most
 	p.line(0.8, 0, grey, p.px(-before), bottom, p.px(span), bottom)
@@ -210,7 +212,8 @@ func (p panel) bars(seconds []experiment.Second, top, bottom float64) {
 			break
 		}
 		x := p.px(float64(s.At))
-		p.fill(x, bottom-float64(s.Requests)*scale, wide, float64(s.Requests)*scale, faint)
+		all := min(float64(s.Requests), most) * scale // after a stall more come than there is room for
+		p.fill(x, bottom-all, wide, all, faint)
 		left, at := s.Failed, bottom
 		rest := 0
 		for _, n := range left {

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"sync"
 	"time"
+
+	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
 
 // The kinds of faults.
@@ -23,6 +25,7 @@ type Fault struct {
 	ID           int     `json:"id"`                     // given by the lab
 	Service      string  `json:"service,omitempty"`      // as in a signature's scope; "": every one
 	Operation    string  `json:"operation,omitempty"`    // a name, or a pattern with * and ?; "": every one
+	Resource     string  `json:"resource,omitempty"`     // an ARN that the call names, as ELBv2's do; "": any, or none
 	Kind         string  `json:"kind"`                   // throttle, 5xx, latency or reset
 	Rate         float64 `json:"rate,omitempty"`         // the part of the calls, evenly spread: 0.25 is each fourth; 0: all
 	Count        int     `json:"count,omitempty"`        // how many calls; 0: no end
@@ -51,9 +54,9 @@ func (f Fault) check() error {
 	return nil
 }
 
-func (f Fault) matches(service, operation string) bool {
-	ok, _ := path.Match(f.Operation, operation) // check saw that it is a pattern
-	return (f.Service == "" || f.Service == service) && (f.Operation == "" || ok)
+func (f Fault) matches(c wire.Call) bool {
+	ok, _ := path.Match(f.Operation, c.Operation) // check saw that it is a pattern
+	return (f.Service == "" || f.Service == c.Service) && (f.Operation == "" || ok) && (f.Resource == "" || slices.Contains(c.Resources, f.Resource))
 }
 
 // planned is a fault with how far it got.
@@ -113,13 +116,13 @@ func (s *faults) clear(id int) bool {
 
 // hit returns the faults that a call meets: latencies, and at most one other,
 // the oldest.
-func (s *faults) hit(service, operation string, now time.Time) []Fault {
+func (s *faults) hit(c wire.Call, now time.Time) []Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var out []Fault
 	ended := false
 	for _, p := range s.all {
-		if p.idle(now) || !p.matches(service, operation) || ended && p.Kind != KindLatency {
+		if p.idle(now) || !p.matches(c) || ended && p.Kind != KindLatency {
 			continue
 		}
 		if p.Rate > 0 {

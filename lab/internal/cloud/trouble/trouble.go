@@ -33,7 +33,7 @@ func New(l Limits, now func() time.Time) *Maker {
 // Meet does to a call what is due. It returns the error to answer with, or
 // nil; done tells that there is nobody left to answer.
 func (m *Maker) Meet(w http.ResponseWriter, r *http.Request, c wire.Call) (e *wire.Error, done bool) {
-	for _, f := range m.faults.hit(c.Service, c.Operation, m.now()) {
+	for _, f := range m.faults.hit(c, m.now()) {
 		switch f.Kind {
 		case KindLatency:
 			select {

@@ -62,6 +62,8 @@ func TestFaultsHitWhatTheySay(t *testing.T) {
 			"of another service":   {Fault{Kind: KindServer, Service: "ecr"}, "............"},
 			"by a pattern":         {Fault{Kind: KindServer, Operation: "Describe*"}, "xxxxxxxxxxxx"},
 			"of other operations":  {Fault{Kind: KindServer, Operation: "Create*"}, "............"},
+			"of a resource":        {Fault{Kind: KindServer, Resource: "arn:b"}, "xxxxxxxxxxxx"},
+			"of another resource":  {Fault{Kind: KindServer, Resource: "arn:c"}, "............"},
 		} {
 			m := New(Limits{}, time.Now)
 			if _, err := m.faults.add(x.fault, time.Now()); err != nil {
@@ -69,7 +71,7 @@ func TestFaultsHitWhatTheySay(t *testing.T) {
 			}
 			got := ""
 			for range 12 {
-				e, _ := m.Meet(nil, nil, wire.Call{Service: "elasticloadbalancing", Operation: "DescribeTags"})
+				e, _ := m.Meet(nil, nil, wire.Call{Service: "elasticloadbalancing", Operation: "DescribeTags", Resources: []string{"arn:a", "arn:b"}})
 				got += map[bool]string{true: "x", false: "."}[e != nil && e.Status == 503]
 				time.Sleep(time.Second)
 			}
@@ -111,5 +113,32 @@ func TestControl(t *testing.T) {
 		if resp.StatusCode != x.status || !strings.Contains(string(b), x.want) {
 			t.Errorf("%s %s %s: got %d %s", x.method, x.path, x.body, resp.StatusCode, b)
 		}
+	}
+}
+
+func TestAClientOrdersAFaultAndLearnsWhatItHit(t *testing.T) {
+	m := New(Limits{}, time.Now)
+	s := httptest.NewServer(m.Control())
+	defer s.Close()
+	c := Client{s.URL}
+	other, err := c.Order(t.Context(), Fault{Kind: KindServer, Service: "ecr"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.Order(t.Context(), Fault{Kind: KindServer, Resource: "arn:b", Count: 1})
+	if err != nil || f.ID == other.ID {
+		t.Fatalf("%+v, %v", f, err)
+	}
+	for range 2 {
+		m.Meet(nil, nil, wire.Call{Resources: []string{"arn:b"}})
+	}
+	if hits, err := c.End(t.Context(), f.ID); hits != 1 || err != nil {
+		t.Errorf("%d hits, %v", hits, err)
+	}
+	if _, err := c.End(t.Context(), f.ID); err == nil || !strings.Contains(err.Error(), "there is none with that id") {
+		t.Errorf("ended twice: %v", err)
+	}
+	if all := m.faults.list(); len(all) != 1 || all[0].ID != other.ID {
+		t.Errorf("left are %+v", all)
 	}
 }

@@ -26,7 +26,8 @@ type Caller struct {
 type Call struct {
 	Service   string // as in the signature's scope: ec2, elasticloadbalancing, ...
 	Operation string
-	Region    string // of the signature's scope
+	Resources []string // ARNs that a call of the query protocol names
+	Region    string   // of the signature's scope
 	Account   string
 	Caller    Caller
 	Now       time.Time

@@ -93,14 +93,37 @@ type Failure struct {
 	Cause string    `json:"cause"`
 }
 
-// Failures diagnoses what failed. ends says when the deregistration delay of a
-// target was over.
-func Failures(entries []accesslog.Entry, ends func(target string, at time.Time) time.Time) []Failure {
+// End is how a target's pod and its deregistration ended; zero: it did not.
+type End struct {
+	Told  time.Time // the process, to stop
+	Delay time.Time // the deregistration delay was over
+}
+
+// Failures diagnoses what failed. of says what is known of a target that a
+// request came for at a moment.
+func Failures(entries []accesslog.Entry, of func(target string, at time.Time) End) []Failure {
 	var list []Failure
 	for _, e := range entries {
-		if class := e.Diagnose(accesslog.Known{DelayEnds: ends(e.Target, e.Created)}); class != accesslog.OK {
+		end := of(e.Target, e.Created)
+		class := e.Diagnose(accesslog.Known{DelayEnds: end.Delay})
+		if end.cut(e, class) {
+			class = accesslog.DelayExpired
+		}
+		if class != accesslog.OK {
 			list = append(list, Failure{e.Created, fmt.Sprintf("%d %s", e.Status, class)})
 		}
 	}
 	return list
+}
+
+// cut tells that the balancer ended a request, though the log alone does not: a
+// node that hears of the deregistration after the delay is over cuts only then.
+// Nobody else can have ended a request that had no connection yet, or whose
+// process was not told to stop.
+func (d End) cut(e accesslog.Entry, class accesslog.Class) bool {
+	const clocks = 200 * time.Millisecond // between the state that is told and the cut
+	if e.Status != http.StatusBadGateway || e.TargetStatus != 0 || d.Delay.IsZero() || e.Time.Before(d.Delay.Add(-clocks)) {
+		return false
+	}
+	return (class == accesslog.Other || class == accesslog.TargetClosed) && (e.RequestTime < 0 || e.Time.Before(d.Told))
 }

@@ -74,17 +74,38 @@ func TestTargetsAreCountedAtEachChange(t *testing.T) {
 }
 
 func TestFailuresAreToldWithTheirCause(t *testing.T) {
-	entries := []accesslog.Entry{
-		{Created: at(1), Time: at(1), Status: 200, TargetStatus: 200},
-		{Created: at(2), Time: at(12), Status: 504, Target: "10.0.0.1:1325", RequestTime: -1, TargetTime: -1, ResponseTime: -1},
-		{Created: at(3), Time: at(43), Status: 502, Target: "10.0.0.1:1325", TargetTime: -1, ResponseTime: -1},
-		{Created: at(4), Time: at(9), Status: 502, Target: "10.0.0.2:1325", TargetTime: -1, ResponseTime: -1},
-	}
-	got := Failures(entries, func(target string, _ time.Time) time.Time {
-		return map[string]time.Time{"10.0.0.1:1325": at(43)}[target]
-	})
-	want := []Failure{{at(2), "504 connect-timeout"}, {at(3), "502 delay-expired"}, {at(4), "502 target-closed"}}
-	if d := cmp.Diff(want, got); d != "" {
-		t.Error(d)
+	closed := accesslog.Entry{Status: 502, Target: "10.0.0.1:1325", TargetTime: -1, ResponseTime: -1}
+	pending := closed
+	pending.RequestTime = -1
+	broken := closed
+	broken.TargetTime, broken.ResponseTime = 0.1, 0
+	end := End{Told: at(60), Delay: at(43).Add(50 * time.Millisecond)}
+	for name, tt := range map[string]struct {
+		entry    accesslog.Entry
+		from, to int
+		end      End
+		want     string
+	}{
+		"an answer":                             {accesslog.Entry{Status: 200, TargetStatus: 200}, 1, 1, end, ""},
+		"the address is gone":                   {accesslog.Entry{Status: 504, Target: "10.0.0.1:1325", RequestTime: -1, TargetTime: -1, ResponseTime: -1}, 2, 12, end, "504 connect-timeout"},
+		"cut when the delay is over":            {closed, 39, 43, end, "502 delay-expired"},
+		"cut later, while the process serves":   {closed, 45, 50, end, "502 delay-expired"},
+		"closed by a process that stops":        {closed, 58, 61, end, "502 target-closed"},
+		"closed before the delay is over":       {closed, 30, 35, end, "502 target-closed"},
+		"closed by a pod that is not replaced":  {closed, 4, 9, End{}, "502 target-closed"},
+		"cut before there was a connection":     {pending, 62, 67, end, "502 delay-expired"},
+		"cut as its answer came":                {broken, 43, 43, end, "502 delay-expired"},
+		"no connection, and no delay was over":  {pending, 32, 37, end, "502 other"},
+		"an answer of no sense, while it stops": {broken, 58, 62, end, "502 other"},
+	} {
+		tt.entry.Created, tt.entry.Time = at(tt.from), at(tt.to)
+		got := Failures([]accesslog.Entry{tt.entry}, func(string, time.Time) End { return tt.end })
+		var want []Failure
+		if tt.want != "" {
+			want = []Failure{{at(tt.from), tt.want}}
+		}
+		if d := cmp.Diff(want, got); d != "" {
+			t.Errorf("%s: %s", name, d)
+		}
 	}
 }

@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package experiment
+package observe
 
 import (
 	"net"
-	"strconv"
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
-	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
 )
 
 // Story is a pod and its target, with what the balancer sent there.
 type Story struct {
-	observe.Pod
+	Pod
 	Healthy     time.Time `json:"healthy"`     // its target, for the first time
 	Draining    time.Time `json:"draining"`    // so said the API
 	LastRequest time.Time `json:"lastRequest"` // when the last one came that the balancer sent, or tried to send, to it
@@ -21,10 +19,8 @@ type Story struct {
 	Unused      time.Time `json:"unused"`      // the API listed it no more
 }
 
-func address(ip string) string { return net.JoinHostPort(ip, strconv.Itoa(port)) }
-
-// tell finds what became of a pod's target.
-func tell(p observe.Pod, h observe.History) Story {
+// Tell finds what became of a pod's target.
+func Tell(p Pod, h History) Story {
 	s := Story{Pod: p, Healthy: h.First(p.IP, "healthy", p.Created)}
 	if !p.Deleted.IsZero() {
 		// The watch may be slower than the controller.
@@ -34,27 +30,31 @@ func tell(p observe.Pod, h observe.History) Story {
 	return s
 }
 
-// owner finds whose address a target was at a moment: addresses are given out
-// again after some time. nil: nobody's.
-func owner(stories []Story, target string, at time.Time) *Story {
+// Owner finds whose address a target, IP:PORT, was at a moment: addresses are
+// given out again after some time. nil: nobody's.
+func Owner(stories []Story, target string, at time.Time) *Story {
 	var found *Story
+	ip, _, err := net.SplitHostPort(target)
+	if err != nil {
+		return nil // a 503 has no target
+	}
 	for i := range stories { // in order of creation
-		if s := &stories[i]; address(s.IP) == target && !s.Created.After(at) {
+		if s := &stories[i]; s.IP == ip && !s.Created.After(at) {
 			found = s
 		}
 	}
 	return found
 }
 
-// stories are those of pods in order of creation, with a history of their
+// Stories are those of pods in order of creation, with a history of their
 // targets and the balancer's log in order of arrival.
-func stories(pods []observe.Pod, h observe.History, entries []accesslog.Entry) []Story {
+func Stories(pods []Pod, h History, entries []accesslog.Entry) []Story {
 	var list []Story
 	for _, p := range pods {
-		list = append(list, tell(p, h))
+		list = append(list, Tell(p, h))
 	}
 	for _, e := range entries {
-		s := owner(list, e.Target, e.Created)
+		s := Owner(list, e.Target, e.Created)
 		if s == nil || s.Deleted.IsZero() {
 			continue
 		}
@@ -66,8 +66,8 @@ func stories(pods []observe.Pod, h observe.History, entries []accesslog.Entry) [
 	return list
 }
 
-// during lists the pods that a rollout replaced and those that it made.
-func during(stories []Story, from, to time.Time) []Story {
+// During lists the pods that a rollout replaced and those that it made.
+func During(stories []Story, from, to time.Time) []Story {
 	var list []Story
 	for _, s := range stories {
 		made := !s.Created.Before(from) && s.Created.Before(to)
@@ -92,8 +92,8 @@ type Second struct {
 
 const kept = 120 // seconds of a rollout that are kept
 
-// seconds counts from a bit before a rollout on.
-func seconds(from time.Time, entries []accesslog.Entry, failed []observe.Failure) []Second {
+// Seconds counts from a bit before a rollout on.
+func Seconds(from time.Time, entries []accesslog.Entry, failed []Failure) []Second {
 	const before = 3
 	list := make([]Second, before+kept)
 	for i := range list {
