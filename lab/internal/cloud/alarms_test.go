@@ -118,7 +118,7 @@ func TestACompositeAlarmFollowsItsRule(t *testing.T) {
 			t.Errorf("after %s became %s: %s, want %s", x.name, x.state, got, x.want)
 		}
 	}
-	for rule, want := range map[string]string{"ALARM(a": "in parentheses", "ALARM(a) b": "unexpected b", "a": "no condition", "(TRUE": "not closed", "ALARM(nobody)": "do not exist", "TRUE AND": "no condition", "OR TRUE": "no condition"} {
+	for rule, want := range map[string]string{"ALARM(a": "in parentheses", "ALARM(a) b": "unexpected b", "a": "no condition", "(TRUE": "not closed", "ALARM(nobody)": "do not exist", "TRUE AND": "no condition", "OR TRUE": "no condition", strings.Repeat("NOT ", 4000) + "TRUE": "at 'alarmRule'"} {
 		err := compose("wrong", rule)
 		if wantCode(t, err, "ValidationError"); !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %q", rule, err, want)

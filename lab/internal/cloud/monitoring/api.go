@@ -122,6 +122,9 @@ func putCompositeAlarm(r *Region, c wire.Call, body []byte) (any, error) {
 	if aws.ToString(in.AlarmRule) == "" {
 		return nil, constraint(nil, "alarmRule", "Member must not be null")
 	}
+	if len(*in.AlarmRule) > maxRule {
+		return nil, constraint("...", "alarmRule", "Member must have length less than or equal to %d", maxRule)
+	}
 	if _, err := evaluate(*in.AlarmRule, r.stateOf); err != nil {
 		return nil, wire.Errorf("ValidationError", "Error parsing AlarmRule: %v", err)
 	}

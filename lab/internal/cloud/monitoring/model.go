@@ -28,6 +28,7 @@ const (
 	maxPage    = 100
 	usualPage  = 50
 	maxReason  = 1023
+	maxRule    = 10_240
 	longPeriod = 604_800 // seconds: a period times its number
 )
 
