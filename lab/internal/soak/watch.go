@@ -50,7 +50,8 @@ func (a *app) probed(ctx context.Context, at *attempt) error {
 
 // probe asks one of the balancer's nodes, since no DNS of this machine knows its name.
 func (a *app) probe() []string {
-	return []string{"--probe-url", "http://" + net.JoinHostPort(a.front.Addresses[0], fmt.Sprint(port)) + "/cart",
+	host := strings.TrimSuffix(strings.TrimPrefix(a.front.URL, "http://"), "/")
+	return []string{"--probe-url", "http://" + net.JoinHostPort(a.front.Addresses[0], fmt.Sprint(port)) + "/cart", "--probe-host", host,
 		"--probe-rate", "10", "--probe-timeout", "10s", "--probe-status", "200", "--probe-body", "^v[12] .* cart"}
 }
 

@@ -61,7 +61,7 @@ func watching(t *testing.T, script string) (a *app, called func() []string) {
 		}
 	}
 	b := &bench{Options: Options{State: lab, Dir: dir, Profile: Fast}, all: []book.Record{{Kind: "good", Verdict: book.Passed, Seconds: 0.02}}}
-	return &app{bench: b, namespace: "soak-1", checkout: &trial.Trial{Lab: lab, Outlast: program, Dir: dir}, front: trial.Front{Addresses: []string{"10.88.0.5", "10.88.0.6"}}}, func() []string {
+	return &app{bench: b, namespace: "soak-1", checkout: &trial.Trial{Lab: lab, Outlast: program, Dir: dir}, front: trial.Front{URL: "http://web.elb.example:1325/", Addresses: []string{"10.88.0.5", "10.88.0.6"}}}, func() []string {
 		mu.Lock()
 		defer mu.Unlock()
 		return slices.Clone(all)
@@ -100,7 +100,7 @@ func TestAnAlarmInTheMiddleOfARollout(t *testing.T) {
 }
 
 func TestADeployThatIsProbed(t *testing.T) {
-	const probe = "--probe-url http://10.88.0.5:1325/cart --probe-rate 10 --probe-timeout 10s --probe-status 200 --probe-body ^v[12] .* cart\n"
+	const probe = "--probe-url http://10.88.0.5:1325/cart --probe-host web.elb.example:1325 --probe-rate 10 --probe-timeout 10s --probe-status 200 --probe-body ^v[12] .* cart\n"
 	for name, want := range map[string]string{"probe": "deploy " + probe, "probe-good": "deploy --alarm soak-1-probe-good-01 " + probe} {
 		a, called := watching(t, "exit 0")
 		at := &attempt{Trial: Trial{kind(t, name), 1}, command: trial.Command{Args: []string{"deploy"}}}
