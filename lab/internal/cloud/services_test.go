@@ -202,7 +202,7 @@ func TestUnsignedRequestsAreRefused(t *testing.T) {
 		"query": {"/?Action=DescribeLoadBalancers", "", "<Code>MissingAuthenticationToken</Code>"},
 		"ECR":   {"/", "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories", `"__type":"MissingAuthenticationTokenException"`},
 		"EKS":   {"/clusters/lab", "", `"__type":"MissingAuthenticationTokenException"`},
-		"RPC":   {"/service/GraniteServiceVersion20100801/operation/DescribeAlarms", "", "MissingAuthenticationToken"},
+		"RPC":   {"/service/GraniteServiceVersion20100801/operation/DescribeAlarms", "", "f__typex\x1aMissingAuthenticationToken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := must(http.NewRequest(http.MethodGet, l.api.URL+x.path, nil))(t)
