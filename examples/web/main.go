@@ -9,10 +9,11 @@
 //	GET /stream?n=N&ms=M   N lines, one every M milliseconds
 //	GET /readyz       200 once READY_AFTER has passed, 503 before
 //	GET /healthz      200 while the process lives, or what HEALTH_STATUS says
+//	GET /cart         a page that no health check asks for: 200, or what CART_STATUS says
 //
 // It misbehaves when the environment asks for it: READY_AFTER=never does not become
-// ready, HEALTH_STATUS=500 fails the balancer's health check, ON_SIGTERM=exit drops
-// what is in hand.
+// ready, HEALTH_STATUS=500 fails the balancer's health check, CART_STATUS=500 fails
+// where only users look, ON_SIGTERM=exit drops what is in hand.
 package main
 
 import (
@@ -47,7 +48,11 @@ func run() error {
 	if err != nil {
 		return err
 	}
-	health, err := parseStatus(os.Getenv("HEALTH_STATUS"))
+	health, err := parseStatus("HEALTH_STATUS", os.Getenv)
+	if err != nil {
+		return err
+	}
+	cart, err := parseStatus("CART_STATUS", os.Getenv)
 	if err != nil {
 		return err
 	}
@@ -57,7 +62,7 @@ func run() error {
 	}
 	srv := &http.Server{
 		Addr:    addr,
-		Handler: handler(version, host, time.Now(), readyAfter, health),
+		Handler: handler(version, host, time.Now(), readyAfter, health, cart),
 		// An ALB keeps idle connections for 60 s and may send a request just as
 		// the server closes one: the server must be the one that waits longer.
 		IdleTimeout:       75 * time.Second,
@@ -104,18 +109,19 @@ func parseReadyAfter(s string) (time.Duration, error) {
 	return d, nil
 }
 
-func parseStatus(s string) (int, error) {
+func parseStatus(name string, getenv func(string) string) (int, error) {
+	s := getenv(name)
 	if s == "" {
 		return http.StatusOK, nil
 	}
 	n, err := strconv.Atoi(s)
 	if err != nil || n < 200 || n > 599 {
-		return 0, fmt.Errorf("reading HEALTH_STATUS: %q is no HTTP status from 200 to 599", s)
+		return 0, fmt.Errorf("reading %s: %q is no HTTP status from 200 to 599", name, s)
 	}
 	return n, nil
 }
 
-func handler(version, host string, started time.Time, readyAfter time.Duration, health int) http.Handler {
+func handler(version, host string, started time.Time, readyAfter time.Duration, health, cart int) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintf(w, "%s %s\n", version, host)
@@ -138,6 +144,10 @@ func handler(version, host string, started time.Time, readyAfter time.Duration, 
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		w.WriteHeader(health)
 		fmt.Fprintln(w, "alive")
+	})
+	mux.HandleFunc("GET /cart", func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(cart)
+		fmt.Fprintf(w, "%s %s cart\n", version, host)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if time.Since(started) < readyAfter {

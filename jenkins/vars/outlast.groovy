@@ -58,6 +58,7 @@ import groovy.transform.Field
     gateTimeout: 'OUTLAST_GATE_TIMEOUT',
     gateInterval: 'OUTLAST_GATE_INTERVAL',
     probeUrl: 'OUTLAST_PROBE_URL',
+    probeHost: 'OUTLAST_PROBE_HOST',
     probeRate: 'OUTLAST_PROBE_RATE',
     probeTimeout: 'OUTLAST_PROBE_TIMEOUT',
     probeStatus: 'OUTLAST_PROBE_STATUS',

@@ -136,7 +136,7 @@ func newCloud(s labstate.State, engine *alb.Engine) (*cloud.Cloud, error) {
 func roles(s labstate.State) []cloud.User {
 	role := func(name string) string { return region.ARN("iam", s.Region, s.Account, "role/"+name) }
 	return []cloud.User{
-		{Name: "role-ci", ARN: role("ci"), Deny: []string{"ecr:*", "eks:*", "ec2:*", "elasticloadbalancing:*"}, Trust: auth.Trust{Subject: "repo:acme/web:ref:refs/heads/develop"}},
+		{Name: "role-ci", ARN: role("ci"), Deny: []string{"ecr:*", "eks:*", "ec2:*", "elasticloadbalancing:*", "cloudwatch:*"}, Trust: auth.Trust{Subject: "repo:acme/web:ref:refs/heads/develop"}},
 		{Name: "role-deploy", ARN: role("deploy"), Trust: auth.Trust{Role: "role-ci", ExternalID: "outlast-lab"},
 			KubernetesUser: "deployer", KubernetesGroups: []string{"outlast:deployers"}},
 	}

@@ -85,7 +85,7 @@ func listFaults(ctx context.Context, c control, args []string) error {
 func addFault(ctx context.Context, c control, args []string) error {
 	fs := flag.NewFlagSet("lab faults add throttle|5xx|latency|reset", flag.ContinueOnError)
 	var f trouble.Fault
-	fs.StringVar(&f.Service, "service", "", "elasticloadbalancing, ec2, acm, ecr, eks, sts or s3 (default: any)")
+	fs.StringVar(&f.Service, "service", "", "elasticloadbalancing, ec2, acm, ecr, eks, sts, s3 or monitoring, which is CloudWatch (default: any)")
 	fs.StringVar(&f.Operation, "operation", "", "an operation, or a pattern like 'Describe*' (default: any)")
 	fs.StringVar(&f.Resource, "resource", "", "ARN that a call must name, as ELBv2's do (default: any)")
 	fs.Float64Var(&f.Rate, "rate", 0, "part of the calls, evenly spread: 0.25 is each fourth (default: all)")

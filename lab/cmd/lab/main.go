@@ -36,6 +36,7 @@ func commands() []command {
 		{"experiment", "roll out under load with different drain timings, and compare", false, runExperiment},
 		{"soak", "deploy good and bad images again and again, kill outlast on the way, and count", false, runSoak},
 		{"faults", "make the imitated AWS throttle, fail, be slow or break off: see lab faults -h", false, faults},
+		{"alarm", "list CloudWatch's alarms, make one or change its state: see lab alarm -h", false, alarms},
 		{"logs", "print the access log of the balancers, each line with its diagnosis", false, accessLogs},
 		{"env", "print the environment for outlast: eval \"$(lab env)\"", false, env},
 		{"tools", "build the programs named and print a folder that holds them", false, programs},

@@ -12,6 +12,7 @@ import (
 
 	"github.com/outlast-ci/outlast/lab/internal/cloud/auth"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/eks"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/monitoring"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/sts"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/wire"
 )
@@ -64,10 +65,12 @@ func (c *Cloud) serve(w http.ResponseWriter, r *http.Request) {
 		_, call.Operation, _ = strings.Cut(r.Header.Get("X-Amz-Target"), ".")
 	case wire.REST:
 		call.Operation, cluster = eks.Operation(r)
+	case wire.CBOR:
+		call.Operation = wire.RPCOperation(r)
 	default:
 		call.Operation, call.Resources = form.Get("Action"), arns(form)
 	}
-	if caller.User.Denied(service, call.Operation) && call.Operation != "GetCallerIdentity" {
+	if caller.User.Denied(permission(service), call.Operation) && call.Operation != "GetCallerIdentity" {
 		wire.WriteError(w, protocol, id, denied(protocol, call))
 		return
 	}
@@ -141,8 +144,18 @@ func guess(r *http.Request) string {
 		return "acm"
 	case strings.HasPrefix(r.URL.Path, "/clusters"):
 		return "eks"
+	case strings.HasPrefix(r.URL.Path, "/service/"):
+		return "monitoring"
 	}
 	return "elasticloadbalancing"
+}
+
+// permission is the service as IAM calls it, which for one is not what its signatures do.
+func permission(service string) string {
+	if service == "monitoring" {
+		return "cloudwatch"
+	}
+	return service
 }
 
 func formOf(r *http.Request, body []byte) (url.Values, error) {
@@ -159,7 +172,7 @@ func formOf(r *http.Request, body []byte) (url.Values, error) {
 
 func denied(p wire.Protocol, c wire.Call) *wire.Error {
 	text := fmt.Sprintf("User: %s is not authorized to perform: %s:%s because no identity-based policy allows the %s:%s action",
-		c.Caller.ARN, c.Service, c.Operation, c.Service, c.Operation)
+		c.Caller.ARN, permission(c.Service), c.Operation, permission(c.Service), c.Operation)
 	switch p {
 	case wire.EC2:
 		return wire.Errorf("UnauthorizedOperation", "You are not authorized to perform this operation. %s", text).WithStatus(http.StatusForbidden)
@@ -201,6 +214,8 @@ func (c *Cloud) answer(call wire.Call, form url.Values, body []byte, cluster str
 		if out, ok, err = c.acm.Answer(r.ACM, call, body); err == nil && call.Operation == "ImportCertificate" {
 			err = c.elb.PushAll(r.ELB) // a listener may present the one that was replaced
 		}
+	case "monitoring":
+		out, ok, err = monitoring.Answer(r.Monitoring, call, body)
 	case "eks":
 		if ok = call.Operation != ""; ok {
 			out, err = eks.Answer(call, c.clusters(call.Region), cluster)
@@ -233,7 +248,7 @@ func (c *Cloud) refuse(w http.ResponseWriter, p wire.Protocol, call wire.Call, e
 	case errors.Is(err, errNoOperation):
 		c.log(fmt.Sprintf("%s: operation %q is not imitated", call.Service, call.Operation))
 		e = wire.Errorf("InvalidAction", "The action %s is not valid for this web service.", call.Operation)
-		if p == wire.JSON || p == wire.REST {
+		if p == wire.JSON || p == wire.REST || p == wire.CBOR {
 			e = wire.Errorf("UnknownOperationException", "The operation %q is not imitated by the lab.", call.Operation)
 		}
 	case errors.As(err, &e):
@@ -248,6 +263,8 @@ func (c *Cloud) reply(w http.ResponseWriter, p wire.Protocol, call wire.Call, ou
 	switch p {
 	case wire.JSON, wire.REST:
 		wire.WriteJSON(w, p, http.StatusOK, call.RequestID, out)
+	case wire.CBOR:
+		wire.WriteCBOR(w, http.StatusOK, call.RequestID, wire.EncodeCBOR(out))
 	case wire.EC2:
 		b, err := wire.EncodeEC2(call.Operation, call.RequestID, out)
 		if err != nil {

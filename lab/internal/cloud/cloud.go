@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package cloud imitates the part of AWS that a deployment to EKS behind an
-// application load balancer touches: EC2, ELBv2, ACM, ECR, EKS and STS behind one
-// handler, a registry behind another, and the cluster's token authenticator.
+// application load balancer touches: EC2, ELBv2, ACM, ECR, EKS, STS and CloudWatch's
+// alarms behind one handler, a registry behind another, and the cluster's token authenticator.
 // It is told who may sign requests and what the cluster is; it makes the
 // cluster's network once, checks every signature, and keeps everything per
 // region in its folder, so that a restart goes on where it was.
@@ -27,6 +27,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cloud/ecr"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/eks"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/elb"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/monitoring"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/region"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/s3"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/trouble"
@@ -103,10 +104,11 @@ type Cloud struct {
 
 // regional is what one region holds.
 type regional struct {
-	EC2 *ec2.Region
-	ELB *elb.Region
-	ECR *ecr.Region
-	ACM *acm.Region
+	EC2        *ec2.Region
+	ELB        *elb.Region
+	ECR        *ecr.Region
+	ACM        *acm.Region
+	Monitoring *monitoring.Region
 }
 
 // New makes the cloud, or takes up the one that is in Dir.
@@ -206,6 +208,9 @@ func (c *Cloud) in(name string) *regional {
 	}
 	if r.ACM == nil { // or saved before there was an ACM
 		r.ACM = acm.NewRegion()
+	}
+	if r.Monitoring == nil { // likewise
+		r.Monitoring = monitoring.NewRegion()
 	}
 	return r
 }

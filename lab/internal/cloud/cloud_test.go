@@ -78,7 +78,7 @@ func newLab(t *testing.T, region string) *lab {
 		Users: []cloud.User{
 			{Name: "deployer", AccessKeyID: keyID, SecretAccessKey: secret, KubernetesUser: "deployer", KubernetesGroups: []string{"outlast:deployers"}},
 			{Name: "stranger", AccessKeyID: "AKIALABSTRANGER00001", SecretAccessKey: "stranger-secret"},
-			{Name: "narrow", AccessKeyID: "AKIALABNARROW0000001", SecretAccessKey: "narrow-secret", Deny: []string{"ecr:DescribeRepositories", "elasticloadbalancing:*", "ec2:DescribeVpcs", "eks:*"}},
+			{Name: "narrow", AccessKeyID: "AKIALABNARROW0000001", SecretAccessKey: "narrow-secret", Deny: []string{"ecr:DescribeRepositories", "elasticloadbalancing:*", "ec2:DescribeVpcs", "eks:*", "cloudwatch:DescribeAlarms"}},
 			{Name: "role", AccessKeyID: "AKIALABROLE000000001", SecretAccessKey: "role-secret", ARN: roleARN(region), KubernetesUser: "role-user"},
 		},
 		Cluster: cloud.Cluster{Name: "lab", Endpoint: "https://10.77.0.1:6443", CAData: "-----BEGIN CERTIFICATE-----\n", Version: "1.37"},

@@ -24,6 +24,7 @@ import (
 	"github.com/outlast-ci/outlast/lab/internal/cloud/acm"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/ec2"
 	"github.com/outlast-ci/outlast/lab/internal/cloud/elb"
+	"github.com/outlast-ci/outlast/lab/internal/cloud/monitoring"
 )
 
 // operations are all that the lab offers, as the SDK's clients name them.
@@ -33,6 +34,9 @@ func operations() (all []string) {
 	}
 	for name := range (ec2.API{}).Operations() {
 		all = append(all, "EC2 "+name)
+	}
+	for _, name := range monitoring.Operations() {
+		all = append(all, "CloudWatch "+name)
 	}
 	for _, name := range acm.Operations() {
 		all = append(all, "ACM "+name)
@@ -104,7 +108,7 @@ func (s *side) other(name string) *string {
 func sameCalls(t *testing.T) []call {
 	t.Helper()
 	var all []call
-	for _, calls := range [][]call{networkCalls(), balancerCalls(), groupCalls(), listenerCalls(), certificateCalls(t), ruleCalls(), tagCalls(), balancerErrors(), groupErrors(), ruleErrors(), deletions(), registryCalls(), accountCalls(), bucketCalls()} {
+	for _, calls := range [][]call{networkCalls(), balancerCalls(), groupCalls(), listenerCalls(), certificateCalls(t), ruleCalls(), tagCalls(), balancerErrors(), groupErrors(), ruleErrors(), deletions(), registryCalls(), accountCalls(), bucketCalls(), alarmCalls()} {
 		all = append(all, calls...)
 	}
 	return all

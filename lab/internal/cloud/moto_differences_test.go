@@ -122,6 +122,16 @@ var differencesFromMoto = []known{
 	{"DescribeCluster", "Cluster.Endpoint", "https://IP", "https://*.cn-northwest-1.eks.amazonaws.com/", "both", "another cluster"},
 	{"DescribeCluster", "Cluster.PlatformVersion", "eks.1", "eks.4", "both", "another cluster"},
 	{"DescribeCluster", "Cluster.RoleArn", "arn:aws-cn:iam::123456789012:role/lab-cluster", "arn:aws-cn:iam::123456789012:role/ci/deploy", "both", "another cluster"},
+	// CloudWatch, of which moto is asked in JSON: it does not speak CBOR.
+	{"PutMetricAlarm for more than a week", "error", "ValidationError", "no error", "lab", "API reference, PutMetricAlarm, Period"},
+	{"DescribeAlarms *", "MetricAlarms[0].StateTransitionedTimestamp", "a time", "absent", "lab", "API reference, MetricAlarm"},
+	{"DescribeAlarms that was made", "MetricAlarms[0].StateValue", "INSUFFICIENT_DATA", "OK", "lab", "API reference, PutMetricAlarm: the state of a new alarm"},
+	{"DescribeAlarms that was made", "MetricAlarms[0].StateReasonData", "absent", "{}", "lab", "nothing has decided it yet"},
+	{"PutCompositeAlarm", "error", "no error", "no answer that the SDK can read", "lab", "moto has no composite alarm in JSON"},
+	{"DescribeAlarms of both types, in ALARM", "CompositeAlarms[0].*", "*", "absent", "lab", "likewise"},
+	{"DescribeAlarms on too large a page", "error", "ValidationError", "no error", "lab", "as boto3's issue 3475 saw it"},
+	{"DescribeAlarms by names and a prefix", "error", "InvalidParameterCombination", "no error", "lab", "API reference, DescribeAlarms: not both"},
+	{"DeleteAlarms that a composite one follows", "error", "ValidationError", "no error", "lab", "API reference, DeleteAlarms: what a composite alarm depends on stays"},
 	// STS.
 	{"GetCallerIdentity", "Arn", "*:iam::123456789012:user/deployer", "*:sts::123456789012:user/moto", "lab", "a user's ARN is IAM's; moto has a made-up one"},
 	{"GetCallerIdentity", "UserId", "AIDA…", "AKIA…", "lab", "AIDA is a user's id, AKIA an access key's"},

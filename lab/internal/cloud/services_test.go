@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	"github.com/aws/aws-sdk-go-v2/service/ec2"
 	ec2types "github.com/aws/aws-sdk-go-v2/service/ec2/types"
 	"github.com/aws/aws-sdk-go-v2/service/ecr"
@@ -153,6 +154,7 @@ func callEach(l *lab, cfg aws.Config) map[string]error {
 	_, errs["sts"] = sts.NewFromConfig(cfg).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	_, errs["ecr"] = ecr.NewFromConfig(cfg).DescribeRepositories(ctx, &ecr.DescribeRepositoriesInput{})
 	_, errs["eks"] = eks.NewFromConfig(cfg).ListClusters(ctx, &eks.ListClustersInput{})
+	_, errs["cloudwatch"] = cloudwatch.NewFromConfig(cfg).DescribeAlarms(ctx, &cloudwatch.DescribeAlarmsInput{})
 	return errs
 }
 
@@ -166,19 +168,19 @@ func TestEachServiceRefusesInItsOwnWords(t *testing.T) {
 		want map[string]string
 	}{
 		"unknown key": {l.sdk("us-east-1", "AKIANOBODY", "x", ""), 0,
-			map[string]string{"ec2": "AuthFailure", "elb": "InvalidClientTokenId", "sts": "InvalidClientTokenId", "ecr": "UnrecognizedClientException", "eks": "UnrecognizedClientException"}},
+			map[string]string{"ec2": "AuthFailure", "elb": "InvalidClientTokenId", "cloudwatch": "InvalidClientTokenId", "sts": "InvalidClientTokenId", "ecr": "UnrecognizedClientException", "eks": "UnrecognizedClientException"}},
 		"wrong secret": {l.sdk("us-east-1", keyID, "wrong", ""), 0,
-			map[string]string{"ec2": "AuthFailure", "elb": "SignatureDoesNotMatch", "sts": "SignatureDoesNotMatch", "ecr": "InvalidSignatureException", "eks": "InvalidSignatureException"}},
+			map[string]string{"ec2": "AuthFailure", "elb": "SignatureDoesNotMatch", "cloudwatch": "SignatureDoesNotMatch", "sts": "SignatureDoesNotMatch", "ecr": "InvalidSignatureException", "eks": "InvalidSignatureException"}},
 		"session token of somebody else": {l.sdk("us-east-1", *cr.AccessKeyId, *cr.SecretAccessKey, "other"), 0,
-			map[string]string{"ec2": "AuthFailure", "elb": "InvalidClientTokenId", "sts": "InvalidClientTokenId", "ecr": "UnrecognizedClientException", "eks": "UnrecognizedClientException"}},
+			map[string]string{"ec2": "AuthFailure", "elb": "InvalidClientTokenId", "cloudwatch": "InvalidClientTokenId", "sts": "InvalidClientTokenId", "ecr": "UnrecognizedClientException", "eks": "UnrecognizedClientException"}},
 		"denied by policy": {l.sdk("us-east-1", "AKIALABNARROW0000001", "narrow-secret", ""), 0,
-			map[string]string{"ec2": "UnauthorizedOperation", "elb": "AccessDenied", "sts": "", "ecr": "AccessDeniedException", "eks": "AccessDeniedException"}},
+			map[string]string{"ec2": "UnauthorizedOperation", "elb": "AccessDenied", "cloudwatch": "AccessDenied", "sts": "", "ecr": "AccessDeniedException", "eks": "AccessDeniedException"}},
 		"assumed role": {l.sdk("us-east-1", *cr.AccessKeyId, *cr.SecretAccessKey, *cr.SessionToken), 0,
-			map[string]string{"ec2": "", "elb": "", "sts": "", "ecr": "", "eks": ""}},
+			map[string]string{"ec2": "", "elb": "", "cloudwatch": "", "sts": "", "ecr": "", "eks": ""}},
 		"expired session": {l.sdk("us-east-1", *cr.AccessKeyId, *cr.SecretAccessKey, *cr.SessionToken), 901 * time.Second,
-			map[string]string{"ec2": "RequestExpired", "elb": "ExpiredToken", "sts": "ExpiredToken", "ecr": "ExpiredTokenException", "eks": "ExpiredTokenException"}},
+			map[string]string{"ec2": "RequestExpired", "elb": "ExpiredToken", "cloudwatch": "ExpiredToken", "sts": "ExpiredToken", "ecr": "ExpiredTokenException", "eks": "ExpiredTokenException"}},
 		"clock of the caller behind": {l.own(), 16 * time.Minute,
-			map[string]string{"ec2": "AuthFailure", "elb": "SignatureDoesNotMatch", "sts": "SignatureDoesNotMatch", "ecr": "InvalidSignatureException", "eks": "InvalidSignatureException"}},
+			map[string]string{"ec2": "AuthFailure", "elb": "SignatureDoesNotMatch", "cloudwatch": "SignatureDoesNotMatch", "sts": "SignatureDoesNotMatch", "ecr": "InvalidSignatureException", "eks": "InvalidSignatureException"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l.clock.move(x.move)
@@ -200,6 +202,7 @@ func TestUnsignedRequestsAreRefused(t *testing.T) {
 		"query": {"/?Action=DescribeLoadBalancers", "", "<Code>MissingAuthenticationToken</Code>"},
 		"ECR":   {"/", "AmazonEC2ContainerRegistry_V20150921.DescribeRepositories", `"__type":"MissingAuthenticationTokenException"`},
 		"EKS":   {"/clusters/lab", "", `"__type":"MissingAuthenticationTokenException"`},
+		"RPC":   {"/service/GraniteServiceVersion20100801/operation/DescribeAlarms", "", "f__typex\x1aMissingAuthenticationToken"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			req := must(http.NewRequest(http.MethodGet, l.api.URL+x.path, nil))(t)

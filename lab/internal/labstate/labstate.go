@@ -129,6 +129,7 @@ func (s State) Env(user string) []string {
 		"AWS_SECRET_ACCESS_KEY=" + u.SecretAccessKey,
 		"AWS_EC2_METADATA_DISABLED=true",
 		"AWS_ENDPOINT_URL_ACM=" + s.API(),
+		"AWS_ENDPOINT_URL_CLOUDWATCH=" + s.API(),
 		"AWS_ENDPOINT_URL_ECR=" + s.API(),
 		"AWS_ENDPOINT_URL_EKS=" + s.API(),
 		"AWS_ENDPOINT_URL_STS=" + s.API(),

@@ -47,7 +47,7 @@ func TestTheEnvironmentOfAUser(t *testing.T) {
 		got[name] = value
 	}
 	for name, want := range map[string]string{
-		"AWS_REGION": "cn-northwest-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_ACM": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:1",
+		"AWS_REGION": "cn-northwest-1", "AWS_ACCESS_KEY_ID": "AKIA", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_ENDPOINT_URL_ACM": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_ECR": "http://127.0.0.1:1", "AWS_ENDPOINT_URL_CLOUDWATCH": "http://127.0.0.1:1",
 		"OUTLAST_CLUSTER_NAME": "lab", "OUTLAST_SET": "P=17s\nL=2s\nM=2s\nJ=4s\nQ=3s\nT_reg=5s\nB=10s",
 		"OUTLAST_BUILD_ARG": "GO_IMAGE=10.0.0.1:2/mirror/golang:latest\nBASE_IMAGE=10.0.0.1:2/mirror/static:latest",
 	} {

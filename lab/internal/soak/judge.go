@@ -15,7 +15,7 @@ type Seen struct {
 	Pods    []string // release of each pod, with "leaving" after it when it is deleted
 	Release string   // the one they should have
 	Tool    error    // outlast could not be run or looked at
-	Early   bool     // the deploy was over before it was to be killed
+	Early   bool     // the deploy was over before what was to happen to it
 }
 
 // More lag than this, and the generator may be what failed.
@@ -32,7 +32,7 @@ func judge(k Kind, r book.Record, s Seen, rate float64) (book.Verdict, []string)
 		return book.Failed, []string{s.Tool.Error()}
 	}
 	if s.Early && r.Failed == 0 {
-		return book.Void, []string{"the deploy was over before it was to be killed"}
+		return book.Void, []string{"the deploy was over before what was to happen to it"}
 	}
 	if why := lame(r, rate); why != "" && (r.Failed == 0 || k.Losing) {
 		return book.Void, []string{why}

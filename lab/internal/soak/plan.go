@@ -80,6 +80,10 @@ func Kinds() []Kind {
 		bad("wrong-port", "target-unhealthy", map[string]string{"ADDR": ":8080"}),
 		bad("health-500", "target-unhealthy", map[string]string{"HEALTH_STATUS": "500"}),
 		bad("slow-start", "progress-deadline", map[string]string{"READY_AFTER": slowStart}),
+		{Name: "alarm", Bar: "a good image; an alarm goes to ALARM while the gate waits; rolled back, no request fails, the reason is named", Counts: crowd(10, 1), Exit: 9, Reason: "alarm", like: "good", step: (*app).alarmed},
+		{Name: "probe", Bar: "healthy, but wrong on the page that the probe asks for; rolled back, no request of the load fails, the reason is named", Counts: crowd(10, 1), Exit: 9, Reason: "probe-failed",
+			pods: shape{env: map[string]string{"CART_STATUS": "500"}}, step: (*app).probed},
+		{Name: "probe-good", Bar: "a good image, with a probe and with an alarm that stays OK; passes, no request fails", Counts: crowd(10, 0), Reason: "ok", Changes: true, step: (*app).watched},
 		{Name: "kill", Bar: "SIGKILL at a random moment; the same command again passes, no request fails", Counts: crowd(50, 5), Reason: "ok", Changes: true, like: "good", step: (*app).killed},
 		{Name: "kill-rollback", Bar: "SIGKILL in the rollback of a bad image; the same command again ends rolled back, no request fails", Counts: crowd(5, 0), Exit: 9, Reason: "target-unhealthy",
 			pods: shape{env: map[string]string{"ADDR": ":8080"}}, step: (*app).killedInRollback},
@@ -131,8 +135,8 @@ func left(plan []Trial, all []book.Record, again bool) []Trial {
 	return out
 }
 
-// BadImages are the kinds of which every deploy is to be rolled back.
-func BadImages() (names []string) {
+// RolledBack are the kinds of which every deploy is to be rolled back, in each profile.
+func RolledBack() (names []string) {
 	for _, k := range Kinds() {
 		if k.Exit != 0 && k.Counts[Real.Name] > 0 {
 			names = append(names, k.Name)

@@ -45,13 +45,13 @@ func TestThePlanHasTheCountsThatAreAskedFor(t *testing.T) {
 		got[tr.Name]++
 	}
 	want := map[string]int{
-		"good": 30, "never-ready": 10, "crash-loop": 10, "missing-image": 10, "wrong-port": 10, "health-500": 10, "slow-start": 10, "kill": 50, "kill-rollback": 5,
+		"good": 30, "never-ready": 10, "crash-loop": 10, "missing-image": 10, "wrong-port": 10, "health-500": 10, "slow-start": 10, "alarm": 10, "probe": 10, "probe-good": 10, "kill": 50, "kill-rollback": 5,
 		"legacy-rolling": 10, "legacy-handover": 10, "legacy-kill": 10, "handover-bad": 3, "handover-kill": 10, "handover-back": 5, "long-rolling": 1, "long-handover": 3,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	if real, err := Plan(Real, 1, nil); err != nil || len(real) != 3+6+5 {
+	if real, err := Plan(Real, 1, nil); err != nil || len(real) != 3+8+5 {
 		t.Errorf("%d trials in real time, %v", len(real), err)
 	}
 	if few, err := Plan(Fast, 1, map[string]int{"kill": 2}); err != nil || !slices.Equal(slices.Sorted(slices.Values(ids(few))), []string{"kill-01", "kill-02"}) {
@@ -64,8 +64,8 @@ func TestThePlanHasTheCountsThatAreAskedFor(t *testing.T) {
 	}
 }
 
-func TestBadImages(t *testing.T) {
-	if diff := cmp.Diff([]string{"never-ready", "crash-loop", "missing-image", "wrong-port", "health-500", "slow-start"}, BadImages()); diff != "" {
+func TestWhatIsRolledBack(t *testing.T) {
+	if diff := cmp.Diff([]string{"never-ready", "crash-loop", "missing-image", "wrong-port", "health-500", "slow-start", "alarm", "probe"}, RolledBack()); diff != "" {
 		t.Error(diff)
 	}
 }
@@ -224,6 +224,7 @@ func TestManifestsOfEachKind(t *testing.T) {
 		"never ready":             {"never-ready", []string{`{name: READY_AFTER, value: "never"}`}, nil},
 		"later than the deadline": {"slow-start", []string{`{name: READY_AFTER, value: "1m30s"}`}, nil},
 		"another port":            {"wrong-port", []string{`{name: ADDR, value: ":8080"}`, "port: 8080"}, nil},
+		"wrong on another page":   {"probe", []string{`{name: CART_STATUS, value: "500"}`, "port: http"}, []string{"HEALTH"}},
 		"crashing":                {"crash-loop", []string{`{name: ADDR, value: "nowhere"}`, "port: http"}, nil},
 		"longer than its grace":   {"long-handover", []string{"terminationGracePeriodSeconds: 60", "timeout_seconds=160", "idle_timeout.timeout_seconds=300", `{name: ON_SIGTERM, value: "exit"}`}, []string{"preStop"}},
 	} {

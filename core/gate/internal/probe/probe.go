@@ -9,6 +9,7 @@ package probe
 import (
 	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -16,6 +17,7 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -23,6 +25,7 @@ import (
 // Probe says what to send and to expect.
 type Probe struct {
 	URL      string
+	Host     string // that is asked for, in the Host header and of TLS; empty: the URL's, which is connected to in any case
 	Header   http.Header
 	Rate     float64       // requests a second; zero: 5, at most 1000
 	Timeout  time.Duration // of one request, its body included; zero: 5 s
@@ -127,12 +130,20 @@ func (p Probe) read() (*url.URL, *regexp.Regexp, error) {
 	switch {
 	case err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https"):
 		return nil, nil, fmt.Errorf("reading the probe's URL %q: want http://HOST/PATH or https://HOST/PATH", p.URL)
+	case p.Host != "" && !isHost(p.Host):
+		return nil, nil, fmt.Errorf("reading the probe's host %q: want a name, with a port or without, such as shop.example.com", p.Host)
 	case p.Rate < 0 || p.Timeout < 0 || p.Failures < 0:
 		return nil, nil, errors.New("reading the probe: its rate, its timeout and its budget of failures cannot be less than nothing")
 	case p.Rate > most:
 		return nil, nil, fmt.Errorf("reading the probe: %g requests a second are more than %d", p.Rate, most)
 	}
 	return u, body, nil
+}
+
+// isHost tells whether a text is NAME or NAME:PORT.
+func isHost(text string) bool {
+	u, err := url.Parse("//" + text)
+	return err == nil && u.Host == text && u.Hostname() != "" && !strings.ContainsAny(text, " \t")
 }
 
 // Start checks a probe and begins to send.
@@ -145,6 +156,10 @@ func Start(ctx context.Context, p Probe) (*Running, error) {
 	r := &Running{probe: p, body: body, client: p.Client, alarm: make(chan struct{}), result: Result{URL: u.Redacted()}}
 	if r.client == nil {
 		own := http.DefaultTransport.(*http.Transport).Clone()
+		if p.Host != "" {
+			named := url.URL{Host: p.Host}
+			own.TLSClientConfig = &tls.Config{ServerName: named.Hostname()}
+		}
 		r.client = &http.Client{Transport: own, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 		context.AfterFunc(ctx, own.CloseIdleConnections)
 	}
@@ -204,6 +219,9 @@ func (r *Running) ask(ctx context.Context) string {
 	}
 	if r.probe.Header != nil {
 		req.Header = r.probe.Header.Clone()
+	}
+	if r.probe.Host != "" {
+		req.Host = r.probe.Host
 	}
 	res, err := r.client.Do(req)
 	if err == nil {

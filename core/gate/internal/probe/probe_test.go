@@ -4,8 +4,10 @@ package probe
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"io"
+	"log"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -185,6 +187,8 @@ func TestTheAlarm(t *testing.T) {
 func TestWhatIsNoProbe(t *testing.T) {
 	for said, p := range map[string]Probe{
 		"want http://HOST/PATH":       {URL: "shop.example"},
+		"want a name":                 {URL: address, Host: "http://shop.example"},
+		"such as shop.example.com":    {URL: address, Host: "two names"},
 		"want https":                  {URL: "ftp://shop.example"},
 		"expression for the body":     {URL: address, Body: "("},
 		"cannot be less than nothing": {URL: address, Failures: -1},
@@ -226,6 +230,50 @@ func TestOverAConnection(t *testing.T) {
 		if p != "/health yes" {
 			t.Errorf("asked for %q", p)
 		}
+	}
+}
+
+// A name is asked for that nothing resolves, by HTTP and by TLS.
+func TestTheHostThatIsAskedFor(t *testing.T) {
+	var mu sync.Mutex
+	seen := map[string]bool{}
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		name := r.Host
+		if r.TLS != nil {
+			name += " " + r.TLS.ServerName
+		}
+		mu.Lock()
+		seen[name] = true
+		mu.Unlock()
+	})
+	plain, secure := httptest.NewServer(handler), httptest.NewUnstartedServer(handler)
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	var asked string
+	secure.TLS = &tls.Config{GetConfigForClient: func(h *tls.ClientHelloInfo) (*tls.Config, error) {
+		mu.Lock()
+		defer mu.Unlock()
+		asked = h.ServerName
+		return nil, nil
+	}}
+	secure.StartTLS()
+	defer plain.Close()
+	defer secure.Close()
+	for _, url := range []string{plain.URL, secure.URL} {
+		ctx, cancel := context.WithCancel(t.Context())
+		r, err := Start(ctx, Probe{URL: url, Host: "shop.example:8443", Rate: 1000, Failures: 1 << 20})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for r.Result().Answered < 3 {
+			time.Sleep(time.Millisecond)
+		}
+		cancel()
+		r.Stop()
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !seen["shop.example:8443"] || len(seen) != 1 || asked != "shop.example" { // the certificate is nobody's
+		t.Errorf("asked for %v, and by TLS for %q", seen, asked)
 	}
 }
 

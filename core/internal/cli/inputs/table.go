@@ -160,6 +160,7 @@ var Table = []Group{
 		{Name: "gate-timeout", Key: "gate.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the gate", Unset: "computed from the timings and the replicas", Aliases: []string{"timeout", "wait-timeout"}},
 		{Name: "gate-interval", Key: "gate.interval", Kind: Duration, Stages: "gate", Doc: "time between two polls of a target group", Unset: "5s", Rare: true},
 		{Name: "probe-url", Key: "gate.probe.url", Kind: Text, Stages: "gate", Doc: "address to send requests to while the gate waits, as its users do", Unset: "no requests are sent", Rare: true},
+		{Name: "probe-host", Key: "gate.probe.host", Kind: Text, Stages: "gate", Doc: "host name that the probe asks for, in the Host header and of TLS, while it connects to that of its address", Unset: "the address's", Rare: true},
 		{Name: "probe-rate", Key: "gate.probe.rate", Kind: Text, Stages: "gate", Doc: "requests of the probe a second, at most 1000", Unset: "5", Rare: true},
 		{Name: "probe-timeout", Key: "gate.probe.timeout", Kind: Duration, Stages: "gate", Doc: "longest wait of the probe for an answer", Unset: "5s", Rare: true},
 		{Name: "probe-status", Key: "gate.probe.expectStatus", Kind: Text, Stages: "gate", Doc: "status codes that the probe expects, e.g. 200-299,404; redirects are not followed", Unset: "200-399", Rare: true},

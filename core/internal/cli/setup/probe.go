@@ -20,9 +20,9 @@ func (c *Call) probe() (*gate.Probe, error) {
 	wrong := func(name, want string) error {
 		return fmt.Errorf("reading %s: %q is no %s", s.Source(name), s.Text(name), want)
 	}
-	p := gate.Probe{URL: s.Text("probe-url"), Timeout: s.Duration("probe-timeout"), Body: s.Text("probe-body")}
+	p := gate.Probe{URL: s.Text("probe-url"), Host: s.Text("probe-host"), Timeout: s.Duration("probe-timeout"), Body: s.Text("probe-body")}
 	if p.URL == "" {
-		for _, name := range []string{"probe-rate", "probe-timeout", "probe-status", "probe-body", "probe-budget"} {
+		for _, name := range []string{"probe-host", "probe-rate", "probe-timeout", "probe-status", "probe-body", "probe-budget"} {
 			if source := s.Source(name); source != "" {
 				return nil, fmt.Errorf("reading %s: it is for a probe; set its address, too (gate.probe.url, --probe-url)", source)
 			}

@@ -20,6 +20,7 @@ const (
 	EC2                   // EC2's dialect of query
 	JSON                  // ECR, ACM: JSON 1.1, operation in X-Amz-Target
 	REST                  // EKS: JSON, operation in method and path
+	CBOR                  // CloudWatch: Smithy RPC v2, operation in the path
 )
 
 // ProtocolOf returns the protocol of a service named as in a signature scope.
@@ -31,6 +32,8 @@ func ProtocolOf(service string) Protocol {
 		return JSON
 	case "eks":
 		return REST
+	case "monitoring":
+		return CBOR
 	}
 	return Query
 }
@@ -91,16 +94,16 @@ func WriteError(w http.ResponseWriter, p Protocol, requestID string, e *Error) {
 		WriteJSON(w, p, e.status(), requestID, map[string]string{"__type": e.Code, "message": e.Message})
 		return
 	}
+	if p == CBOR {
+		writeCBORError(w, requestID, e)
+		return
+	}
 	var b strings.Builder
 	b.WriteString(xml.Header)
 	if p == EC2 {
 		b.WriteString("<Response><Errors><Error><Code>")
 	} else {
-		fault := "Sender"
-		if e.status() >= http.StatusInternalServerError {
-			fault = "Receiver"
-		}
-		b.WriteString("<ErrorResponse><Error><Type>" + fault + "</Type><Code>")
+		b.WriteString("<ErrorResponse><Error><Type>" + e.fault() + "</Type><Code>")
 	}
 	_ = xml.EscapeText(&b, []byte(e.Code))
 	b.WriteString("</Code><Message>")

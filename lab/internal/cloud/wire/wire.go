@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package wire speaks the protocols of the AWS APIs the lab imitates: AWS
-// query (ELBv2, STS), EC2 query, JSON 1.1 (ECR, ACM) and REST JSON (EKS). Requests
-// go in as form values or JSON and come out as the structs of the operations;
-// answers and errors go the other way, spelt as each service spells them.
+// query (ELBv2, STS), EC2 query, JSON 1.1 (ECR, ACM), REST JSON (EKS) and Smithy
+// RPC with CBOR (CloudWatch). Requests go in as form values, JSON or CBOR and come
+// out as the structs of the operations; answers and errors go the other way, spelt
+// as each service spells them.
 package wire
 
 import (
@@ -60,6 +61,14 @@ func (e *Error) status() int {
 		return http.StatusBadRequest
 	}
 	return e.Status
+}
+
+// fault says whose the error is, the caller's or the service's.
+func (e *Error) fault() string {
+	if e.status() >= http.StatusInternalServerError {
+		return "Receiver"
+	}
+	return "Sender"
 }
 
 // NewRequestID makes an id of the form AWS gives every answer.
