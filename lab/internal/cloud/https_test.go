@@ -23,7 +23,6 @@ import (
 	elbv2 "github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2"
 	"github.com/aws/aws-sdk-go-v2/service/elasticloadbalancingv2/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
-	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb/accesslog"
 )
@@ -123,17 +122,18 @@ func TestHTTPSFromImportToAccessLog(t *testing.T) {
 	}
 }
 
-// lastLine is the last line of the newest access log object.
-func (l *lab) lastLine(t *testing.T) accesslog.Entry {
+// lastLine is the newest line of all access log objects, whose own times are whole seconds.
+func (l *lab) lastLine(t *testing.T) (last accesslog.Entry) {
 	t.Helper()
-	objects := must(l.s3().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("logs")}))(t).Contents
-	if len(objects) == 0 {
-		t.Fatal("there is no access log")
+	for _, o := range must(l.s3().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("logs")}))(t).Contents {
+		out := must(l.s3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("logs"), Key: o.Key}))(t)
+		for line := range strings.Lines(string(must(io.ReadAll(must(gzip.NewReader(out.Body))(t)))(t))) {
+			if e := must(accesslog.Parse(strings.TrimSpace(line)))(t); e.Time.After(last.Time) {
+				last = e
+			}
+		}
 	}
-	slices.SortFunc(objects, func(x, y s3types.Object) int { return x.LastModified.Compare(*y.LastModified) })
-	out := must(l.s3().GetObject(t.Context(), &s3.GetObjectInput{Bucket: aws.String("logs"), Key: objects[len(objects)-1].Key}))(t)
-	lines := strings.Split(strings.TrimSpace(string(must(io.ReadAll(must(gzip.NewReader(out.Body))(t)))(t))), "\n")
-	return must(accesslog.Parse(lines[len(lines)-1]))(t)
+	return last
 }
 
 func TestListenerCertificates(t *testing.T) {
