@@ -113,8 +113,11 @@ func TestHTTPSFromImportToAccessLog(t *testing.T) {
 		if body != "HTTP/1.1 https 18443" || state.PeerCertificates[0].DNSNames[0] != x.server || state.Version != tls.VersionTLS13 || (state.NegotiatedProtocol == "h2") != x.http2 {
 			t.Errorf("%s: got %q, %+v", x.server, body, state)
 		}
-		l.DeliverLogs()
-		e := l.lastLine(t)
+		var e accesslog.Entry
+		for end := time.Now().Add(5 * time.Second); e.Domain != x.server && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+			l.DeliverLogs() // what was answered may have yet to be logged
+			e = l.lastLine(t)
+		}
 		if e.Type != x.kind || e.Domain != x.server || e.Certificate != x.cert || e.Protocol != "TLSv1.3" || e.Cipher != "TLS_AES_128_GCM_SHA256" || e.TargetGroup != s.tg ||
 			!strings.HasPrefix(e.Request, "GET https://"+x.server+":18443/x HTTP/") || e.Status != 200 || e.TargetStatus != 200 {
 			t.Errorf("logged %+v", e)

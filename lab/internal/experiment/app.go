@@ -67,7 +67,8 @@ func (b *bench) install(ctx context.Context, s plan.Setting, namespace string) (
 	if err != nil {
 		return a, fmt.Errorf("waiting for the application: %w", err)
 	}
-	return a, watch.Client{Base: a.State.Control()}.SetPropagation(ctx, a.front.ARN, s.Propagation)
+	lab := watch.Client{Base: a.State.Control()}
+	return a, errors.Join(lab.SetPropagation(ctx, a.front.ARN, s.Propagation), lab.SetJitter(ctx, a.front.ARN, plan.Jitter))
 }
 
 func (a *app) kubectl(ctx context.Context, args ...string) (string, error) {

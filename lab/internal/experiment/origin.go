@@ -14,6 +14,7 @@ import (
 	"strings"
 
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
+	"github.com/outlast-ci/outlast/lab/internal/experiment/plan"
 	"github.com/outlast-ci/outlast/lab/internal/trial"
 )
 
@@ -31,7 +32,7 @@ type Origin struct {
 // origin asks the checkout, the cluster and the programs.
 func (b *bench) origin(ctx context.Context) (Origin, error) {
 	o := Origin{
-		Seed: b.State.Seed, Registration: b.State.Registration, Jitter: b.State.Jitter, Requeue: b.State.Requeue,
+		Seed: b.State.Seed, Registration: b.State.Registration, Jitter: plan.Jitter, Requeue: b.State.Requeue,
 		Versions: map[string]string{"go": runtime.Version()},
 	}
 	var err error

@@ -107,3 +107,7 @@ const (
 	Planned  = "10s-30s"
 	Over     = "40s-50s"
 )
+
+// Jitter of all balancers, from the end of a deregistration delay until the target is
+// unused: all that outlast plans with (J).
+const Jitter = "0s-15s"
