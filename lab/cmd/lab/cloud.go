@@ -87,16 +87,14 @@ func balancing(s labstate.State) (alb.Options, error) {
 
 // private serves what only the lab itself asks for: the API server's token
 // reviews, the addresses of a balancer's nodes, its targets as they change, its
-// propagation, and faults that are ordered.
+// propagation and jitter, and faults that are ordered.
 func private(c *cloud.Cloud, engine *alb.Engine, hub *watch.Hub) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /nodes", func(w http.ResponseWriter, r *http.Request) {
 		json.NewEncoder(w).Encode(engine.Addresses(r.URL.Query().Get("arn"))) //nolint:errcheck // the asker went away
 	})
 	mux.HandleFunc("POST /_lab/access-logs", func(http.ResponseWriter, *http.Request) { c.DeliverLogs() })
-	watched := watch.Handler(engine, hub, c.Save)
-	mux.Handle("/_lab/targets", watched)
-	mux.Handle("/_lab/propagation", watched)
+	watch.Mount(mux, engine, hub, c.Save)
 	mux.Handle("/_lab/", c.Control())
 	mux.Handle("/", c.TokenReview())
 	return mux

@@ -3,12 +3,15 @@
 package main
 
 import (
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/alb"
 	"github.com/outlast-ci/outlast/lab/internal/alb/watch"
+	"github.com/outlast-ci/outlast/lab/internal/cloud"
 	"github.com/outlast-ci/outlast/lab/internal/cluster"
 	"github.com/outlast-ci/outlast/lab/internal/labstate"
 	"github.com/outlast-ci/outlast/lab/internal/load"
@@ -135,5 +138,38 @@ func TestWhatBecameOfAPod(t *testing.T) {
 	old.Proof = "broken"
 	if got := podWords(old); strings.Contains(got, "outlasted") {
 		t.Error(got)
+	}
+}
+
+// TestWhatTheLabItselfAsksForIsServed: a load balancer that is not there is refused by what
+// was asked, and not because nobody serves it.
+func TestWhatTheLabItselfAsksForIsServed(t *testing.T) {
+	engine := alb.New(alb.Options{})
+	defer engine.Close()
+	c, err := cloud.New(cloud.Config{Dir: t.TempDir(), Account: "111122223333", Region: "cn-northwest-1", Engine: engine, Cluster: cloud.Cluster{Name: "lab"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	srv := httptest.NewServer(private(c, engine, &watch.Hub{}))
+	defer srv.Close()
+	lab := watch.Client{Base: srv.URL}
+	for what, err := range map[string]error{
+		"propagation": lab.SetPropagation(t.Context(), "arn:none", "1s-2s"),
+		"jitter":      lab.SetJitter(t.Context(), "arn:none", "1s-2s"),
+	} {
+		if err == nil || !strings.Contains(err.Error(), alb.ErrLoadBalancerNotFound.Error()) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+	for path, want := range map[string]string{"GET /_lab/faults": "200 OK", "POST /_lab/access-logs": "200 OK", "GET /nodes": "200 OK", "GET /_lab/nothing": "404 Not Found"} {
+		method, path, _ := strings.Cut(path, " ")
+		req, err := http.NewRequestWithContext(t.Context(), method, srv.URL+path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil || res.Body.Close() != nil || res.Status != want {
+			t.Errorf("%s %s: %v, %v, want %s", method, path, res.Status, err, want)
+		}
 	}
 }

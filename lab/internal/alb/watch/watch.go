@@ -59,11 +59,10 @@ func (h *Hub) listen() (<-chan alb.Event, func()) {
 	}
 }
 
-// Handler serves GET /_lab/targets, a stream of changes as one JSON object a
+// Mount serves GET /_lab/targets, a stream of changes as one JSON object a
 // line, GET and PUT of /_lab/propagation?arn=ARN, a range as text, and PUT of
 // /_lab/jitter. save is called when one was set, so that it outlives a restart.
-func Handler(e *alb.Engine, h *Hub, save func() error) http.Handler {
-	mux := http.NewServeMux()
+func Mount(mux *http.ServeMux, e *alb.Engine, h *Hub, save func() error) {
 	mux.HandleFunc("GET /_lab/targets", h.stream)
 	mux.HandleFunc("GET /_lab/propagation", func(w http.ResponseWriter, r *http.Request) {
 		d, err := e.Propagation(r.URL.Query().Get("arn"))
@@ -92,7 +91,6 @@ func Handler(e *alb.Engine, h *Hub, save func() error) http.Handler {
 	}
 	mux.HandleFunc("PUT /_lab/propagation", put(e.SetPropagation))
 	mux.HandleFunc("PUT /_lab/jitter", put(e.SetJitter))
-	return mux
 }
 
 func refuse(w http.ResponseWriter, err error) {

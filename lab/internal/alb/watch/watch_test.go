@@ -5,6 +5,7 @@ package watch
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -23,7 +24,7 @@ func TestChangesAreSeenAndThePropagationIsSet(t *testing.T) {
 	e := alb.New(alb.Options{Observe: hub.Observe})
 	defer e.Close()
 	saved := 0
-	s := httptest.NewServer(Handler(e, hub, func() error { saved++; return nil }))
+	s := httptest.NewServer(mounted(e, hub, func() error { saved++; return nil }))
 	defer s.Close()
 	c := Client{Base: s.URL}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -65,7 +66,7 @@ func TestBadPropagationsAreRefused(t *testing.T) {
 	hub := &Hub{}
 	e := alb.New(alb.Options{})
 	defer e.Close()
-	s := httptest.NewServer(Handler(e, hub, func() error { return errors.New("nothing was set, and it is saved") }))
+	s := httptest.NewServer(mounted(e, hub, func() error { return errors.New("nothing was set, and it is saved") }))
 	defer s.Close()
 	for name, tt := range map[string]struct{ arn, between, want string }{
 		"an unknown load balancer": {lb, "1s-2s", "404"},
@@ -100,4 +101,10 @@ func TestASlowListenerIsCutOffAndToldSo(t *testing.T) {
 	if n != waiting {
 		t.Errorf("it got %d changes before the end of its stream, want %d", n, waiting)
 	}
+}
+
+func mounted(e *alb.Engine, h *Hub, save func() error) http.Handler {
+	mux := http.NewServeMux()
+	Mount(mux, e, h, save)
+	return mux
 }
