@@ -146,7 +146,7 @@ func TestWhatBecameOfAPod(t *testing.T) {
 func TestWhatTheLabItselfAsksForIsServed(t *testing.T) {
 	engine := alb.New(alb.Options{})
 	defer engine.Close()
-	c, err := cloud.New(cloud.Config{Dir: t.TempDir(), Account: "111122223333", Region: "cn-northwest-1", Engine: engine, Cluster: cloud.Cluster{Name: "lab"}})
+	c, err := cloud.New(cloud.Config{Dir: t.TempDir(), Account: "111122223333", Region: "cn-northwest-1", Engine: engine, Cluster: cloud.Cluster{Name: "lab"}, VPC: cloud.VPC{NodeIP: "127.0.0.1"}})
 	if err != nil {
 		t.Fatal(err)
 	}
