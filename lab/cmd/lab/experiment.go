@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -26,6 +27,7 @@ import (
 func runExperiment(ctx context.Context, dir string, args []string) error {
 	fs := flag.NewFlagSet("lab experiment", flag.ContinueOnError)
 	out := fs.String("out", "", "folder for results.json and pictures (default: the lab's own)")
+	again := fs.Bool("again", false, "make settings of the run in that folder anew, in their place: those of --only, or that are invalid or did not do what is expected")
 	draw := fs.Bool("draw", false, "only draw and print again what is in that folder")
 	long := fs.Int("rollouts", 20, "rollouts with what outlast computes")
 	short := fs.Int("others", 3, "rollouts of each other setting, and of each point of the curves")
@@ -50,6 +52,19 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if *curve {
 		settings = append(settings, append(plan.DelayCurve(*short), plan.Curve(*short)...)...)
 	}
+	aside := filepath.Join(*out, unfinished)
+	var kept experiment.Experiment
+	if *again {
+		if kept, err = goOn(*out, aside); err != nil {
+			return err
+		}
+		if *only = cmp.Or(*only, strings.Join(kept.Wanting(), ",")); *only == "" {
+			say("all settings in %s did what is expected of them", *out)
+			return nil
+		}
+	} else if err := os.RemoveAll(aside); err != nil { // of an earlier run
+		return err
+	}
 	if *only != "" {
 		names := strings.Split(*only, ",")
 		settings = slices.DeleteFunc(settings, func(s plan.Setting) bool { return !slices.Contains(names, s.Name) })
@@ -57,11 +72,7 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if len(settings) == 0 {
 		return fmt.Errorf("no setting is called %q", *only)
 	}
-	aside := filepath.Join(*out, unfinished)
-	if err := os.RemoveAll(aside); err != nil { // of an earlier run
-		return err
-	}
-	diary, err := newDiary(filepath.Join(aside, "log.txt"), false)
+	diary, err := newDiary(filepath.Join(aside, logFile), *again)
 	if err != nil {
 		return err
 	}
@@ -72,11 +83,29 @@ func runExperiment(ctx context.Context, dir string, args []string) error {
 	if ctx.Err() != nil || len(result.Results) == 0 {
 		return errors.Join(err, fmt.Errorf("the experiment did not end, and %s stays as it was; see %s", *out, aside))
 	}
+	if *again {
+		result = kept.With(result)
+	}
 	return conclude(result, err, *out)
+}
+
+// goOn reads the last run: that which is kept beside, or else the one in the folder, of
+// which it puts a copy of the log beside.
+func goOn(out, aside string) (experiment.Experiment, error) {
+	kept, err := read(aside)
+	if !errors.Is(err, os.ErrNotExist) {
+		return kept, err
+	}
+	if kept, err = read(out); err != nil {
+		return kept, err
+	}
+	text, err := os.ReadFile(filepath.Join(out, logFile))
+	return kept, errors.Join(err, os.MkdirAll(aside, 0o755), os.WriteFile(filepath.Join(aside, logFile), text, 0o644))
 }
 
 const (
 	resultsFile = "results.json"
+	logFile     = "log.txt"
 	unfinished  = "unfinished" // folder for what is no result (yet), beside what is kept
 )
 
@@ -139,15 +168,23 @@ func keep(e experiment.Experiment, out string) error {
 }
 
 func redraw(out string) error {
-	text, err := os.ReadFile(filepath.Join(out, resultsFile))
+	e, err := read(out)
 	if err != nil {
-		return fmt.Errorf("drawing again: %w; run the experiment first, or say where it is with --out", err)
-	}
-	var e experiment.Experiment
-	if err := json.Unmarshal(text, &e); err != nil {
-		return fmt.Errorf("drawing again: reading %s: %w", resultsFile, err)
+		return err
 	}
 	return show(e, out)
+}
+
+// read reads what is kept in a folder.
+func read(out string) (e experiment.Experiment, err error) {
+	text, err := os.ReadFile(filepath.Join(out, resultsFile))
+	if err != nil {
+		return e, fmt.Errorf("reading an experiment: %w; run it first, or say where it is with --out", err)
+	}
+	if err := json.Unmarshal(text, &e); err != nil {
+		return e, fmt.Errorf("reading %s: %w", filepath.Join(out, resultsFile), err)
+	}
+	return e, nil
 }
 
 // show prints the tables and draws the pictures of what was tried.

@@ -67,3 +67,30 @@ func TestOnlyARunThatSaysSomethingReplacesWhatIsKept(t *testing.T) {
 		})
 	}
 }
+
+// A run is gone on with from where it is kept, and its log with it.
+func TestGoingOnReadsTheLastRun(t *testing.T) {
+	write := func(dir, name, text string) {
+		if err := errors.Join(os.MkdirAll(dir, 0o755), os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := t.TempDir()
+	aside := filepath.Join(out, unfinished)
+	if _, err := goOn(out, aside); err == nil || !strings.Contains(err.Error(), "run it first") {
+		t.Errorf("nothing is there: %v", err)
+	}
+	write(out, resultsFile, `{"rate": 60}`)
+	write(out, logFile, "kept")
+	kept, err := goOn(out, aside)
+	log, readErr := os.ReadFile(filepath.Join(aside, logFile))
+	if err != nil || kept.Rate != 60 || readErr != nil || string(log) != "kept" {
+		t.Errorf("%+v, %v; the log beside: %q, %v", kept, err, log, readErr)
+	}
+	write(aside, resultsFile, `{"rate": 61}`)
+	write(aside, logFile, "invalid")
+	kept, err = goOn(out, aside)
+	if log, _ := os.ReadFile(filepath.Join(aside, logFile)); err != nil || kept.Rate != 61 || string(log) != "invalid" {
+		t.Errorf("%+v, %v, %q", kept, err, log)
+	}
+}

@@ -67,6 +67,11 @@ func (b *bench) install(ctx context.Context, s plan.Setting, namespace string) (
 	if err != nil {
 		return a, fmt.Errorf("waiting for the application: %w", err)
 	}
+	late, err := watch.ParseRange(a.State.Registration)
+	if err != nil {
+		return a, err
+	}
+	wait(ctx, late.Max) // healthy are targets before each node knows them
 	lab := watch.Client{Base: a.State.Control()}
 	return a, errors.Join(lab.SetPropagation(ctx, a.front.ARN, s.Propagation), lab.SetJitter(ctx, a.front.ARN, plan.Jitter))
 }

@@ -102,7 +102,7 @@ func TestTheTableSaysWhatEachLost(t *testing.T) {
 	var text strings.Builder
 	e.Table(&text)
 	for _, want := range []string{
-		"| gate only |", "-/-/-", "173 × 502 connect-reset, 140 × 504 connect-timeout", "| 0.2 s ", "| 14.0 s ", "| 42.0 s ", "| 66.0 s ", "made again: gate only, in which 3 of 90 requests failed: too busy",
+		"| gate only |", "-/-/-", "173 × 502 connect-reset, 140 × 504 connect-timeout", "| 0.2 s ", "| 14.0 s ", "| 42.0 s ", "| 66.0 s ", "made again: gate only, in which 3 of 90 requests failed: invalid: too busy",
 		"| 5 s     | invalid", "| 7, 9 ", "| 10 s                 | 0, 0, UNEXPECTED ", "5 rollouts in 4 settings, 6 applications at a time, 30 minutes; commit abc+dirty, seed 7, registration 1s-3s, jitter 0s-15s, requeue 3s, kubernetes v1.37.2",
 	} {
 		if !strings.Contains(text.String(), want) {
@@ -152,6 +152,28 @@ func TestClientsAndTheAccessLogAgree(t *testing.T) {
 	} {
 		if c.agree(); c.Invalid != c.want {
 			t.Errorf("%s: %q, want %q", name, c.Invalid, c.want)
+		}
+	}
+}
+
+// What is made again takes the place of what it was, which is kept beside.
+func TestMadeAgain(t *testing.T) {
+	of := func(name string, expect plan.Expect, failed int, invalid string) Result {
+		return Result{Setting: plan.Setting{Name: name, Title: "setting " + name, Expect: expect}, Failed: failed, Requests: 100, Invalid: invalid}
+	}
+	e := Experiment{Seconds: 60, Results: []Result{of("a", plan.Loses, 3, ""), of("b", plan.None, 2, ""), of("c", plan.None, 0, "late"), of("d", plan.Either, 1, "")}}
+	if got := strings.Join(e.Wanting(), " "); got != "b c" {
+		t.Errorf("wanting are %q", got)
+	}
+	now := e.With(Experiment{Seconds: 30, Origin: Origin{Commit: "abc"}, Results: []Result{of("b", plan.None, 0, ""), of("c", plan.None, 0, ""), of("other", plan.None, 0, "")}})
+	if len(now.Wanting()) > 0 || len(now.Results) != 4 || len(now.Retried) != 2 || now.Seconds != 90 || now.Results[1].Again != "abc" || now.Results[0].Again != "" || e.Results[1].Failed != 2 {
+		t.Errorf("%+v", now)
+	}
+	var table strings.Builder
+	now.Table(&table)
+	for _, want := range []string{"made again with commit abc: setting b, in which 2 of 100 requests failed: UNEXPECTED: it must lose none, and lost 2", "setting c, in which 0 of 100 requests failed: invalid: late"} {
+		if !strings.Contains(table.String(), want) {
+			t.Errorf("no %q in\n%s", want, table.String())
 		}
 	}
 }

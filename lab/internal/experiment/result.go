@@ -5,6 +5,7 @@ package experiment
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/outlast-ci/outlast/lab/internal/experiment/observe"
@@ -26,7 +27,7 @@ type Experiment struct {
 	MaxSurge    string          `json:"maxSurge"`
 	Machine     observe.Machine `json:"machine"`
 	Results     []Result        `json:"results"`
-	Retried     []Result        `json:"retried,omitempty"` // runs that were made again, since the machine was too busy: nothing of them is in Results
+	Retried     []Result        `json:"retried,omitempty"` // what was made again: nothing of it is in Results
 }
 
 // Result is that of one setting.
@@ -41,6 +42,7 @@ type Result struct {
 	MinHealthy int            `json:"minHealthy"`
 	Load       Load           `json:"load"`
 	Rollouts   []Rollout      `json:"rollouts"`
+	Again      string         `json:"again,omitempty"` // commit with which it was made again, after the experiment
 
 	late bool // that is why it is invalid
 }
@@ -157,4 +159,31 @@ func (e Experiment) Of(name string) (Result, bool) {
 		}
 	}
 	return Result{}, false
+}
+
+// Wanting names the settings whose figures say nothing, or that did not do what is
+// expected of them.
+func (e Experiment) Wanting() (names []string) {
+	for _, r := range e.Results {
+		if r.remark() != "" {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// With takes settings that were made again in the place of those that there are, which it
+// keeps as Retried.
+func (e Experiment) With(again Experiment) Experiment {
+	e.Results, e.Retried = slices.Clone(e.Results), slices.Concat(e.Retried, again.Retried)
+	for _, r := range again.Results {
+		i := slices.IndexFunc(e.Results, func(was Result) bool { return was.Name == r.Name })
+		if i < 0 {
+			continue
+		}
+		r.Again = again.Origin.Commit
+		e.Retried, e.Results[i] = append(e.Retried, e.Results[i]), r
+	}
+	e.Seconds += again.Seconds
+	return e
 }

@@ -36,7 +36,11 @@ func (e Experiment) Table(w io.Writer) {
 	fmt.Fprintf(w, "\n%d rollouts in %d settings, %d applications at a time, %d minutes; %s\n", rollouts, len(e.Results), e.Parallel, (e.Seconds+30)/60, e.Origin)
 	fmt.Fprintf(w, "\n%d CPUs, %.0f %% busy in the mean, %.0f %% in the busiest 5 seconds; %s\n", e.Machine.CPUs, 100*e.Machine.BusyMean, 100*e.Machine.BusyMax, e.lateness())
 	for _, r := range e.Retried {
-		fmt.Fprintf(w, "\nmade again: %s, in which %d of %d requests failed: %s\n", r.Title, r.Failed, r.Requests, r.Invalid)
+		with := ""
+		if now, ok := e.Of(r.Name); ok && now.Again != "" {
+			with = " with commit " + now.Again
+		}
+		fmt.Fprintf(w, "\nmade again%s: %s, in which %d of %d requests failed: %s\n", with, r.Title, r.Failed, r.Requests, r.remark())
 	}
 }
 
