@@ -40,7 +40,7 @@ func (e Experiment) Table(w io.Writer) {
 		if now, ok := e.Of(r.Name); ok && now.Again != "" {
 			with = " with commit " + now.Again
 		}
-		fmt.Fprintf(w, "\nmade again%s: %s, in which %d of %d requests failed: %s\n", with, r.Title, r.Failed, r.Requests, r.remark())
+		fmt.Fprintf(w, "\nmade again%s: %s, in which %d of %d requests failed%s\n", with, r.Title, r.Failed, r.Requests, strings.TrimSuffix(": "+r.remark(), ": "))
 	}
 }
 
