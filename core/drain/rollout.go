@@ -80,13 +80,11 @@ func (in Inputs) Ungated() Seconds { return ceil(in.ungated(in.groups())) }
 // drained: a node of the balancer may first have yet to hear that it left (P), and what AWS
 // makes of such a target is not documented. 0: no pods are targets.
 func (in Inputs) Rejoined() Seconds {
-	longest := time.Duration(0)
-	for _, g := range in.groups() {
-		if g.drains() {
-			longest = max(longest, in.ungated([]group{g})+g.propagation)
-		}
+	groups := in.groups()
+	for i := range groups {
+		groups[i].registration += groups[i].propagation
 	}
-	return ceil(longest)
+	return ceil(in.ungated(groups))
 }
 
 // killed is when SIGKILL comes: at the end of the grace, but the kubelet leaves

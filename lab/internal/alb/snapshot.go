@@ -66,9 +66,7 @@ func (e *Engine) Restore(snapshot []byte) error {
 			len(e.groups), len(e.balancers))
 	}
 	e.draws = s.Draws
-	for k, a := range s.Addresses {
-		e.addresses[k] = a
-	}
+	maps.Copy(e.addresses, s.Addresses)
 	maps.Copy(e.slowness, s.Slowness)
 	maps.Copy(e.jitters, s.Jitters)
 	var errs []error

@@ -64,6 +64,9 @@ func PodsOf(ctx context.Context, cluster Lister, workload *unstructured.Unstruct
 		if p.sets, err = cluster.List(ctx, "apps/v1", "ReplicaSet", workload.GetNamespace(), selector); err != nil {
 			return p, err
 		}
+		for _, set := range p.sets { // else no set's template is the workload's
+			unstructured.RemoveNestedField(set.Object, "spec", "template", "metadata", "labels", "pod-template-hash")
+		}
 	}
 	p.pods, err = cluster.List(ctx, "v1", "Pod", workload.GetNamespace(), selector)
 	return p, err
@@ -78,9 +81,7 @@ func (p Pods) Replaced(next *unstructured.Unstructured) (pods []unstructured.Uns
 	}
 	owners := map[string]bool{string(p.workload.GetUID()): true}
 	for _, set := range p.sets {
-		set := set.DeepCopy()
-		unstructured.RemoveNestedField(set.Object, "spec", "template", "metadata", "labels", "pod-template-hash")
-		if ownedBy(set, owners) && !SameTemplate(set, next) {
+		if ownedBy(&set, owners) && !SameTemplate(&set, next) {
 			owners[string(set.GetUID())] = true
 		}
 	}

@@ -11,6 +11,7 @@ package monitoring
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -124,14 +125,7 @@ func (r *Region) stateOf(name string) types.StateValue {
 	return types.StateValueInsufficientData
 }
 
-func (r *Region) names() []string {
-	var all []string
-	for name := range r.Alarms {
-		all = append(all, name)
-	}
-	slices.Sort(all)
-	return all
-}
+func (r *Region) names() []string { return slices.Sorted(maps.Keys(r.Alarms)) }
 
 // constraint is a refusal in the words of the service's validator.
 func constraint(value any, name, format string, a ...any) error {
