@@ -97,7 +97,7 @@ func constants(t *testing.T) []constant {
 	}
 	return append(all,
 		constant{"life of a registry token", short(ecr.TokenLife), "cloud/ecr/model.go", "const TokenLife", "API reference, GetAuthorizationToken"},
-		constant{"planning values in the lab's environment", strings.Join(labstate.State{}.Planning(), ", "), "labstate/labstate.go", "func (s State) Planning", "what is above, rounded up; Outlast's own are for real load balancers"},
+		constant{"planning values in the lab's environment", strings.Join(labstate.State{Propagation: labstate.Propagation, Jitter: labstate.Jitter}.Planning(), ", "), "labstate/labstate.go", "func (s State) Planning", "what is above, rounded up; Outlast's own are for real load balancers"},
 	)
 }
 

@@ -5,7 +5,6 @@
 package labstate
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -162,9 +161,7 @@ const (
 // which is quicker than AWS: SYMBOL=VALUE each. Outlast's own defaults are for
 // real load balancers.
 func (s State) Planning() []string {
-	most := func(between, otherwise string) string {
-		_, most, _ := strings.Cut(cmp.Or(between, otherwise), "-")
-		return most
-	}
-	return []string{"P=" + most(s.Propagation, Propagation), "L=2s", "M=2s", "J=" + most(s.Jitter, Jitter), "Q=3s", "T_reg=5s", "B=10s"}
+	_, slowest, _ := strings.Cut(s.Propagation, "-")
+	_, latest, _ := strings.Cut(s.Jitter, "-")
+	return []string{"P=" + slowest, "L=2s", "M=2s", "J=" + latest, "Q=3s", "T_reg=5s", "B=10s"}
 }
