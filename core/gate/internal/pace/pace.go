@@ -158,13 +158,16 @@ func leaving(t *history.Track, g *history.Group, p *history.Pod, tg *history.Tar
 		return last.Add(most)
 	case tg.State != "draining" || t.Workload.Plan.Mode == drain.Fast: // gone, or nothing more to see
 		return time.Time{}
-	case tg.LastServing.IsZero(): // nobody saw when it began
-		return last.Add(most)
 	}
-	unused := tg.LastServing.Add(t.Delay(g))
-	pause := most
-	if end := End(t, p); p.Gone.IsZero() && last.Add(most).After(end) {
-		pause = closely // which of the two comes first is the proof
+	next := last.Add(most)
+	if p.Gone.IsZero() && !p.Deleted.IsZero() {
+		// Which of the two ends first is the proof, and by the plan the target does, by the margin.
+		if eve := End(t, p).Add(-t.Workload.Plan.Inputs.Margin); next.After(eve) {
+			next = history.Latest(eve, last.Add(closely))
+		}
 	}
-	return history.Latest(unused, last.Add(pause))
+	if tg.LastServing.IsZero() { // nobody saw when it began
+		return next
+	}
+	return history.Latest(tg.LastServing.Add(t.Delay(g)), next)
 }

@@ -3,6 +3,7 @@
 package pace
 
 import (
+	"math"
 	"strings"
 	"testing"
 	"time"
@@ -92,7 +93,7 @@ func TestWhenAGroupIsAskedAgain(t *testing.T) {
 		"strict: draining, until the delay of 65 s can be over":     {drain.Strict, []string{"old=healthy", "-old=draining"}, nil, 30},
 		"shortly before: then":                                      {drain.Strict, []string{"old=healthy", "-old=draining", "-old=draining", "-old=draining", "-old=draining", "-old=draining"}, nil, 15},
 		"and after it: at leisure":                                  {drain.Strict, []string{"old=healthy", "-old=draining", "-old=draining", "-old=draining", "-old=draining", "-old=draining", "-old=draining", "-old=draining"}, nil, 5},
-		"strict: nobody saw its beginning":                          {drain.Strict, []string{"-old=draining"}, nil, 5},
+		"nobody saw its beginning, and the pod may end now":         {drain.Strict, []string{"-old=draining"}, nil, 1},
 		"fast: draining is all there is to see":                     {drain.Fast, []string{"old=healthy", "-old=draining"}, nil, 30},
 		"drained: seldom":                                           {drain.Strict, []string{"old=healthy", "-old=draining", "-old"}, nil, 30},
 		"the last second of the pod: closely": {drain.Strict, []string{"old=healthy", "-old=draining", "-old=draining", "-old=draining", "-old=draining", "-old=draining", "-old=draining", "-old=draining",
@@ -113,6 +114,19 @@ func TestWhenAGroupIsAskedAgain(t *testing.T) {
 				t.Errorf("in %.2f s, want %.1f", got, c.want)
 			}
 		})
+	}
+}
+
+// Which ends first, target or pod, is the proof: a reading at a margin's distance from the
+// pod's end, at which by the plan its target is gone, gives it; from then on each second counts.
+func TestThePodsLastMarginIsNotMissed(t *testing.T) {
+	for second, want := range map[float64]float64{76: 81, 79: 84, 81: 85, 84.5: 85.4, 85: 85.9, 87: 87.9, 120: 120.9} { // it ends at 90 at the earliest
+		tr := track(drain.Strict, 1, 0, "old=healthy")
+		take(tr, 1, 10, "-old=draining")
+		take(tr, 1, second, "-old=draining")
+		if got := second + after(tr, 0); math.Abs(got-want) > 1e-6 {
+			t.Errorf("after a reading at %.1f s: at %.2f s, want %.1f", second, got, want)
+		}
 	}
 }
 
