@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -44,10 +43,10 @@ func TestRestarts(t *testing.T) {
 		name string
 		what []restart
 	}{
-		{"the AWS Load Balancer Controller is killed", []restart{{program: "controller", end: kill}}},
+		{"the AWS Load Balancer Controller is killed", []restart{{program: "controller", end: proc.Kill}}},
 		{"the API server and its controllers restart", []restart{{program: "kube", end: terminate}}},
 		{"AWS restarts from its saved state", []restart{{program: "cloud", end: terminate, front: true}}},
-		{"all three at once", []restart{{program: "controller", end: kill}, {program: "kube", end: terminate}, {program: "cloud", end: terminate, front: true}}},
+		{"all three at once", []restart{{program: "controller", end: proc.Kill}, {program: "kube", end: terminate}, {program: "cloud", end: terminate, front: true}}},
 	} {
 		version++
 		next := fmt.Sprintf("v%d", version)
@@ -55,15 +54,6 @@ func TestRestarts(t *testing.T) {
 			t.Fatal("the parts after this one start with what it should have left")
 		}
 	}
-}
-
-// kill is what an OOM kill or a lost machine is to a program.
-func kill(dir, program string) error {
-	p, running := proc.Find(dir, program)
-	if !running {
-		return fmt.Errorf("killing %s: it does not run", program)
-	}
-	return syscall.Kill(p.PID, syscall.SIGKILL)
 }
 
 // restartDuring deploys under load, and restarts when the first old target drains.

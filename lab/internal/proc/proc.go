@@ -99,18 +99,48 @@ func Stop(dir, name string, patience time.Duration) error {
 	if !alive {
 		return errIfExists(os.Remove(file(dir, name)))
 	}
-	if err := syscall.Kill(p.PID, syscall.SIGTERM); err != nil {
+	if err := p.signal(syscall.SIGTERM); err != nil {
 		return fmt.Errorf("stopping %s (pid %d): %w", name, p.PID, err)
 	}
-	for deadline := time.Now().Add(patience); p.alive(); time.Sleep(50 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			if err := syscall.Kill(p.PID, syscall.SIGKILL); err != nil && p.alive() {
-				return fmt.Errorf("killing %s (pid %d): %w", name, p.PID, err)
-			}
-			deadline = time.Now().Add(time.Hour)
+	if !p.gone(patience) {
+		if err := p.signal(syscall.SIGKILL); err != nil {
+			return fmt.Errorf("killing %s (pid %d): %w", name, p.PID, err)
 		}
+		p.gone(time.Hour)
 	}
 	return errIfExists(os.Remove(file(dir, name)))
+}
+
+// Kill ends a program as an OOM kill or a lost machine does. It is gone when Kill
+// returns: what is killed lives on for a moment, and looks as if it ran.
+func Kill(dir, name string) error {
+	p, alive := Find(dir, name)
+	if !alive {
+		return fmt.Errorf("killing %s: it does not run", name)
+	}
+	if err := p.signal(syscall.SIGKILL); err != nil {
+		return fmt.Errorf("killing %s (pid %d): %w", name, p.PID, err)
+	}
+	p.gone(time.Hour)
+	return nil
+}
+
+// signal sends one; to a program that has ended meanwhile it sends none.
+func (p Process) signal(s syscall.Signal) error {
+	if err := syscall.Kill(p.PID, s); err != nil && p.alive() {
+		return err
+	}
+	return nil
+}
+
+// gone waits until a program has ended, and tells whether it has.
+func (p Process) gone(patience time.Duration) bool {
+	for deadline := time.Now().Add(patience); p.alive(); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			return false
+		}
+	}
+	return true
 }
 
 func errIfExists(err error) error {

@@ -3,6 +3,7 @@
 package proc
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -68,6 +69,32 @@ func TestAProgramThatIgnoresSIGTERMIsKilled(t *testing.T) {
 	}
 	if p.alive() {
 		t.Error("it lives")
+	}
+}
+
+// A large program takes the kernel a while to take down; Kill does not return before.
+func TestWhatWasKilledIsGone(t *testing.T) {
+	dir := t.TempDir()
+	if err := Kill(dir, "large"); err == nil || !strings.Contains(err.Error(), "killing large: it does not run") {
+		t.Errorf("of what does not run: %v", err)
+	}
+	for range 5 {
+		if _, err := Start(dir, "large", nil, "python3", "-c", "b = bytearray(300 << 20); b[::4096] = b'x' * len(b[::4096]); open('ready', 'w').close(); import time; time.sleep(60)"); err != nil {
+			t.Fatal(err)
+		}
+		ready := filepath.Join(dir, "ready")
+		for range 3000 {
+			if _, err := os.Stat(ready); err == nil {
+				break
+			}
+			time.Sleep(10 * time.Millisecond)
+		}
+		if err := errors.Join(os.Remove(ready), Kill(dir, "large")); err != nil {
+			t.Fatal(err)
+		}
+		if _, running := Find(dir, "large"); running {
+			t.Error("it runs after it was killed")
+		}
 	}
 }
 
