@@ -62,7 +62,7 @@ func (p *pipeline) find(ctx context.Context, which gate.Which) ([]gate.Workload,
 	}
 	for _, w := range found {
 		if w.Behind && err == nil {
-			p.note("gate", w.ID(), "%s", planWords(w.Plan))
+			p.note("gate", w.ID(), "%s", w.Plan.Words())
 		}
 	}
 	return found, err

@@ -11,7 +11,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/outlast-ci/outlast/core/apply"
-	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/handover"
 	"github.com/outlast-ci/outlast/core/internal/live"
@@ -21,16 +20,8 @@ import (
 // steps makes the steps of a handover where one may be asked for, and lets the
 // shipment be what is at rest after it; nil when none is.
 func (p *pipeline) steps(s *shipment) (*handover.Steps, error) {
-	if p.cfg.Rollout != Handover && p.cfg.Legacy != Handover {
-		return nil, nil
-	}
-	var ids []string
-	for _, w := range s.Workloads {
-		if w.Behind && (w.Kind == "Deployment" || p.cfg.Rollout == Handover) && !w.NodeTargets {
-			ids = append(ids, w.Kind+"/"+w.Namespace+"/"+w.Name)
-		}
-	}
-	if len(ids) == 0 {
+	ids := handover.IDs(s.Workloads, p.cfg.Rollout == Handover)
+	if len(ids) == 0 || p.cfg.Rollout != Handover && p.cfg.Legacy != Handover {
 		return nil, nil
 	}
 	steps, err := handover.Make(s.yaml, ids)
@@ -79,27 +70,56 @@ func (p *pipeline) handsOver(ctx context.Context, s shipment) (hands bool, err e
 }
 
 // back makes the steps of a handover to an earlier release, and lets the shipment be what
-// is at rest after it; nil when it is applied as usual. What is amid a handover is: the
-// pods that it goes back to run still.
+// is at rest after it; nil when it is applied as usual, or amid a handover: its pods run still.
 func (p *pipeline) back(ctx context.Context, s *shipment) (*handover.Steps, error) {
 	marked := *s
 	steps, err := p.steps(&marked)
 	if err != nil {
 		p.warn("rollback", "", "it is no handover: %v", err)
+	}
+	if err != nil || steps == nil {
 		return nil, nil
 	}
-	if steps == nil {
-		return nil, nil
-	}
-	hands, err := p.handsOver(ctx, marked)
-	if err != nil || !hands {
+	if hands, err := p.handsOver(ctx, marked); err != nil || !hands {
 		return nil, err
 	}
 	if p.halfway {
-		return nil, p.turnBack(ctx, *s, steps.Widen)
+		if err := p.turnBack(ctx, *s, steps.Widen); err != nil {
+			return nil, err
+		}
+		return p.undo(ctx, *s, steps.Workloads)
 	}
 	*s = marked
 	return steps, nil
+}
+
+// undo makes the last steps that undo a handover, once the Services have turned to the old pods
+// and the new ones have drained while they run; nil when these may go by their own timings.
+func (p *pipeline) undo(ctx context.Context, s shipment, ids []string) (*handover.Steps, error) {
+	if p.cfg.Rollout != Handover || p.report.Gate != nil && !p.report.Gate.Served() {
+		return nil, nil
+	}
+	steps, err := handover.Undo(ctx, p.cluster.Gate, s.yaml, s.Workloads, ids)
+	if err != nil {
+		p.warn("rollback", "", "the new pods go by their own timings: %v", err)
+		return nil, nil
+	}
+	p.note("gate", "", "the Services turn to the old pods, and the new ones, which have served, drain while they run")
+	if _, err = apply.Apply(ctx, p.cluster.Apply, steps.Narrow, p.options(ctx, s, nil)); err != nil {
+		return nil, err
+	}
+	var old []gate.Workload
+	for _, w := range s.Workloads {
+		if hash := steps.Old[w.ID()]; hash != "" {
+			old = append(old, gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: cmp.Or(w.Namespace, "default"), Name: w.Name,
+				Behind: true, Plan: w.Plan, Until: gate.UntilUnused, Stays: gate.Mark{Label: handover.HashLabel, Value: hash}})
+		}
+	}
+	if _, err = p.watch(ctx, old); err != nil && ctx.Err() == nil { // they are out of the Services, at least
+		p.warn("rollback", "", "the new pods have not been seen to drain, and go by their own timings: %v", err)
+		err = nil
+	}
+	return &steps, err
 }
 
 // start writes a shipment, or the first step of its handover.
@@ -130,10 +150,7 @@ func (p *pipeline) turnBack(ctx context.Context, s shipment, services []byte) er
 	if err != nil || !slices.ContainsFunc(turned.Changes, func(c apply.Change) bool { return c.Action == apply.Configured }) {
 		return err
 	}
-	wait := drain.Seconds(0)
-	for _, w := range s.Workloads {
-		wait = max(wait, w.Plan.Inputs.Rejoined())
-	}
+	wait := handover.Rejoined(s.Workloads)
 	p.note("gate", "", "the Services turn to all pods again: waiting %s until the old ones must be in rotation", wait)
 	select {
 	case <-ctx.Done():

@@ -215,14 +215,10 @@ func (p *pipeline) render(ctx context.Context) (string, error) {
 	}
 	for _, w := range result.Workloads {
 		if w.Behind {
-			p.note("render", w.ID(), "%s", planWords(w.Plan))
+			p.note("render", w.ID(), "%s", w.Plan.Words())
 		}
 	}
 	return fmt.Sprintf("%s, %s set", count(len(result.Workloads), "workload"), count(len(result.Changes), "field")), nil
-}
-
-func planWords(p drain.Plan) string {
-	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s", p.Mode, p.GracePeriod, p.PreStop, p.DeregistrationDelay)
 }
 
 // --- apply -------------------------------------------------------------

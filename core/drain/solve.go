@@ -34,6 +34,11 @@ type GroupPlan struct {
 // Given are the plan's three drain timings.
 func (p Plan) Given() Given { return Given{p.DeregistrationDelay, p.PreStop, p.GracePeriod} }
 
+// Words tells the timings and their order in one line.
+func (p Plan) Words() string {
+	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s", p.Mode, p.GracePeriod, p.PreStop, p.DeregistrationDelay)
+}
+
 // maxDelay is ELBv2's limit of deregistration_delay.timeout_seconds.
 const maxDelay = 3600
 

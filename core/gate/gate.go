@@ -19,6 +19,7 @@ import (
 	"context"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/outlast-ci/outlast/core/event"
@@ -36,6 +37,7 @@ type (
 	Target         = model.Target
 	Workload       = model.Workload
 	Replaced       = model.Replaced
+	Mark           = model.Mark
 	WorkloadResult = model.WorkloadResult
 	PodTimeline    = model.PodTimeline
 	TargetTimeline = model.TargetTimeline
@@ -120,6 +122,16 @@ type Result struct {
 	Probe     *ProbeResult     `json:"probe,omitempty"`
 	Alarms    []Alarm          `json:"alarms,omitempty"`
 	Evidence  []Evidence       `json:"evidence,omitempty"` // why it failed: logs, events and targets of the pods concerned
+}
+
+// Served tells whether a new pod may have served by then: it was healthy in all its target
+// groups, or may have been so in one of several.
+func (r Result) Served() bool {
+	return slices.ContainsFunc(r.Workloads, func(w WorkloadResult) bool {
+		return slices.ContainsFunc(w.Pods, func(p PodTimeline) bool {
+			return p.New && (!p.Healthy.IsZero() || len(p.Targets) > 1 && !p.Registered.IsZero())
+		})
+	})
 }
 
 // OpenAlarms reads CloudWatch alarms by name, before anything is changed, for the Waits of one

@@ -24,7 +24,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
 
+	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/internal/manifest"
+	"github.com/outlast-ci/outlast/core/render"
 )
 
 // Label tells the pods of one template from those of another; its value is a digest
@@ -45,6 +47,29 @@ type Steps struct {
 
 	Workloads []string // that are handed over, Kind/namespace/name
 	Services  []string // that are narrowed, namespace/name
+
+	Old  map[string]string // of Undo: the values of HashLabel of the old pods, by ID
+	undo bool
+}
+
+// IDs names the workloads that a handover is for: Deployments whose pods are targets. With
+// every, workloads of other kinds are named, too, so that Make refuses them.
+func IDs(workloads []render.Workload, every bool) (ids []string) {
+	for _, w := range workloads {
+		if w.Behind && (w.Kind == "Deployment" || every) && !w.NodeTargets {
+			ids = append(ids, w.ID())
+		}
+	}
+	return ids
+}
+
+// Rejoined is how long to wait until pods that Services were turned away from must be in
+// rotation again, when they are turned back.
+func Rejoined(workloads []render.Workload) (wait drain.Seconds) {
+	for _, w := range workloads {
+		wait = max(wait, w.Plan.Inputs.Rejoined())
+	}
+	return wait
 }
 
 // Make makes the steps for the workloads named by ID (Kind/namespace/name, as
@@ -80,11 +105,12 @@ func Make(manifests []byte, workloads []string) (Steps, error) {
 			continue
 		}
 		raise = append(raise, obj)
-		if mark, ok := selects(obj, templates[obj.GetNamespace()]); ok {
-			if mark == "" {
-				return s, fmt.Errorf("handing over: Service/%s/%s selects pods of several workloads that are handed over; give each a Service of its own", obj.GetNamespace(), obj.GetName())
-			}
-			narrow, widen = append(narrow, narrowed(obj, mark)), append(widen, obj)
+		mark, ok, err := selects(obj, Label, templates[obj.GetNamespace()])
+		if err != nil {
+			return s, err
+		}
+		if ok {
+			narrow, widen = append(narrow, narrowed(obj, Label, mark)), append(widen, obj)
 			s.Services = append(s.Services, obj.GetNamespace()+"/"+obj.GetName())
 		}
 	}
@@ -134,27 +160,27 @@ func hold(obj *unstructured.Unstructured) *unstructured.Unstructured {
 	return out
 }
 
-// selects tells whether a Service selects pods that are handed over, and by which
-// mark; none, when they are of several workloads.
-func selects(obj *unstructured.Unstructured, pods []map[string]string) (mark string, ok bool) {
+// selects tells whether a Service selects pods that are handed over, and which value
+// of a label they have.
+func selects(obj *unstructured.Unstructured, label string, pods []map[string]string) (mark string, ok bool, err error) {
 	selector, _, _ := unstructured.NestedStringMap(obj.Object, "spec", "selector")
 	if obj.GetKind() != "Service" || obj.GetAPIVersion() != "v1" || len(selector) == 0 {
-		return "", false
+		return "", false, nil
 	}
-	n := 0
 	for _, pod := range pods {
-		if labels.SelectorFromSet(selector).Matches(labels.Set(pod)) {
-			mark, n = pod[Label], n+1
+		if !labels.SelectorFromSet(selector).Matches(labels.Set(pod)) {
+			continue
 		}
+		if ok {
+			return "", true, fmt.Errorf("handing over: Service/%s/%s selects pods of several workloads that are handed over; give each a Service of its own", obj.GetNamespace(), obj.GetName())
+		}
+		mark, ok = pod[label], true
 	}
-	if n > 1 {
-		mark = ""
-	}
-	return mark, n > 0
+	return mark, ok, nil
 }
 
-func narrowed(obj *unstructured.Unstructured, mark string) *unstructured.Unstructured {
+func narrowed(obj *unstructured.Unstructured, label, mark string) *unstructured.Unstructured {
 	out := obj.DeepCopy()
-	out.Object["spec"].(map[string]any)["selector"].(map[string]any)[Label] = mark
+	out.Object["spec"].(map[string]any)["selector"].(map[string]any)[label] = mark
 	return out
 }

@@ -23,28 +23,43 @@ type World struct {
 	Say    func(step string)
 }
 
-// Run hands over, after Raise was applied. When a step fails the Services are widened
-// again, and the old pods serve; what becomes of the Deployments then is the
-// caller's to say.
-func (s Steps) Run(ctx context.Context, w World) error {
-	steps := []struct {
-		say string
-		do  func(context.Context) error
-	}{
-		{"new pods come up beside the old ones", w.Ready},
-		{"the Services turn to the new pods", func(ctx context.Context) error { return w.Apply(ctx, s.Narrow) }},
-		{"the old pods drain while they run", w.Unused},
-		{"the old pods are deleted", func(ctx context.Context) error { return w.Apply(ctx, s.Finish) }},
-		{"the rollout ends", w.Gone},
-		{"the Services are as they are written", func(ctx context.Context) error { return w.Apply(ctx, s.Widen) }},
+// step is one, in words, and what it does. Back: when it fails, the Services are widened
+// again, so that the old pods serve.
+type step struct {
+	say  string
+	do   func(context.Context) error
+	back bool
+}
+
+func (s Steps) all(w World) []step {
+	write := func(manifests []byte) func(context.Context) error {
+		return func(ctx context.Context) error { return w.Apply(ctx, manifests) }
 	}
+	widen := step{"the Services are as they are written", write(s.Widen), false}
+	if s.undo {
+		return []step{{"the new pods, which have drained, are deleted", w.Gone, false}, widen}
+	}
+	return []step{
+		{"new pods come up beside the old ones", w.Ready, false},
+		{"the Services turn to the new pods", write(s.Narrow), true},
+		{"the old pods drain while they run", w.Unused, true},
+		{"the old pods are deleted", write(s.Finish), true},
+		{"the rollout ends", w.Gone, true},
+		widen,
+	}
+}
+
+// Run hands over, after Raise was applied, or ends what undoes a handover. What becomes of the Deployments when a step
+// fails is the caller's to say.
+func (s Steps) Run(ctx context.Context, w World) error {
+	steps := s.all(w)
 	for i, step := range steps {
 		w.Say(fmt.Sprintf("handover, step %d of %d: %s", i+1, len(steps), step.say))
 		err := step.do(ctx)
 		if err == nil {
 			continue
 		}
-		if i > 0 && i < len(steps)-1 && ctx.Err() == nil {
+		if step.back && ctx.Err() == nil {
 			if widen := w.Back(ctx, s.Widen); widen != nil {
 				err = errors.Join(err, fmt.Errorf("turning the Services to all pods again: %w", widen))
 			}

@@ -60,3 +60,27 @@ func TestRun(t *testing.T) {
 		t.Errorf("an interrupted run writes nothing more: %v, %t", err, back)
 	}
 }
+
+// What undoes a handover ends with the new pods' end; when that is not seen, the Services stay
+// turned to the old pods, which serve.
+func TestRunOfAnUndo(t *testing.T) {
+	s := Steps{Widen: []byte("widen"), undo: true}
+	for fails, want := range map[string]string{"": "gone widen", "gone": "gone", "widen": "gone widen"} {
+		var did []string
+		do := func(what string) error {
+			did = append(did, what)
+			if what == fails {
+				return errors.New("no luck")
+			}
+			return nil
+		}
+		err := s.Run(t.Context(), World{
+			Apply: func(_ context.Context, text []byte) error { return do(string(text)) },
+			Gone:  func(context.Context) error { return do("gone") },
+			Say:   func(string) {},
+		})
+		if got := strings.Join(did, " "); got != want || (err != nil) != (fails != "") {
+			t.Errorf("%s fails: did %s, want %s; %v", fails, got, want, err)
+		}
+	}
+}

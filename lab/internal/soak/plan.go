@@ -103,6 +103,8 @@ func Kinds() []Kind {
 			pods: long, before: &long, load: &longs, step: (*app).deployOnce},
 		{Name: "long-handover", Bar: "requests of 150 s, grace 60 s, rollout: handover; passes, none is cut", Counts: crowd(3, 0), Reason: "ok", Changes: true,
 			args: []string{"--rollout", "handover"}, pods: long, before: &long, load: &longs, step: (*app).deployOnce},
+		{Name: "long-undone", Bar: "the same, and an alarm goes to ALARM when the new pods serve; rolled back, no request is cut, the reason is named", Counts: crowd(3, 0), Exit: 9, Reason: "alarm",
+			args: []string{"--rollout", "handover"}, pods: long, before: &long, load: &longs, step: (*app).alarmedAmid},
 	}
 }
 

@@ -46,7 +46,7 @@ func TestThePlanHasTheCountsThatAreAskedFor(t *testing.T) {
 	}
 	want := map[string]int{
 		"good": 30, "never-ready": 10, "crash-loop": 10, "missing-image": 10, "wrong-port": 10, "health-500": 10, "slow-start": 10, "alarm": 10, "probe": 10, "probe-good": 10, "kill": 50, "kill-rollback": 5,
-		"legacy-rolling": 10, "legacy-handover": 10, "legacy-kill": 10, "handover-bad": 3, "handover-kill": 10, "handover-back": 5, "long-rolling": 1, "long-handover": 3,
+		"legacy-rolling": 10, "legacy-handover": 10, "legacy-kill": 10, "handover-bad": 3, "handover-kill": 10, "handover-back": 5, "long-rolling": 1, "long-handover": 3, "long-undone": 3,
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)

@@ -17,12 +17,24 @@ import (
 // alarmed deploys with an alarm of its own, which goes to ALARM at a moment of the
 // first half of the time that a deploy takes, from when the gate began to wait.
 func (a *app) alarmed(ctx context.Context, at *attempt) error {
-	raised := make(chan error, 1)
 	wait := time.Duration(at.draw.Float64() * float64(a.typical(at.like)) / 2)
+	return a.alarmedAfter(ctx, at, wait, func(line string) bool { return begins(line, "gate") })
+}
+
+// alarmedAmid deploys with an alarm, too, which goes to ALARM within ten seconds after
+// a handover's Services have turned to the new pods: these serve, and the old ones drain.
+func (a *app) alarmedAmid(ctx context.Context, at *attempt) error {
+	wait := time.Duration(at.draw.Float64() * float64(10*time.Second))
+	return a.alarmedAfter(ctx, at, wait, func(line string) bool { return strings.Contains(line, "handover, step 3 of ") })
+}
+
+// alarmedAfter raises the alarm some time after a line of outlast's.
+func (a *app) alarmedAfter(ctx context.Context, at *attempt, wait time.Duration, after func(line string) bool) error {
+	raised := make(chan error, 1)
 	var timer *time.Timer
 	var once sync.Once
 	at.command.Signal = func(line string) {
-		if !begins(line, "gate") {
+		if !after(line) {
 			return
 		}
 		once.Do(func() { timer = time.AfterFunc(wait, func() { raised <- a.alarm(ctx, at, "ALARM") }) })

@@ -102,6 +102,30 @@ func TestAnAlarmInTheMiddleOfARollout(t *testing.T) {
 	}
 }
 
+// The alarm of a handover waits until its new pods serve.
+func TestAnAlarmAmidAHandover(t *testing.T) {
+	const narrows = "echo '00:00:02 gate   handover, step 2 of 6: the Services turn to the new pods' >&2; sleep 0.5; "
+	for script, raised := range map[string]bool{
+		narrows + "exit 0": false,
+		narrows + "echo '00:00:03 gate   handover, step 3 of 6: the old pods drain while they run' >&2; sleep 2; exit 9": true,
+	} {
+		a, called := watching(t, script)
+		at := &attempt{Trial: Trial{kind(t, "long-undone"), 1}, command: trial.Command{Args: []string{"deploy"}}}
+		for seed := uint64(1); ; seed++ { // one that waits for less than a tenth of a second
+			if at.draw = at.Draw(seed, 1); at.draw.Float64() < 0.01 {
+				at.draw = at.Draw(seed, 1)
+				break
+			}
+		}
+		if err := at.step(a, t.Context(), at); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Equal(called(), []string{"SetAlarmState", "PutMetricAlarm", "SetAlarmState", "SetAlarmState", "DeleteAlarms"}); got != raised || at.seen.Early == raised {
+			t.Errorf("%s: the AWS was asked for %v; early: %t", script, called(), at.seen.Early)
+		}
+	}
+}
+
 func TestADeployThatIsProbed(t *testing.T) {
 	const probe = "--probe-url http://10.88.0.5:1325/cart --probe-host web.elb.example:1325 --probe-rate 10 --probe-timeout 10s --probe-status 200 --probe-body ^v[12] .* cart\n"
 	for name, want := range map[string]string{"probe": "deploy " + probe, "probe-good": "deploy --alarm soak-1-probe-good-01 " + probe} {

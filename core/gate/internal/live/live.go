@@ -78,6 +78,10 @@ func (r *Reader) look(ctx context.Context, t *history.Track, s *model.Snapshot) 
 		return
 	}
 	s.PodsKnown = true
+	if m := (mark{wl.Stays.Label, wl.Stays.Value}); m != (mark{}) {
+		current, obj = m, standIn(obj, m)
+		s.Stalled, s.Refused = "", "" // said of others than those that stay
+	}
 	if earlier(s.Stalled, current) {
 		s.Stalled = ""
 	}
@@ -105,6 +109,15 @@ func (r *Reader) look(ctx context.Context, t *history.Track, s *model.Snapshot) 
 			unknown("listing the pods behind the Services of "+wl.ID(), err)
 		}
 	}
+}
+
+// standIn is a workload as if its template were that of the pods with a mark.
+func standIn(obj *unstructured.Unstructured, m mark) *unstructured.Unstructured {
+	out := obj.DeepCopy()
+	if err := unstructured.SetNestedField(out.Object, m.value, "spec", "template", "metadata", "labels", m.label); err != nil {
+		return obj // it has no template: there is nothing to mark
+	}
+	return out
 }
 
 // pods lists those of a workload: its own, and those that are known already,

@@ -5,6 +5,7 @@ package live
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -206,6 +207,36 @@ func TestALook(t *testing.T) {
 	}
 	if got.From.IsZero() || got.At.Before(got.From) {
 		t.Errorf("asked %s, answered %s", got.From, got.At)
+	}
+}
+
+// Where the pods that stay are not of the newest template they are the new ones, also to the Services,
+// and what the controller says of the newest ones is not said of them.
+func TestALookForThoseThatStay(t *testing.T) {
+	text := strings.Replace(deployment, "observedGeneration: 2,", `observedGeneration: 2, conditions: [{type: ReplicaFailure, status: "True", message: exceeded quota},
+  {type: Progressing, status: "False", reason: ProgressDeadlineExceeded, message: 'Deployment "web" has timed out progressing.'}],`, 1)
+	text = strings.Replace(text, "{selector: {app: web}, ports", "{selector: {app: web, pod-template-hash: one}, ports", 1) + `---
+apiVersion: v1
+kind: Pod
+metadata: {name: old, uid: old, labels: {app: web, version: one, pod-template-hash: one}, ownerReferences: [{uid: r1}]}
+status: {podIP: 10.0.0.1}
+`
+	for value, want := range map[string]string{"one": "new=false old=true current=true", "": "new=true old=false current=false"} {
+		track := web()
+		if value != "" {
+			track.Workload.Stays = model.Mark{Label: "pod-template-hash", Value: value}
+		}
+		got := NewReader(newCluster(t, text), described()).Look(t.Context(), track)
+		var words []string
+		for _, p := range got.Pods {
+			words = append(words, fmt.Sprintf("%s=%t", p.Name, p.New))
+		}
+		for _, g := range got.Groups {
+			words = append(words, fmt.Sprintf("current=%t", g.Current))
+		}
+		if s := strings.Join(words, " "); s != want || (got.Stalled+got.Refused == "") != (value != "") {
+			t.Errorf("those of %q stay: %s, want %s; stalled %q, refused %q, unknown %q", value, s, want, got.Stalled, got.Refused, got.Unknown)
+		}
 	}
 }
 

@@ -92,7 +92,12 @@ type Workload struct {
 	Behind                            bool       // behind a load balancer: target groups are required
 	Plan                              drain.Plan // timings, when Behind
 	Until                             Until      // how far to wait; empty: to the end
+	Stays                             Mark       // of the pods that count as new ones; zero: those of the newest template
 }
+
+// Mark is a label that some of a workload's pods have, and the others have not, or
+// with another value.
+type Mark struct{ Label, Value string }
 
 // Until is how far a workload's rollout is waited for.
 type Until string
