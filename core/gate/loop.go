@@ -25,11 +25,19 @@ const (
 	patience = 20 * time.Second // between calls that are not answered, at most
 )
 
+// How long the cluster and a group are asked before the other is looked after: what one of them
+// does not tell may be told by the other meanwhile, and a drain is seen once.
+const (
+	lookFor = 10 * time.Second // at first; after each look that was cut short twice as long, since it may need that
+	askFor  = 20 * time.Second
+)
+
 // watched is one workload that is waited for.
 type watched struct {
 	*history.Track
 	verdict judge.Verdict
 	next    time.Time // look at the cluster
+	cut     int       // looks in a row that were
 }
 
 // polled is one target group, whichever workloads share it.
@@ -109,7 +117,12 @@ func (w *waiting) loop(ctx context.Context) error {
 
 // look asks the cluster about a workload.
 func (w *waiting) look(ctx context.Context, t *watched) {
-	seen := w.reader.Look(ctx, t.Track)
+	within, done := context.WithTimeout(ctx, lookFor<<min(t.cut, 3))
+	defer done()
+	seen := w.reader.Look(within, t.Track)
+	if t.cut++; within.Err() == nil {
+		t.cut = 0
+	}
 	if ctx.Err() != nil && !t.Last.At.IsZero() { // a look that was cut short hides what the one before it saw
 		return
 	}
@@ -162,10 +175,12 @@ func (w *waiting) due() (out []dated) {
 // ask reads a group's targets, once for all workloads that share it.
 func (w *waiting) ask(ctx context.Context, p *polled) {
 	r := model.Reading{From: time.Now()}
-	balancer, err := w.reader.Finder.For(ctx, p.Group)
+	within, done := context.WithTimeout(ctx, askFor)
+	defer done()
+	balancer, err := w.reader.Finder.For(within, p.Group)
 	if err == nil {
 		w.polls++
-		r.Targets, err = balancer.TargetHealth(ctx, p.ARN)
+		r.Targets, err = balancer.TargetHealth(within, p.ARN)
 	}
 	r.At = time.Now()
 	if ctx.Err() != nil {

@@ -54,6 +54,7 @@ type stage struct {
 	noAnswer   bool   // the API server errors
 	noBalancer bool   // ELBv2 errors
 	slow       int    // seconds until the API server answers
+	deaf       bool   // the ELB API never does
 }
 
 // world is a cluster and a balancer that change with the time.
@@ -103,11 +104,14 @@ func object(kind, name string, fields map[string]any) *unstructured.Unstructured
 func (w *world) Get(ctx context.Context, _, kind, _, name string) (*unstructured.Unstructured, error) {
 	s := w.now()
 	w.note("get " + kind)
-	select {
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-time.After(time.Duration(s.slow) * time.Second):
+	for waited := 0; waited < w.now().slow; waited++ {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Second):
+		}
 	}
+	s = w.now()
 	if s.noAnswer {
 		return nil, errors.New("the API server does not answer")
 	}
@@ -230,6 +234,9 @@ func (w *world) Logs(ctx context.Context, _, pod, container string, _ int, previ
 func (w *world) TargetHealth(ctx context.Context, arn string) ([]Target, error) {
 	s := w.now()
 	w.note("targets " + arn)
+	if s.deaf {
+		<-ctx.Done()
+	}
 	if ctx.Err() != nil {
 		return nil, ctx.Err()
 	}
@@ -414,6 +421,49 @@ func TestWhatTheResultTells(t *testing.T) {
 			t.Errorf("finished after %d s with %d looks and %d polls", seconds(result.Finished), result.Looks, result.Polls)
 		}
 	})
+}
+
+// While one of the two hangs the other is looked after: its word may come once only.
+func TestOneThatHangsDoesNotHideTheOther(t *testing.T) {
+	hangs := func(from, to int, change func(*stage)) (stages []stage) {
+		for _, s := range append(slices.Clone(rollout), stage{from: from}, stage{from: to}) {
+			for _, r := range rollout { // what is the case then
+				if r.from <= s.from {
+					at := s.from
+					s = r
+					s.from = at
+				}
+			}
+			if s.from >= from && s.from < to {
+				change(&s)
+			}
+			stages = append(stages, s)
+		}
+		slices.SortStableFunc(stages, func(a, b stage) int { return a.from - b.from })
+		return stages
+	}
+	for name, c := range map[string]struct {
+		stages        []stage
+		drained, gone [2]int // seconds between which it has to be seen
+	}{
+		"the API server, when the target leaves": {hangs(84, 111, func(s *stage) { s.slow = 1000 }), [2]int{94, 97}, [2]int{112, 114}},
+		"the ELB API, when the pod ends":         {hangs(96, 170, func(s *stage) { s.deaf = true }), [2]int{88, 93}, [2]int{112, 135}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				w := &world{began: time.Now(), stages: c.stages}
+				result, err := Wait(t.Context(), w, w, Options{Workloads: []Workload{behind()}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				old := result.Workloads[0].Pods[0]
+				drained, gone := int(old.Drained.Sub(w.began).Seconds()), int(old.Gone.Sub(w.began).Seconds())
+				if drained < c.drained[0] || drained > c.drained[1] || gone < c.gone[0] || gone > c.gone[1] || old.Proof != Proven {
+					t.Errorf("drained at %d, gone at %d, %s by %.1f", drained, gone, old.Proof, old.Margin)
+				}
+			})
+		})
+	}
 }
 
 // Being told to stop is neither success nor failure of the rollout, and the

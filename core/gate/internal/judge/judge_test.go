@@ -385,6 +385,7 @@ func TestTheProof(t *testing.T) {
 		"strict: it ran when its target was gone":                {drain.Strict, nothing, model.Proven, 10},
 		"strict: in the same second":                             {drain.Strict, func(p *history.Pod, _ *history.Target) { p.Ended = at(60) }, model.Proven, 0},
 		"strict: it ended while its target was listed":           {drain.Strict, func(p *history.Pod, _ *history.Target) { p.Ended = at(58) }, model.Broken, -2},
+		"strict: in the second in which it was listed last":      {drain.Strict, func(p *history.Pod, tg *history.Target) { p.Ended, tg.LastListed = at(59), at(59).Add(time.Second/2) }, model.NotObserved, 0},
 		"strict: it ended between the polls that would tell":     {drain.Strict, func(p *history.Pod, tg *history.Target) { p.Ended, tg.LastListed = at(59), at(58) }, model.NotObserved, 0},
 		"strict: it vanished, but was seen alive later":          {drain.Strict, func(p *history.Pod, _ *history.Target) { p.Ended, p.Alive = never, at(63) }, model.Proven, 3},
 		"strict: it vanished in the poll that missed its target": {drain.Strict, func(p *history.Pod, _ *history.Target) { p.Ended, p.Alive = never, at(60) }, model.NotObserved, 0},

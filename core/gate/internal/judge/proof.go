@@ -51,6 +51,9 @@ func endingOf(t *history.Track, p *history.Pod) ending {
 	return e
 }
 
+// resolution is that of the kubelet's times: what it dates may be that much later.
+const resolution = time.Second
+
 // prove says whether a pod was seen to outlast its target. Strict: it ran when the
 // target was gone. Fast: it ran until the balancer must have stopped sending, and
 // was not killed. Times are those of polls, so where the truth may lie between two
@@ -67,7 +70,7 @@ func prove(e ending) (model.Proof, float64) {
 	switch {
 	case !e.registered:
 		return model.NotObserved, 0
-	case e.killed || (!e.ended.IsZero() && ended.Before(e.before)) || !e.gone.After(e.before):
+	case e.killed || (!e.ended.IsZero() && !e.ended.Add(resolution).After(e.before)) || !e.gone.After(e.before):
 		return model.Broken, margin
 	case !e.until.IsZero() && margin >= 0 && (!e.ended.IsZero() || margin > 0): // in one poll the pod is read before its target
 		return model.Proven, margin

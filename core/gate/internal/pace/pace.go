@@ -72,7 +72,7 @@ func Group(t *history.Track, g *history.Group, most time.Duration, hold func(*hi
 			}
 		case !g.Current || !p.Live():
 		case tg != nil && tg.State == "healthy":
-			at(last.Add(t.Blind(g, tg.State) * 4 / 5)) // what turns unhealthy is seen
+			at(last.Add(t.Blind(g, tg.State) * 3 / 5)) // what turns unhealthy is seen, by a reading that is late, too
 			if held := tg.Held.Add(hold(p)); tg.Last.Before(held) {
 				at(held)
 			}
