@@ -25,7 +25,7 @@ test: tools runners lab ## unit tests of the product, the lab and the example
 
 e2e: tools runners lab ## end-to-end tests: bring the lab up, deploy under load, look for losses
 	$(LAB) up
-	@TEST_VERBOSE=1 .ci/test e2e -C lab -tags e2e -timeout 55m ./e2e
+	@TEST_VERBOSE=1 .ci/test e2e -C lab -tags e2e -timeout 75m ./e2e
 
 experiment: lab ## 40 minutes: 60 rollouts under load, others with worse drain timings; results in docs/experiment
 	$(LAB) up

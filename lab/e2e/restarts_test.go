@@ -7,7 +7,8 @@ package e2e
 import (
 	"context"
 	"fmt"
-	"maps"
+	"net"
+	"net/url"
 	"os/exec"
 	"slices"
 	"strings"
@@ -56,6 +57,12 @@ func TestRestarts(t *testing.T) {
 	}
 }
 
+// ended is a deploy that is over.
+type ended struct {
+	run trial.Run
+	err error
+}
+
 // restartDuring deploys under load, and restarts when the first old target drains.
 func (w *world) restartDuring(t *testing.T, next string, what []restart) {
 	before := w.targets(t)
@@ -65,16 +72,15 @@ func (w *world) restartDuring(t *testing.T, next string, what []restart) {
 	failed := &failures{}
 	stop, sent := w.sendTo(t, failed.note)
 	w.commit(t, "Make "+next)
-	type ended struct {
-		run trial.Run
-		err error
-	}
 	done := make(chan ended, 1)
 	go func() {
 		run, err := w.Run(t.Context(), deploy(next))
 		done <- ended{run, err}
 	}()
-	w.waitForDraining(t)
+	if !w.waitForDraining(t, before, done) {
+		e := <-done
+		t.Fatalf("the deploy ended before an old target drained: exit %d (%v)\n%s", e.run.Exit, e.err, e.run.Stderr)
+	}
 	from, to := w.endAndBringUp(t, what)
 	e := <-done
 	time.Sleep(5 * time.Second)
@@ -107,11 +113,11 @@ func (w *world) restartDuring(t *testing.T, next string, what []restart) {
 
 const clock = "15:04:05.000"
 
-// underWay tells whether a request failed without any answer while it was on
-// its way at a moment of a time: that is what nodes which are away explain. A
-// 502, a 503 or a 504 is nothing that they explain.
+// underWay tells whether a request failed without any answer, or in the middle of
+// one, while it was on its way at a moment of a time: that is what nodes which are away
+// explain. A 502, a 503 or a 504 is nothing that they explain.
 func underWay(s load.Sample, from, to time.Time) bool {
-	return s.Status == 0 && !s.Due.After(to) && !s.Due.Add(s.Latency).Before(from)
+	return s.Error != "" && s.Status < 400 && !s.Due.After(to) && !s.Due.Add(s.Latency).Before(from)
 }
 
 func TestOnlyRequestsWithoutAnAnswerAreExplained(t *testing.T) {
@@ -119,16 +125,19 @@ func TestOnlyRequestsWithoutAnAnswerAreExplained(t *testing.T) {
 	to := from.Add(2 * time.Second)
 	for name, tc := range map[string]struct {
 		status      int
+		error       string
 		due, latest time.Duration // since from
 		want        bool
 	}{
-		"refused in the middle":                   {0, time.Second, time.Second, true},
-		"cut after a while":                       {0, -time.Second, 0, true},
-		"over before it began":                    {0, -3 * time.Second, -time.Second, false},
-		"due when all is well again":              {0, 3 * time.Second, 4 * time.Second, false},
-		"answered by a node with a 502 meanwhile": {502, time.Second, time.Second, false},
+		"refused in the middle":                   {0, "refused", time.Second, time.Second, true},
+		"cut after a while":                       {0, "closed", -time.Second, 0, true},
+		"cut in its body":                         {200, "body-closed", -time.Second, 0, true},
+		"over before it began":                    {0, "closed", -3 * time.Second, -time.Second, false},
+		"due when all is well again":              {0, "refused", 3 * time.Second, 4 * time.Second, false},
+		"answered by a node with a 502 meanwhile": {502, "", time.Second, time.Second, false},
+		"and that answer was cut short":           {502, "body-closed", time.Second, time.Second, false},
 	} {
-		s := load.Sample{Status: tc.status, Due: from.Add(tc.due), Latency: tc.latest - tc.due}
+		s := load.Sample{Status: tc.status, Error: tc.error, Due: from.Add(tc.due), Latency: tc.latest - tc.due}
 		if got := underWay(s, from, to); got != tc.want {
 			t.Errorf("%s: got %t, want %t", name, got, tc.want)
 		}
@@ -136,16 +145,23 @@ func TestOnlyRequestsWithoutAnAnswerAreExplained(t *testing.T) {
 }
 
 // endAndBringUp ends the programs, brings the lab up, and wants the targets to
-// be those from before. It gives the time from the first end to the last answer.
+// be those from before. It gives the time in which they were away; where the nodes
+// are in one of them, that in which these were.
 func (w *world) endAndBringUp(t *testing.T, what []restart) (from, to time.Time) {
 	t.Helper()
 	before := w.targets(t)
 	from = time.Now()
+	var refused func() time.Time
 	for _, x := range what {
+		if x.front {
+			from = time.Now()
+			refused = w.watchNodes(t)
+		}
+		began := time.Now()
 		if err := x.end(w.Lab.Dir, x.program); err != nil {
 			t.Fatal(err)
 		}
-		t.Logf("ended %s after %.1f s", x.program, time.Since(from).Seconds())
+		t.Logf("ended %s in %.1f s", x.program, time.Since(began).Seconds())
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
 	defer cancel()
@@ -153,16 +169,19 @@ func (w *world) endAndBringUp(t *testing.T, what []restart) (from, to time.Time)
 	if err != nil {
 		t.Fatalf("lab up: %v\n%s", err, out)
 	}
-	// `lab up` waits for more than for the nodes; they answer long before it ends.
 	for _, x := range what {
-		if p, running := proc.Find(w.Lab.Dir, x.program); !running {
+		if _, running := proc.Find(w.Lab.Dir, x.program); !running {
 			t.Fatalf("%s does not run after lab up:\n%s", x.program, out)
-		} else if x.front {
-			to = w.answersAgain(t, p.Since)
 		}
 	}
-	if to.IsZero() {
-		to = time.Now()
+	to = time.Now()
+	if v := w.version(t); v == "" {
+		t.Error("the balancer answers with nothing")
+	}
+	if refused != nil { // `lab up` waits for more than for the nodes; they answer long before it ends
+		if to = refused(); to.IsZero() || to.Sub(from) > 15*time.Second {
+			t.Errorf("the nodes were away until %s, from %s", to, from)
+		}
 	}
 	after := w.targets(t)
 	for id, state := range before {
@@ -178,14 +197,37 @@ func (w *world) endAndBringUp(t *testing.T, what []restart) (from, to time.Time)
 	return from, to
 }
 
-// answersAgain is when the nodes of the balancer surely listened: since is when
-// their program was started, which takes it less than a second.
-func (w *world) answersAgain(t *testing.T, since time.Time) time.Time {
+// watchNodes connects to each of the balancer's nodes again and again; what it gives
+// ends that, and tells when one was connected to in vain for the last time.
+func (w *world) watchNodes(t *testing.T) (refused func() time.Time) {
 	t.Helper()
-	if v := w.version(t); v == "" {
-		t.Error("the balancer answers with nothing")
+	front, err := url.Parse(w.front.URL)
+	if err != nil {
+		t.Fatal(err)
 	}
-	return since.Add(time.Second)
+	ctx, cancel := context.WithCancel(t.Context())
+	last := make([]time.Time, len(w.front.Addresses))
+	var all sync.WaitGroup
+	for i, address := range w.front.Addresses {
+		all.Go(func() {
+			for ; ctx.Err() == nil; time.Sleep(10 * time.Millisecond) {
+				conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", net.JoinHostPort(address, front.Port()))
+				if err == nil {
+					conn.Close()
+				} else if ctx.Err() == nil {
+					last[i] = time.Now()
+				}
+			}
+		})
+	}
+	return func() time.Time {
+		cancel()
+		all.Wait()
+		if at := slices.MaxFunc(last, time.Time.Compare); !at.IsZero() {
+			return at.Add(50 * time.Millisecond) // and between two tries
+		}
+		return time.Time{}
+	}
 }
 
 // targets are the states of the example's targets by address.
@@ -205,18 +247,26 @@ func (w *world) targets(t *testing.T) map[string]string {
 
 func (w *world) elb() *elbv2.Client { return elbv2.NewFromConfig(w.Lab.AWS("deployer")) }
 
-// waitForDraining waits until a target drains while another old one is healthy.
-func (w *world) waitForDraining(t *testing.T) {
+// waitForDraining waits until one of the old targets drains while the other is healthy;
+// false: the deploy ended before.
+func (w *world) waitForDraining(t *testing.T, old map[string]string, done chan ended) bool {
 	t.Helper()
-	deadline := time.Now().Add(3 * time.Minute)
-	for time.Now().Before(deadline) {
-		states := slices.Collect(maps.Values(w.targets(t)))
-		if slices.Contains(states, "draining") && slices.Contains(states, "healthy") {
-			return
+	for deadline := time.Now().Add(3 * time.Minute); time.Now().Before(deadline); time.Sleep(time.Second) {
+		var states []string
+		for id, state := range w.targets(t) {
+			if old[id] != "" {
+				states = append(states, state)
+			}
 		}
-		time.Sleep(time.Second)
+		if slices.Contains(states, "draining") && slices.Contains(states, "healthy") {
+			return true
+		}
+		if len(done) > 0 {
+			return false
+		}
 	}
 	t.Fatal("no target began to drain within 3 minutes")
+	return false
 }
 
 // failures keeps every failed request; a report keeps the first 50.

@@ -19,6 +19,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 	"text/template"
@@ -119,7 +120,8 @@ func (l *lab) machine(ctx context.Context) error {
 	if err := syscall.Statfs(l.opt.Dir, &fs); err != nil {
 		return err
 	}
-	if free := fs.Bavail * uint64(fs.Bsize) >> 30; free < 6 {
+	running := slices.ContainsFunc(Programs, func(name string) bool { _, ok := proc.Find(l.opt.Dir, name); return ok })
+	if free := fs.Bavail * uint64(fs.Bsize) >> 30; free < 6 && !running { // what runs has room
 		return fmt.Errorf("%d GiB are free where %s is; the lab needs 6", free, l.opt.Dir)
 	}
 	if memory, err := memoryGiB(); err == nil && memory < 5 {

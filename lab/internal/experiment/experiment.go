@@ -39,7 +39,10 @@ type Options struct {
 	// Hurry does not wait for targets that the API lists for minutes; when they
 	// became unused is not known then.
 	Hurry bool
-	Log   func(format string, args ...any)
+	// Late is the share of requests that may be sent late; 0: a hundredth. With more
+	// a setting is invalid.
+	Late float64
+	Log  func(format string, args ...any)
 }
 
 const (

@@ -77,7 +77,7 @@ func TestALateGeneratorMakesAResultInvalid(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			report, r := good, Result{}
 			tt.change(&report)
-			r.sent(report)
+			r.sent(report, mostLate)
 			if (r.Invalid == "") != (tt.want == "") || !strings.Contains(r.Invalid, tt.want) {
 				t.Errorf("got %q, want %q", r.Invalid, tt.want)
 			}

@@ -80,20 +80,20 @@ const (
 	mostLag  = 2 * time.Second
 )
 
-// sent takes the generator's report, and judges it.
-func (r *Result) sent(l load.Report) {
+// sent takes the generator's report, and judges it: most of the requests may be late.
+func (r *Result) sent(l load.Report, most float64) {
 	r.Requests, r.Failed = l.Sent, l.Failed
 	r.Load = Load{
 		Achieved: l.Achieved, Slow: l.Slow, Fresh: l.Fresh, Reused: l.Reused, Missed: l.Missed, Late: l.Late,
 		MaxLag: l.MaxLag.Seconds(), P50: l.Fast.P50.Seconds(), P99: l.Fast.P99.Seconds(),
 	}
-	r.late = float64(l.Late) > mostLate*float64(l.Sent) || l.MaxLag > mostLag
+	r.late = float64(l.Late) > most*float64(l.Sent) || l.MaxLag > mostLag
 	switch {
 	case l.Sent == 0:
 		r.Invalid = "no request was sent"
 	case l.Missed > 0:
 		r.Invalid = fmt.Sprintf("%d requests were not sent, since too many were in flight", l.Missed)
-	case float64(l.Late) > mostLate*float64(l.Sent):
+	case float64(l.Late) > most*float64(l.Sent):
 		r.Invalid = fmt.Sprintf("%d of %d requests were sent more than 50 ms late: the machine was too busy, run it again on a quiet one", l.Late, l.Sent)
 	case l.MaxLag > mostLag:
 		r.Invalid = fmt.Sprintf("a request was sent %.1f s late: the machine was too busy, run it again on a quiet one", l.MaxLag.Seconds())

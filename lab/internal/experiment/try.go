@@ -3,6 +3,7 @@
 package experiment
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -79,7 +80,7 @@ func (a *app) measure(ctx context.Context, free func()) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	r.sent(out.report)
+	r.sent(out.report, cmp.Or(a.Late, mostLate))
 	a.account(&r, starts, ended, entries)
 	return r, nil
 }

@@ -23,9 +23,9 @@ type Story struct {
 func Tell(p Pod, h History) Story {
 	s := Story{Pod: p, Healthy: h.First(p.IP, "healthy", p.Created)}
 	if !p.Deleted.IsZero() {
-		// The watch may be slower than the controller.
-		s.Draining = h.First(p.IP, "draining", p.Deleted.Add(-time.Second))
-		s.Unused = h.First(p.IP, "unused", p.Deleted.Add(-time.Second))
+		// The watch may be slower than the controller: what it told last is when the pod came.
+		s.Draining = h.First(p.IP, "draining", p.Created)
+		s.Unused = h.First(p.IP, "unused", s.Draining)
 	}
 	return s
 }
