@@ -325,7 +325,7 @@ func TestTheWait(t *testing.T) {
 		"the second look being cut short is no success": { // looks at 0 to 2 and 4 to 6
 			[]stage{{pods: "new", targets: "new=healthy", slow: 2}}, func(o *Options) { o.Timeout = 5 * time.Second }, TimedOut, true, [2]int{5, 5}, nil, nil},
 		"the progress deadline ends it": {
-			[]stage{{pods: "old new?", targets: "old=healthy"}, {from: 50, pods: "old new?", targets: "old=healthy", stalled: "ReplicaSet has timed out progressing"}}, nil, ProgressDeadline, false, [2]int{50, 56}, nil, nil},
+			[]stage{{pods: "old new?", targets: "old=healthy"}, {from: 50, pods: "old new?", targets: "old=healthy", stalled: "ReplicaSet has timed out progressing"}}, nil, ProgressDeadline, false, [2]int{60, 68}, nil, nil},
 		"pods are not looked at before the controller saw the generation": {
 			[]stage{{unseen: true, pods: "new", targets: "new=healthy"}}, func(o *Options) { o.Timeout = 30 * time.Second }, TimedOut, true, [2]int{30, 30}, []string{"has not seen generation 2 yet"}, []string{"list Pod", "targets"}},
 		"nor before it saw the one that the apply was given": {

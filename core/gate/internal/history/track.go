@@ -22,6 +22,7 @@ type Track struct {
 	Pods     map[string]*Pod // by UID
 	Groups   []*Group
 	Refused  Since // why pods cannot be created
+	Stalled  Since // why the workload's controller gave up, in its words
 	Healthy  bool  // some new pod's target has been healthy once
 	Floor    Floor
 	Warnings []string      // what was odd
@@ -172,6 +173,7 @@ func (t *Track) TakePods(s model.Snapshot) {
 		t.takeGroups(s.Groups)
 	}
 	t.Refused.set(s.Refused, s.At)
+	t.Stalled.set(s.Stalled, s.At)
 	if !s.PodsKnown {
 		return
 	}

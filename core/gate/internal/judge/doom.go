@@ -19,6 +19,7 @@ const (
 	schedulePatience = 5 * time.Minute  // a node may have to be made
 	refusedPatience  = time.Minute      // other deploys give their room back
 	attachPatience   = 90 * time.Second // a new group is attached to its listener after it is made
+	stalledPatience  = 10 * time.Second // a deadline that gets shorter, as at the end of a handover, is over until the next progress is counted
 )
 
 // cause is what a rollout may fail of. Due: waiting on is in vain.
@@ -57,10 +58,10 @@ func doomed(t *history.Track, now time.Time) (model.Reason, []string) {
 			return c.reason, []string{c.problem}
 		}
 	}
-	if t.Last.Stalled == "" {
+	if t.Stalled.Held(now) < stalledPatience {
 		return "", nil
 	}
-	reason, problems := model.ProgressDeadline, []string{t.Workload.ID() + ": " + t.Last.Stalled}
+	reason, problems := model.ProgressDeadline, []string{t.Workload.ID() + ": " + t.Stalled.What}
 	if len(all) > 0 {
 		reason, problems = all[0].reason, append([]string{all[0].problem}, problems...)
 	}

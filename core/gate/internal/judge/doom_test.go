@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/outlast-ci/outlast/core/gate/internal/history"
 	"github.com/outlast-ci/outlast/core/gate/internal/model"
@@ -29,8 +30,14 @@ func TestWhyARolloutIsInVain(t *testing.T) {
 	unanswered := func(second int) poll {
 		return with(state(second, "", ""), func(p *poll) { p.groups[0].unknown = "throttled" })
 	}
-	stalled := func(p poll) poll {
-		return with(p, func(p *poll) { p.Stalled = "timed out progressing" })
+	gaveUp := func(p poll) (all []poll) { // and does not think better of it
+		p.Stalled = "timed out progressing"
+		for _, later := range []time.Duration{0, stalledPatience - 1, stalledPatience} {
+			next := p
+			next.From, next.At = p.From.Add(later), p.At.Add(later)
+			all = append(all, next)
+		}
+		return all
 	}
 	ending := oldOne(deleted)
 	ending.UID, ending.Name = "ending", "web-ending"
@@ -63,12 +70,13 @@ func TestWhyARolloutIsInVain(t *testing.T) {
 		"one whose containers start again gets its checks anew":   {[]poll{state(0, "unhealthy", "Target.Timeout"), state(30, "unhealthy", "Target.Timeout", unready), state(40, "unhealthy", "Target.Timeout"), state(74, "unhealthy", "Target.Timeout")}, "", ""},
 		"what was read before says nothing of now":                {[]poll{state(0, "unhealthy", "Target.Timeout"), unanswered(10), unanswered(90)}, "", ""},
 
-		"the controller gave up, and a pod shows why": {[]poll{stalled(waiting(0, "Unschedulable"))}, model.Unschedulable, "pod web-new: Unschedulable: said the kubelet"},
-		"or its image does":                           {[]poll{stalled(waiting(0, "ErrImagePull"))}, model.ImagePull, "ErrImagePull"},
-		"or a container that ended once":              {[]poll{stalled(seen(0, pods(newOne(waitsFor("", 1))), group()))}, model.CrashLoop, "a container ended and was started again: said the kubelet (1 restarts)"},
-		"or its target does":                          {[]poll{state(0, "unhealthy", "Target.Timeout"), stalled(state(5, "unhealthy", "Target.Timeout"))}, model.TargetUnhealthy, "gets no answer"},
-		"or the quota":                                {[]poll{stalled(refused(0, "exceeded quota: small"))}, model.Quota, "small"},
-		"or nothing does":                             {[]poll{stalled(seen(0, pods(newOne(unready)), group()))}, model.ProgressDeadline, "timed out progressing"},
+		"the controller gave up, and a pod shows why": {gaveUp(waiting(0, "Unschedulable")), model.Unschedulable, "pod web-new: Unschedulable: said the kubelet"},
+		"or its image does":                           {gaveUp(waiting(0, "ErrImagePull")), model.ImagePull, "ErrImagePull"},
+		"or a container that ended once":              {gaveUp(seen(0, pods(newOne(waitsFor("", 1))), group())), model.CrashLoop, "a container ended and was started again: said the kubelet (1 restarts)"},
+		"or its target does":                          {append([]poll{state(0, "unhealthy", "Target.Timeout")}, gaveUp(state(5, "unhealthy", "Target.Timeout"))...), model.TargetUnhealthy, "gets no answer"},
+		"or the quota":                                {gaveUp(refused(0, "exceeded quota: small")), model.Quota, "small"},
+		"or nothing does":                             {gaveUp(seen(0, pods(newOne(unready)), group())), model.ProgressDeadline, "timed out progressing"},
+		"it may think better of it":                   {[]poll{gaveUp(seen(0, pods(newOne(unready)), group()))[0], seen(5, pods(newOne(unready)), group()), gaveUp(seen(9, pods(newOne(unready)), group()))[1]}, "", ""},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {

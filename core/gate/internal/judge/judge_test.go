@@ -145,6 +145,7 @@ func TestTheJudge(t *testing.T) {
 		return seen(0, pods(newOne(waitsFor(reason, 1)), oldOne()), group(target(oldIP, "healthy")))
 	}
 	later := func(s poll, second int) poll { s.From, s.At = at(second), at(second); return s }
+	stalled := func(s poll) poll { s.Stalled = "timed out progressing"; return s }
 	fast := behind()
 	fast.Plan = plan(drain.Fast)
 	sibling := newOne()
@@ -257,8 +258,8 @@ func TestTheJudge(t *testing.T) {
 		"and is done with when that is gone":                                        {known, []poll{seen(0, pods(newOne()), group(target(newIP, "healthy"), target(oldIP, "draining"))), seen(60, pods(newOne()), group(target(newIP, "healthy")))}, true, "", ""},
 		"a worker that wants none is done without any":                              {alone, []poll{with(seen(0, nil), func(s *poll) { s.Desired = 0 })}, true, "", ""},
 		"it wants no replicas":                                                      {behind(), []poll{with(seen(0, nil, group()), func(s *poll) { s.Desired = 0 })}, false, model.NothingToWaitFor, "wants 0 replicas"},
-		"the progress deadline is over":                                             {behind(), []poll{with(start(), func(s *poll) { s.Stalled = "timed out progressing" })}, false, model.ProgressDeadline, "timed out progressing"},
-		"it says which pod it waited for, and what for": {behind(), []poll{with(seen(0, pods(newOne(unready), oldOne()), group(target(oldIP, "healthy"))), func(s *poll) { s.Stalled = "timed out progressing" })}, false, model.ProgressDeadline,
+		"the progress deadline is over":                                             {behind(), []poll{stalled(start()), later(stalled(start()), 10)}, false, model.ProgressDeadline, "timed out progressing"},
+		"it says which pod it waited for, and what for": {behind(), []poll{stalled(seen(0, pods(newOne(unready), oldOne()), group(target(oldIP, "healthy")))), stalled(seen(10, pods(newOne(unready), oldOne()), group(target(oldIP, "healthy"))))}, false, model.ProgressDeadline,
 			"timed out progressing\npod web-new is not ready"},
 		"a container that crashes the third time ends the wait": {behind(), []poll{seen(0, pods(newOne(waitsFor("CrashLoopBackOff", 3))), group())}, false, model.CrashLoop, "said the kubelet (3 restarts)"},
 		"two crashes do not":                               {behind(), []poll{seen(0, pods(newOne(waitsFor("CrashLoopBackOff", 2))), group())}, false, "", "CrashLoopBackOff"},
