@@ -84,7 +84,7 @@ func (p *pipeline) back(ctx context.Context, s *shipment) (*handover.Steps, erro
 		return nil, err
 	}
 	if p.halfway {
-		if err := p.turnBack(ctx, *s, steps.Widen); err != nil {
+		if err := p.turnBack(ctx, *s, *steps); err != nil {
 			return nil, err
 		}
 		return p.undo(ctx, *s, steps.Workloads)
@@ -96,30 +96,52 @@ func (p *pipeline) back(ctx context.Context, s *shipment) (*handover.Steps, erro
 // undo makes the last steps that undo a handover, once the Services have turned to the old pods
 // and the new ones have drained while they run; nil when these may go by their own timings.
 func (p *pipeline) undo(ctx context.Context, s shipment, ids []string) (*handover.Steps, error) {
-	if p.cfg.Rollout != Handover || p.report.Gate != nil && !p.report.Gate.Served() {
+	if p.cfg.Rollout != Handover || p.report.Gate != nil && !p.served {
 		return nil, nil
 	}
-	steps, err := handover.Undo(ctx, p.cluster.Gate, s.yaml, s.Workloads, ids)
-	if err != nil {
+	steps, err := p.standAside(ctx, s, ids)
+	if err != nil { // the Services are written as they are at rest next
 		p.warn("rollback", "", "the new pods go by their own timings: %v", err)
-		return nil, nil
+		return nil, context.Cause(ctx)
 	}
-	p.note("gate", "", "the Services turn to the old pods, and the new ones, which have served, drain while they run")
-	if _, err = apply.Apply(ctx, p.cluster.Apply, steps.Narrow, p.options(ctx, s, nil)); err != nil {
-		return nil, err
+	if _, err := p.watch(ctx, stay(steps, gate.UntilUnused)); err != nil && ctx.Err() == nil {
+		p.warn("rollback", "", "the new pods have not been seen to drain, and go by their own timings: %v", err)
 	}
-	var old []gate.Workload
-	for _, w := range s.Workloads {
-		if hash := steps.Old[w.ID()]; hash != "" {
-			old = append(old, gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: cmp.Or(w.Namespace, "default"), Name: w.Name,
-				Behind: true, Plan: w.Plan, Until: gate.UntilUnused, Stays: gate.Mark{Label: handover.HashLabel, Value: hash}})
+	return &steps, context.Cause(ctx)
+}
+
+// standAside turns the Services to the old pods, once these serve.
+func (p *pipeline) standAside(ctx context.Context, s shipment, ids []string) (steps handover.Steps, err error) {
+	plan, err := apply.Diff(ctx, p.cluster.Apply, s.yaml, p.options(ctx, s, nil))
+	if err != nil {
+		return steps, err
+	}
+	m := handover.Middle{Manifests: s.yaml, Workloads: s.Workloads, IDs: ids}
+	for _, w := range plan.Workloads {
+		for _, pod := range w.Replaced {
+			m.Leaving = append(m.Leaving, pod.UID)
 		}
 	}
-	if _, err = p.watch(ctx, old); err != nil && ctx.Err() == nil { // they are out of the Services, at least
-		p.warn("rollback", "", "the new pods have not been seen to drain, and go by their own timings: %v", err)
-		err = nil
+	if p.report.Manifests != nil {
+		m.Newest = p.report.Manifests.Workloads
 	}
-	return &steps, err
+	if steps, err = handover.Undo(ctx, p.cluster.Gate, m); err != nil {
+		return steps, err
+	}
+	p.note("gate", "", "the Services turn to the old pods, and the new ones, which may have served, drain while they run")
+	if _, err = p.watch(ctx, stay(steps, gate.UntilReady)); err == nil {
+		_, err = apply.Apply(ctx, p.cluster.Apply, steps.Narrow, p.options(ctx, s, steps.Held()))
+	}
+	return steps, err
+}
+
+// stay are the workloads of an undo, whose old pods count as new ones.
+func stay(steps handover.Steps, until gate.Until) (all []gate.Workload) {
+	for _, w := range steps.Old {
+		all = append(all, gate.Workload{APIVersion: w.APIVersion, Kind: w.Kind, Namespace: cmp.Or(w.Namespace, "default"), Name: w.Name,
+			Behind: true, Plan: w.Plan, Until: until, Stays: gate.Mark{Label: handover.HashLabel, Value: w.Hash}})
+	}
+	return all
 }
 
 // start writes a shipment, or the first step of its handover.
@@ -145,8 +167,8 @@ func (p *pipeline) end(ctx context.Context, s shipment, rollout apply.Rollout, s
 // turnBack writes Services as they are at rest, amid a handover. When that turns them to
 // pods that they were turned away from, it waits until those must be in rotation again,
 // since others may be deleted next.
-func (p *pipeline) turnBack(ctx context.Context, s shipment, services []byte) error {
-	turned, err := apply.Apply(ctx, p.cluster.Apply, services, p.options(ctx, s, nil))
+func (p *pipeline) turnBack(ctx context.Context, s shipment, steps handover.Steps) error {
+	turned, err := apply.Apply(ctx, p.cluster.Apply, steps.Widen, p.options(ctx, s, steps.Held()))
 	if err != nil || !slices.ContainsFunc(turned.Changes, func(c apply.Change) bool { return c.Action == apply.Configured }) {
 		return err
 	}
@@ -171,9 +193,9 @@ func (p *pipeline) handOver(ctx context.Context, s shipment, rollout apply.Rollo
 		}
 	}
 	err = steps.Run(ctx, handover.World{
-		Back: func(ctx context.Context, services []byte) error { return p.turnBack(ctx, s, services) },
+		Back: func(ctx context.Context) error { return p.turnBack(ctx, s, steps) },
 		Apply: func(ctx context.Context, manifests []byte) error {
-			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, p.options(ctx, s, nil)) // a part: only Prune minds what is missing
+			part, err := apply.Apply(ctx, p.cluster.Apply, manifests, p.options(ctx, s, steps.Held())) // a part: only Prune minds what is missing
 			for _, w := range part.Workloads {
 				for i := range rollout.Workloads {
 					if rollout.Workloads[i].ID() == w.ID() {

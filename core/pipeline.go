@@ -59,6 +59,7 @@ type pipeline struct {
 	attempt    *record.Attempt     // once the lock is ours
 	before     []byte              // Deployments as they were before a handover
 	halfway    bool                // a handover was found that ended in the middle
+	served     bool                // new pods may have, as far as a gate saw
 	reused     map[string]push.Ref // images whose commit tag is in the registry already
 }
 

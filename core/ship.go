@@ -145,6 +145,7 @@ func (p *pipeline) wait(ctx context.Context, s shipment, rollout apply.Rollout, 
 func (p *pipeline) watch(ctx context.Context, workloads []gate.Workload) (gate.Result, error) {
 	opt := gate.Options{Workloads: workloads, Timeout: p.cfg.Gate.Timeout, Interval: p.cfg.Gate.Interval, Probe: p.cfg.Gate.Probe, Alarms: p.alarms, Observe: p.cfg.Observe}
 	result, err := gate.Wait(ctx, p.cluster.Gate, p.balancer, opt)
+	p.served = p.served || result.Served()
 	for _, w := range result.Workloads {
 		for _, pod := range w.Pods {
 			if pod.Proof == gate.Broken {

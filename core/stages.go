@@ -308,7 +308,13 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	p.report.Revision = p.attempt.Revision.Number
+	p.report.Revision, p.report.Gate = p.attempt.Revision.Number, nil
+	if p.halfway {
+		err = p.turnBack(ctx, s, *steps) // what is deleted next may be what serves alone
+	}
+	if err != nil {
+		return "", err
+	}
 	if !p.report.Handover {
 		steps = nil
 	}

@@ -124,13 +124,16 @@ type Result struct {
 	Evidence  []Evidence       `json:"evidence,omitempty"` // why it failed: logs, events and targets of the pods concerned
 }
 
-// Served tells whether a new pod may have served by then: it was healthy in all its target
-// groups, or may have been so in one of several.
+// Served tells whether a new pod may have served by then: it was ready or healthy, or its
+// target may have become healthy since it was seen last, or may have been so in one of several
+// groups.
 func (r Result) Served() bool {
+	may := func(p PodTimeline) bool {
+		return !p.Ready.IsZero() || !p.Healthy.IsZero() || len(p.Targets) > 1 && !p.Registered.IsZero() ||
+			slices.ContainsFunc(p.Targets, func(t TargetTimeline) bool { return t.State == "healthy" || t.State == "initial" })
+	}
 	return slices.ContainsFunc(r.Workloads, func(w WorkloadResult) bool {
-		return slices.ContainsFunc(w.Pods, func(p PodTimeline) bool {
-			return p.New && (!p.Healthy.IsZero() || len(p.Targets) > 1 && !p.Registered.IsZero())
-		})
+		return slices.ContainsFunc(w.Pods, func(p PodTimeline) bool { return p.New && may(p) })
 	})
 }
 

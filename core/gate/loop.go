@@ -37,7 +37,7 @@ type watched struct {
 	*history.Track
 	verdict judge.Verdict
 	next    time.Time // look at the cluster
-	cut     int       // looks in a row that were
+	cut     int       // looks that were, until one was quick again
 }
 
 // polled is one target group, whichever workloads share it.
@@ -117,10 +117,14 @@ func (w *waiting) loop(ctx context.Context) error {
 
 // look asks the cluster about a workload.
 func (w *waiting) look(ctx context.Context, t *watched) {
-	within, done := context.WithTimeout(ctx, lookFor<<min(t.cut, 3))
+	began, most := time.Now(), lookFor<<min(t.cut, 3)
+	within, done := context.WithTimeoutCause(ctx, most, fmt.Errorf("no answer within %s", most))
 	defer done()
 	seen := w.reader.Look(within, t.Track)
-	if t.cut++; within.Err() == nil {
+	switch {
+	case within.Err() != nil:
+		t.cut++
+	case time.Since(began) < lookFor: // else the next one needs as long
 		t.cut = 0
 	}
 	if ctx.Err() != nil && !t.Last.At.IsZero() { // a look that was cut short hides what the one before it saw
@@ -175,7 +179,7 @@ func (w *waiting) due() (out []dated) {
 // ask reads a group's targets, once for all workloads that share it.
 func (w *waiting) ask(ctx context.Context, p *polled) {
 	r := model.Reading{From: time.Now()}
-	within, done := context.WithTimeout(ctx, askFor)
+	within, done := context.WithTimeoutCause(ctx, askFor, fmt.Errorf("no answer within %s", askFor))
 	defer done()
 	balancer, err := w.reader.Finder.For(within, p.Group)
 	if err == nil {

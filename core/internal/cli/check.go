@@ -17,6 +17,7 @@ import (
 	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
+	"github.com/outlast-ci/outlast/core/internal/check"
 	"github.com/outlast-ci/outlast/core/internal/ci"
 	"github.com/outlast-ci/outlast/core/internal/cli/complete"
 	"github.com/outlast-ci/outlast/core/internal/cli/cure"
@@ -109,7 +110,7 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 	if err := c.Settle(ctx, flags); err != nil {
 		return c.Skipped(err)
 	}
-	cfg := core.CheckConfig{Live: opt.live, Observe: func(e event.Event) {
+	cfg := check.Config{Live: opt.live, Observe: func(e event.Event) {
 		fmt.Fprintf(setup.Tame(a.Env.Stderr), "outlast: %s: %s\n", e.Object, a.Secrets.Mask(e.Message))
 	}}
 	var err error
@@ -131,7 +132,7 @@ func (a *app) check(ctx context.Context, flags map[string][]string, opt checkOpt
 			return err
 		}
 	}
-	report, err := core.Check(ctx, cfg, clients)
+	report, err := check.Run(ctx, cfg, clients)
 	if err != nil {
 		return &core.StageError{Stage: "render", Preflight: true, Err: err}
 	}

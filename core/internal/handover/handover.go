@@ -48,7 +48,7 @@ type Steps struct {
 	Workloads []string // that are handed over, Kind/namespace/name
 	Services  []string // that are narrowed, namespace/name
 
-	Old  map[string]string // of Undo: the values of HashLabel of the old pods, by ID
+	Old  []Old // of Undo
 	undo bool
 }
 
@@ -70,6 +70,15 @@ func Rejoined(workloads []render.Workload) (wait drain.Seconds) {
 		wait = max(wait, w.Plan.Inputs.Rejoined())
 	}
 	return wait
+}
+
+// Held lists the Services (Kind/namespace/name), whose deregistration delay is left as it is by
+// a write of theirs alone: that of the whole manifests, before or after, is the one to change it.
+func (s Steps) Held() (ids []string) {
+	for _, name := range s.Services {
+		ids = append(ids, "Service/"+name)
+	}
+	return ids
 }
 
 // Make makes the steps for the workloads named by ID (Kind/namespace/name, as

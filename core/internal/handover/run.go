@@ -16,15 +16,15 @@ import (
 // it was at.
 type World struct {
 	Apply  func(ctx context.Context, manifests []byte) error
-	Back   func(ctx context.Context, manifests []byte) error // Apply, and waits until pods that were turned away serve again
-	Ready  func(context.Context) error                       // waits until the new pods serve
-	Unused func(context.Context) error                       // waits until no target of an old pod is left, while it runs
-	Gone   func(context.Context) error                       // waits until the rollout is complete, and the old pods are gone
+	Back   func(context.Context) error // widens the Services, and waits until pods that were turned away serve again
+	Ready  func(context.Context) error // waits until the new pods serve
+	Unused func(context.Context) error // waits until no target of an old pod is left, while it runs
+	Gone   func(context.Context) error // waits until the rollout is complete, and the old pods are gone
 	Say    func(step string)
 }
 
 // step is one, in words, and what it does. Back: when it fails, the Services are widened
-// again, so that the old pods serve.
+// again, so that the old pods serve, or in an undo what replaces them will.
 type step struct {
 	say  string
 	do   func(context.Context) error
@@ -37,7 +37,7 @@ func (s Steps) all(w World) []step {
 	}
 	widen := step{"the Services are as they are written", write(s.Widen), false}
 	if s.undo {
-		return []step{{"the new pods, which have drained, are deleted", w.Gone, false}, widen}
+		return []step{{"the new pods, which have drained, are deleted", w.Gone, true}, widen}
 	}
 	return []step{
 		{"new pods come up beside the old ones", w.Ready, false},
@@ -60,7 +60,7 @@ func (s Steps) Run(ctx context.Context, w World) error {
 			continue
 		}
 		if step.back && ctx.Err() == nil {
-			if widen := w.Back(ctx, s.Widen); widen != nil {
+			if widen := w.Back(ctx); widen != nil {
 				err = errors.Join(err, fmt.Errorf("turning the Services to all pods again: %w", widen))
 			}
 		}

@@ -34,7 +34,7 @@ func TestRun(t *testing.T) {
 		}
 		err := s.Run(t.Context(), World{
 			Apply: func(_ context.Context, text []byte) error { return do(string(text)) },
-			Back:  func(_ context.Context, text []byte) error { return do("back-" + string(text)) },
+			Back:  func(context.Context) error { return do("back-widen") },
 			Ready: wait("ready"), Unused: wait("unused"), Gone: wait("gone"),
 			Say: func(step string) { said = append(said, step) },
 		})
@@ -52,7 +52,7 @@ func TestRun(t *testing.T) {
 	back := false
 	err := s.Run(ctx, World{
 		Apply: func(context.Context, []byte) error { return nil },
-		Back:  func(context.Context, []byte) error { back = true; return nil },
+		Back:  func(context.Context) error { back = true; return nil },
 		Ready: func(context.Context) error { return nil }, Unused: func(context.Context) error { cancel(); return ctx.Err() },
 		Say: func(string) {},
 	})
@@ -61,11 +61,11 @@ func TestRun(t *testing.T) {
 	}
 }
 
-// What undoes a handover ends with the new pods' end; when that is not seen, the Services stay
-// turned to the old pods, which serve.
+// What undoes a handover ends with the new pods' end; when that is not seen, the Services are
+// widened all the same.
 func TestRunOfAnUndo(t *testing.T) {
 	s := Steps{Widen: []byte("widen"), undo: true}
-	for fails, want := range map[string]string{"": "gone widen", "gone": "gone", "widen": "gone widen"} {
+	for fails, want := range map[string]string{"": "gone widen", "gone": "gone back-widen", "widen": "gone widen"} {
 		var did []string
 		do := func(what string) error {
 			did = append(did, what)
@@ -76,6 +76,7 @@ func TestRunOfAnUndo(t *testing.T) {
 		}
 		err := s.Run(t.Context(), World{
 			Apply: func(_ context.Context, text []byte) error { return do(string(text)) },
+			Back:  func(context.Context) error { return do("back-widen") },
 			Gone:  func(context.Context) error { return do("gone") },
 			Say:   func(string) {},
 		})

@@ -9,8 +9,10 @@ import (
 	"fmt"
 	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/render"
@@ -26,73 +28,117 @@ type Cluster interface {
 	List(ctx context.Context, apiVersion, kind, namespace, selector string) ([]unstructured.Unstructured, error)
 }
 
-// Undo makes the steps that undo a handover of the workloads with some IDs in whose middle the old pods run still,
-// and new ones have served: these may be cut short by their own timings as the old ones would have
-// been, so they drain while they run, too. Manifests are those of the release to go back to.
-//
-// Narrow turns the Services to the old pods; when no target of a new pod is left, Raise makes everything what it was but the Services, so that the new
-// pods go, and Widen the Services. Without an old pod to turn to, or with old pods of several
-// templates, which no Service can select alone, that is an error, and the steps change nothing.
-func Undo(ctx context.Context, cluster Cluster, manifests []byte, workloads []render.Workload, ids []string) (s Steps, err error) {
-	hashes := map[string]string{}
-	for _, w := range workloads {
-		if !slices.Contains(ids, w.ID()) {
-			continue
-		}
-		if hashes[w.ID()], err = oldHash(ctx, cluster, w); err != nil {
-			return s, fmt.Errorf("undoing the handover of %s: %w", w.ID(), err)
-		}
-	}
-	return aside(manifests, hashes)
+// Middle is a handover in whose middle something failed.
+type Middle struct {
+	Manifests []byte            // of the release to go back to
+	Workloads []render.Workload // of the same
+	Newest    []render.Workload // of the release that failed; nil: not known
+	IDs       []string          // of the Deployments that are handed over
+	Leaving   []string          // UIDs of the pods that the release to go back to would replace
 }
 
-// oldHash gives the mark of the pods of a Deployment that are not of its newest template.
-func oldHash(ctx context.Context, cluster Cluster, w render.Workload) (hash string, err error) {
+// Old is a Deployment whose old pods run still.
+type Old struct {
+	render.Workload        // with the longest request that its pods may serve, old or new
+	Hash            string // the value of HashLabel of the pods that stay
+}
+
+// Undo makes the steps that undo a handover: new pods may have served, and be cut short by their own timings
+// as the old ones would have been, so they drain while they run, too. A Deployment of which no pod
+// leaves is left as it is.
+//
+// Narrow turns the Services to the old pods; when no target of a new one is left, Raise makes
+// everything what it was but the Services, so that the new pods go, and Widen the Services. Where no
+// pod stays to turn to, or pods of several templates do, which no Service selects alone, that is an error.
+func Undo(ctx context.Context, cluster Cluster, m Middle) (s Steps, err error) {
+	var old []Old
+	for _, w := range m.Workloads {
+		if !slices.Contains(m.IDs, w.ID()) {
+			continue
+		}
+		stay, leave, err := hashesOf(ctx, cluster, w, m.Leaving)
+		switch {
+		case err != nil:
+		case leave == 0:
+			continue
+		case len(stay) == 0:
+			err = errors.New("none of its pods is of the release to go back to")
+		case len(stay) > 1:
+			err = fmt.Errorf("its pods that stay are of %d templates", len(stay))
+		}
+		if err != nil {
+			return s, fmt.Errorf("undoing the handover of %s: %w", w.ID(), err)
+		}
+		for _, newest := range m.Newest {
+			if newest.ID() == w.ID() {
+				w.Plan.Inputs.Request = max(w.Plan.Inputs.Request, newest.Plan.Inputs.Request)
+			}
+		}
+		old = append(old, Old{w, stay[0]})
+	}
+	if len(old) == 0 {
+		return s, errors.New("undoing a handover: no pod of it leaves")
+	}
+	return aside(m.Manifests, old)
+}
+
+// hashesOf gives the marks of a Deployment's pods that stay, and how many leave.
+func hashesOf(ctx context.Context, cluster Cluster, w render.Workload, leaving []string) (stay []string, leave int, err error) {
 	namespace := cmp.Or(w.Namespace, "default")
 	obj, err := cluster.Get(ctx, w.APIVersion, w.Kind, namespace, w.Name)
 	switch {
 	case err != nil:
-		return "", err
+		return nil, 0, err
 	case obj == nil:
-		return "", errors.New("it does not exist")
+		return nil, 0, errors.New("it does not exist")
 	}
-	newest, _, _ := unstructured.NestedString(obj.Object, "spec", "template", "metadata", "labels", Label)
 	match, _, _ := unstructured.NestedStringMap(obj.Object, "spec", "selector", "matchLabels")
-	pods, err := cluster.List(ctx, "v1", "Pod", namespace, labels.SelectorFromSet(match).String())
+	selector := labels.SelectorFromSet(match).String()
+	sets, err := cluster.List(ctx, "apps/v1", "ReplicaSet", namespace, selector)
+	if err != nil {
+		return nil, 0, err
+	}
+	mine := map[types.UID]bool{}
+	for _, set := range sets {
+		mine[set.GetUID()] = owned(set, map[types.UID]bool{obj.GetUID(): true})
+	}
+	pods, err := cluster.List(ctx, "v1", "Pod", namespace, selector)
 	for _, pod := range pods {
-		mark := pod.GetLabels()[HashLabel]
+		phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
+		hash := pod.GetLabels()[HashLabel]
 		switch {
-		case pod.GetLabels()[Label] == newest || pod.GetDeletionTimestamp() != nil:
-		case hash != "" && hash != mark:
-			return "", errors.New("its old pods are of several templates")
-		default:
-			hash = mark
+		case !owned(pod, mine) || pod.GetDeletionTimestamp() != nil || phase == "Failed" || phase == "Succeeded":
+		case slices.Contains(leaving, string(pod.GetUID())):
+			leave++
+		case !slices.Contains(stay, hash):
+			stay = append(stay, hash)
 		}
 	}
-	if err == nil && hash == "" {
-		err = errors.New("none of its old pods is left")
-	}
-	return hash, err
+	return stay, leave, err
 }
 
-// aside makes the manifests of Undo: hashes are the old pods' marks by the ID of their Deployment.
-func aside(manifests []byte, hashes map[string]string) (Steps, error) {
+func owned(obj unstructured.Unstructured, by map[types.UID]bool) bool {
+	return slices.ContainsFunc(obj.GetOwnerReferences(), func(ref metav1.OwnerReference) bool { return by[ref.UID] })
+}
+
+// aside makes the manifests of Undo.
+func aside(manifests []byte, old []Old) (Steps, error) {
 	objects, err := manifest.Parse(manifests)
 	if err != nil {
 		return Steps{}, err
 	}
-	old := map[string][]map[string]string{} // labels of old pods by namespace
+	templates := map[string][]map[string]string{} // labels of old pods by namespace
 	for _, obj := range objects {
 		pod, found, _ := unstructured.NestedStringMap(obj.Object, "spec", "template", "metadata", "labels")
-		if hash := hashes[manifest.ID(obj)]; hash != "" && found {
-			pod[HashLabel] = hash // a copy: the manifests do not get it
-			old[obj.GetNamespace()] = append(old[obj.GetNamespace()], pod)
+		if i := slices.IndexFunc(old, func(o Old) bool { return o.ID() == manifest.ID(obj) }); i >= 0 && found {
+			pod[HashLabel] = old[i].Hash // a copy: the manifests do not get it
+			templates[obj.GetNamespace()] = append(templates[obj.GetNamespace()], pod)
 		}
 	}
-	s := Steps{Old: hashes, undo: true}
+	s := Steps{Old: old, undo: true}
 	var raise, narrow, widen []*unstructured.Unstructured
 	for _, obj := range objects {
-		hash, ok, err := selects(obj, HashLabel, old[obj.GetNamespace()])
+		hash, ok, err := selects(obj, HashLabel, templates[obj.GetNamespace()])
 		if err != nil {
 			return s, err
 		}
@@ -102,6 +148,7 @@ func aside(manifests []byte, hashes map[string]string) (Steps, error) {
 		}
 		turned := narrowed(obj, HashLabel, hash)
 		raise, narrow, widen = append(raise, turned), append(narrow, turned), append(widen, obj)
+		s.Services = append(s.Services, obj.GetNamespace()+"/"+obj.GetName())
 	}
 	for into, list := range map[*[]byte][]*unstructured.Unstructured{&s.Raise: raise, &s.Narrow: narrow, &s.Widen: widen, &s.Final: objects} {
 		if *into, err = manifest.Stream(list); err != nil {

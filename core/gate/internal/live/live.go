@@ -78,10 +78,11 @@ func (r *Reader) look(ctx context.Context, t *history.Track, s *model.Snapshot) 
 		return
 	}
 	s.PodsKnown = true
-	if m := (mark{wl.Stays.Label, wl.Stays.Value}); m != (mark{}) {
-		current, obj = m, standIn(obj, m)
+	if wl.Stays != (model.Mark{}) {
+		current = mark{wl.Stays.Label, wl.Stays.Value}
 		s.Stalled, s.Refused = "", "" // said of others than those that stay
 	}
+	obj = marked(obj, current)
 	if earlier(s.Stalled, current) {
 		s.Stalled = ""
 	}
@@ -106,16 +107,18 @@ func (r *Reader) look(ctx context.Context, t *history.Track, s *model.Snapshot) 
 	s.Groups, s.GroupsKnown, s.Warnings = f.Groups, true, f.Warnings
 	if t.Disputed() {
 		if s.Others, err = r.others(ctx, wl.Namespace, f.Selectors); err != nil {
+			s.Others = t.Last.Others // whose an address is does not change while nobody can tell
 			unknown("listing the pods behind the Services of "+wl.ID(), err)
 		}
 	}
 }
 
-// standIn is a workload as if its template were that of the pods with a mark.
-func standIn(obj *unstructured.Unstructured, m mark) *unstructured.Unstructured {
+// marked is a workload whose template has the mark of its pods, as these have: a Service
+// may select by it.
+func marked(obj *unstructured.Unstructured, m mark) *unstructured.Unstructured {
 	out := obj.DeepCopy()
-	if err := unstructured.SetNestedField(out.Object, m.value, "spec", "template", "metadata", "labels", m.label); err != nil {
-		return obj // it has no template: there is nothing to mark
+	if err := unstructured.SetNestedField(out.Object, m.value, "spec", "template", "metadata", "labels", m.label); err != nil || m == (mark{}) {
+		return obj // it has no template, or its newest pods are not known yet
 	}
 	return out
 }

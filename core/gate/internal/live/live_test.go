@@ -210,21 +210,27 @@ func TestALook(t *testing.T) {
 	}
 }
 
-// Where the pods that stay are not of the newest template they are the new ones, also to the Services,
-// and what the controller says of the newest ones is not said of them.
+// Where the pods that stay are not of the newest template they are the new ones, also to Services,
+// and what the controller says of the newest ones is not said of them. A Service may select by what
+// its ReplicaSet gives a pod, and no template has.
 func TestALookForThoseThatStay(t *testing.T) {
-	text := strings.Replace(deployment, "observedGeneration: 2,", `observedGeneration: 2, conditions: [{type: ReplicaFailure, status: "True", message: exceeded quota},
+	stalled := strings.Replace(deployment, "observedGeneration: 2,", `observedGeneration: 2, conditions: [{type: ReplicaFailure, status: "True", message: exceeded quota},
   {type: Progressing, status: "False", reason: ProgressDeadlineExceeded, message: 'Deployment "web" has timed out progressing.'}],`, 1)
-	text = strings.Replace(text, "{selector: {app: web}, ports", "{selector: {app: web, pod-template-hash: one}, ports", 1) + `---
+	for stays, want := range map[string]string{
+		"one of Services of one": "new=false old=true current=true",
+		" of Services of one":    "new=true old=false current=false",
+		" of Services of two":    "new=true old=false current=true",
+	} {
+		stays, selects, _ := strings.Cut(stays, " of Services of ")
+		text := strings.Replace(stalled, "{selector: {app: web}, ports", "{selector: {app: web, pod-template-hash: "+selects+"}, ports", 1) + `---
 apiVersion: v1
 kind: Pod
 metadata: {name: old, uid: old, labels: {app: web, version: one, pod-template-hash: one}, ownerReferences: [{uid: r1}]}
 status: {podIP: 10.0.0.1}
 `
-	for value, want := range map[string]string{"one": "new=false old=true current=true", "": "new=true old=false current=false"} {
 		track := web()
-		if value != "" {
-			track.Workload.Stays = model.Mark{Label: "pod-template-hash", Value: value}
+		if stays != "" {
+			track.Workload.Stays = model.Mark{Label: "pod-template-hash", Value: stays}
 		}
 		got := NewReader(newCluster(t, text), described()).Look(t.Context(), track)
 		var words []string
@@ -234,8 +240,8 @@ status: {podIP: 10.0.0.1}
 		for _, g := range got.Groups {
 			words = append(words, fmt.Sprintf("current=%t", g.Current))
 		}
-		if s := strings.Join(words, " "); s != want || (got.Stalled+got.Refused == "") != (value != "") {
-			t.Errorf("those of %q stay: %s, want %s; stalled %q, refused %q, unknown %q", value, s, want, got.Stalled, got.Refused, got.Unknown)
+		if s := strings.Join(words, " "); s != want || (got.Stalled+got.Refused == "") != (stays != "") {
+			t.Errorf("those of %q stay, Services select those of %q: %s, want %s; stalled %q, refused %q, unknown %q", stays, selects, s, want, got.Stalled, got.Refused, got.Unknown)
 		}
 	}
 }

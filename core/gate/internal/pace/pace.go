@@ -160,7 +160,7 @@ func leaving(t *history.Track, g *history.Group, p *history.Pod, tg *history.Tar
 		return time.Time{}
 	}
 	next := last.Add(most)
-	if p.Gone.IsZero() && !p.Deleted.IsZero() {
+	if p.Gone.IsZero() && p.Ended.IsZero() && !p.Deleted.IsZero() {
 		// Which of the two ends first is the proof, and by the plan the target does, by the margin.
 		if eve := End(t, p).Add(-t.Workload.Plan.Inputs.Margin); next.After(eve) {
 			next = history.Latest(eve, last.Add(closely))

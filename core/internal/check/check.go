@@ -1,26 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package core
+// Package check judges manifests as they are written, without a deploy.
+package check
 
 import (
 	"context"
 
+	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/live"
 	"github.com/outlast-ci/outlast/core/render"
 )
 
-// CheckConfig is one check of manifests.
-type CheckConfig struct {
+// Config is one check of manifests.
+type Config struct {
 	Render  render.Options
 	Live    bool // ask the cluster and the balancer, too
 	Observe event.Func
 }
 
-// Check judges manifests as they are written. With Live it compares them with
+// Run judges manifests as they are written. With Live it compares them with
 // the cluster and the balancer; a fact that could not be read is told as a
 // warning event and judged by nobody.
-func Check(ctx context.Context, cfg CheckConfig, clients Clients) (render.Report, error) {
+func Run(ctx context.Context, cfg Config, clients core.Clients) (render.Report, error) {
 	cfg.Render.Policy, cfg.Render.TextOnly = render.Off, true
 	manifests, err := render.Prepare(ctx, cfg.Render)
 	if err != nil {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package core
+package check
 
 import (
 	"context"
@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	"github.com/outlast-ci/outlast/core"
 	"github.com/outlast-ci/outlast/core/drain"
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/internal/live"
@@ -225,15 +226,15 @@ func TestLiveFacts(t *testing.T) {
 				t.Fatal(err)
 			}
 			var said []string
-			cfg := CheckConfig{Live: true, Render: render.Options{Path: path, Drain: drain.Defaults()},
+			cfg := Config{Live: true, Render: render.Options{Path: path, Drain: drain.Defaults()},
 				Observe: func(e event.Event) { said = append(said, e.Object+": "+e.Message) }}
-			clients := Clients{
-				Cluster: func(context.Context) (Cluster, error) {
-					return Cluster{Gate: tc.stock, Ping: func(context.Context) (string, error) { return "v1", nil }}, nil
+			clients := core.Clients{
+				Cluster: func(context.Context) (core.Cluster, error) {
+					return core.Cluster{Gate: tc.stock, Ping: func(context.Context) (string, error) { return "v1", nil }}, nil
 				},
 				Attributes: func(context.Context) (live.Attributes, error) { return tc.groups, nil },
 			}
-			report, err := Check(t.Context(), cfg, clients)
+			report, err := Run(t.Context(), cfg, clients)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -259,13 +260,13 @@ func TestCheckReadsOnce(t *testing.T) {
 	if err := os.WriteFile(path, []byte(safe), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	clients := Clients{
-		Cluster: func(context.Context) (Cluster, error) {
-			return Cluster{Gate: stock{objects: objects(t, healthy)}, Ping: func(context.Context) (string, error) { return "v1", os.Remove(path) }}, nil
+	clients := core.Clients{
+		Cluster: func(context.Context) (core.Cluster, error) {
+			return core.Cluster{Gate: stock{objects: objects(t, healthy)}, Ping: func(context.Context) (string, error) { return "v1", os.Remove(path) }}, nil
 		},
 		Attributes: func(context.Context) (live.Attributes, error) { return groups{}, nil },
 	}
-	report, err := Check(t.Context(), CheckConfig{Live: true, Render: render.Options{Path: path, Drain: drain.Defaults()}}, clients)
+	report, err := Run(t.Context(), Config{Live: true, Render: render.Options{Path: path, Drain: drain.Defaults()}}, clients)
 	if err != nil || report.Objects != 4 {
 		t.Errorf("%d objects: %v", report.Objects, err)
 	}
@@ -273,12 +274,26 @@ func TestCheckReadsOnce(t *testing.T) {
 
 // TestCheckOffline asks nobody, and without a login the live check does not begin.
 func TestCheckOffline(t *testing.T) {
-	cfg := project(t)
-	var asked []string
-	if _, err := Check(t.Context(), CheckConfig{Render: cfg.Render}, nobody(&asked)); err != nil || len(asked) > 0 {
-		t.Errorf("asked for %v: %v", asked, err)
+	path := filepath.Join(t.TempDir(), "all.yaml")
+	if err := os.WriteFile(path, []byte(safe), 0o600); err != nil {
+		t.Fatal(err)
 	}
-	if _, err := Check(t.Context(), CheckConfig{Render: cfg.Render, Live: true}, nobody(&asked)); err == nil || !strings.Contains(err.Error(), "no cluster here") {
+	var asked []string
+	nobody := core.Clients{
+		Cluster: func(context.Context) (core.Cluster, error) {
+			asked = append(asked, "cluster")
+			return core.Cluster{}, errors.New("no cluster here")
+		},
+		Attributes: func(context.Context) (live.Attributes, error) {
+			asked = append(asked, "attributes")
+			return nil, errors.New("no balancer here")
+		},
+	}
+	opt := render.Options{Path: path, Drain: drain.Defaults()}
+	if report, err := Run(t.Context(), Config{Render: opt}, nobody); err != nil || len(asked) > 0 || report.Objects != 4 {
+		t.Errorf("asked for %v, %d objects: %v", asked, report.Objects, err)
+	}
+	if _, err := Run(t.Context(), Config{Render: opt, Live: true}, nobody); err == nil || !strings.Contains(err.Error(), "no cluster here") {
 		t.Errorf("a live check without a cluster: %v", err)
 	}
 }
