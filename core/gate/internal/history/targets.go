@@ -36,9 +36,9 @@ func (t *Track) TakeTargets(arn string, r model.Reading) {
 // yet what was gone just before the first look.
 func (t *Track) leftovers(g *Group, r model.Reading) {
 	if g.Reading.At.IsZero() {
-		g.began, g.strangers = r.At, map[string]bool{}
+		g.Began, g.strangers = r.At, map[string]bool{}
 	}
-	if g.Shared || r.At.Sub(g.began) > orphanPatience {
+	if g.Shared || r.At.Sub(g.Began) > orphanPatience {
 		return
 	}
 	for _, target := range r.Targets {

@@ -75,7 +75,7 @@ type Group struct {
 	// Leftover is when one of the first readings showed one more target that drains and
 	// belongs to no pod that was seen: to one, perhaps, that was gone before anybody looked.
 	Leftover  time.Time
-	began     time.Time       // first reading
+	Began     time.Time       // first reading
 	strangers map[string]bool // addresses of such targets
 
 	reached bool // as many targets as the floor wants have been healthy: from then on they have to be

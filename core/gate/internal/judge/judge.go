@@ -55,6 +55,9 @@ func Judge(t *history.Track, now time.Time) Verdict {
 		if left := t.Quiet() - now.Sub(g.Leftover); !g.Leftover.IsZero() && left > 0 {
 			problems = append(problems, fmt.Sprintf("target group %s drains targets whose pods were gone before the first look: the balancer may send to them for another %s", g.Binding, seconds(left)))
 		}
+		if left := unseen(t, g) - now.Sub(g.Began); left > 0 {
+			problems = append(problems, fmt.Sprintf("target group %s keeps targets for less than the balancer may go on sending to them: to one that was gone before the first look for another %s", g.Binding, seconds(left)))
+		}
 	}
 	if t.Workload.Behind && current == 0 {
 		problems = append(problems, id+": no target group is bound to its Services")
@@ -64,6 +67,18 @@ func Judge(t *history.Track, now time.Time) Verdict {
 		problems = []string{id + ": its pods have not been seen yet"}
 	}
 	return Verdict{Done: len(problems) == 0, Problems: problems}
+}
+
+// unseen is for how long the balancer may send to a target that a group did not list any
+// more at the first look.
+func unseen(t *history.Track, g *history.Group) time.Duration {
+	switch {
+	case t.Workload.Until != model.End:
+		return 0
+	case g.Info.Delay == nil:
+		return t.Quiet()
+	}
+	return t.Quiet() - t.Delay(g)
 }
 
 // unread says which groups could not be read the last time.

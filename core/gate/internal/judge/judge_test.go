@@ -120,6 +120,18 @@ func group(targets ...model.Target) asked {
 	return asked{Group: model.Group{Binding: "tgb", TargetPort: "8080", Current: true, Info: model.TargetGroup{Delay: new(drain.Seconds(65))}}, targets: targets}
 }
 
+func onPort(port string, g asked) asked {
+	g.TargetPort = port
+	return g
+}
+
+// brief is a group that lists a target for so long only after its deregistration; nil: nobody knows.
+func brief(delay *drain.Seconds, targets ...model.Target) asked {
+	g := group(targets...)
+	g.Info.Delay = delay
+	return g
+}
+
 const (
 	newIP = "10.0.0.2"
 	oldIP = "10.0.0.1"
@@ -179,7 +191,7 @@ func TestTheJudge(t *testing.T) {
 		"its target is draining":                                      {behind(), []poll{seen(0, pods(newOne()), group(target(newIP, "draining")))}, false, "", "is draining"},
 		"one of its two groups lags behind": {behind(), []poll{seen(0, pods(newOne()), group(target(newIP, "healthy")), asked{Group: model.Group{Binding: "second", TargetPort: "8080", Current: true}, targets: []model.Target{target(newIP, "initial")}})},
 			false, "", "is initial"},
-		"a named target port is found in the pod":        {behind(), []poll{seen(0, pods(newOne()), asked{Group: model.Group{Binding: "tgb", TargetPort: "http", Current: true}, targets: []model.Target{target(newIP, "healthy")}})}, true, "", ""},
+		"a named target port is found in the pod":        {behind(), []poll{seen(0, pods(newOne()), onPort("http", group(target(newIP, "healthy"))))}, true, "", ""},
 		"a named target port that the pod lacks":         {behind(), []poll{seen(0, pods(newOne()), asked{Group: model.Group{Binding: "tgb", TargetPort: "grpc", Current: true}, targets: []model.Target{target(newIP, "healthy")}})}, false, "", "10.0.0.2:0 is not registered"},
 		"no target group is bound":                       {behind(), []poll{seen(0, pods(newOne()))}, false, "", "no target group is bound to its Services"},
 		"no target group is needed where no balancer is": {alone, []poll{seen(0, pods(newOne()))}, true, "", ""},
@@ -240,8 +252,12 @@ func TestTheJudge(t *testing.T) {
 			seen(0, pods(oldOne()), group(target(oldIP, "healthy")), group(target(oldIP, "healthy"))),
 			seen(20, pods(newOne(), oldOne(deleted)), group(target(newIP, "healthy"), target(oldIP, "draining")), group(target(newIP, "healthy"), target(oldIP, "healthy"))),
 			seen(60, pods(newOne()), group(target(newIP, "healthy")), group(target(newIP, "healthy"), target(oldIP, "draining")))}, false, "", "has not drained"},
+		"a target that left a group of a short delay before the first look may get requests": {behind(), []poll{seen(0, pods(newOne()), brief(new(drain.Seconds(5)), target(newIP, "healthy"))), seen(29, pods(newOne()), brief(new(drain.Seconds(5)), target(newIP, "healthy")))}, false, "",
+			"one that was gone before the first look for another 1s"},
+		"for P + M after it left":                                 {behind(), []poll{seen(0, pods(newOne()), brief(new(drain.Seconds(5)), target(newIP, "healthy"))), seen(30, pods(newOne()), brief(new(drain.Seconds(5)), target(newIP, "healthy")))}, true, "", ""},
+		"and so may one where the delay is not known, for longer": {behind(), []poll{seen(0, pods(newOne()), brief(nil, target(newIP, "healthy"))), seen(34, pods(newOne()), brief(nil, target(newIP, "healthy")))}, false, "", "for another 1s"},
 		"a named target port may begin with digits": {behind(), []poll{seen(0, pods(func() model.Pod { p := newOne(); p.Ports = map[string]int{"8443-tls": 8080}; return p }()),
-			asked{Group: model.Group{Binding: "tgb", TargetPort: "8443-tls", Current: true}, targets: []model.Target{target(newIP, "healthy")}})}, true, "", ""},
+			onPort("8443-tls", group(target(newIP, "healthy"))))}, true, "", ""},
 		"an older pod that has the address too does not take it over": {behind(), []poll{
 			start(), seen(60, pods(newOne(), func() model.Pod {
 				p := oldOne(deleted)
