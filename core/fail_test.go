@@ -140,6 +140,26 @@ func TestARollbackThatFails(t *testing.T) {
 	})
 }
 
+// A rollback asks for its permissions, too, before it takes the lock.
+func TestARollbackThatMayNot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var log []string
+		m := newMemory("a", &log)
+		for _, image := range []string{v1, v2} {
+			if _, err := ship(t, m, image, ""); err != nil {
+				t.Fatal(err)
+			}
+		}
+		cfg := shipping(t, v1)
+		cfg.Namespace, m.lacks, log = "dev", "Deployment", nil
+		_, err := Rollback(t.Context(), cfg, m.clients(), 0)
+		var stage *StageError
+		if !errors.As(err, &stage) || !stage.Preflight || !strings.Contains(err.Error(), "resources: [deployments], verbs: [patch]") || len(log) > 0 {
+			t.Errorf("got %v, %q", err, log)
+		}
+	})
+}
+
 // Going back by hand: to the one before what is in force, or to the one that is named.
 func TestRollback(t *testing.T) {
 	for name, c := range map[string]struct {

@@ -14,6 +14,7 @@ import (
 	"github.com/outlast-ci/outlast/core/gate"
 	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/internal/record"
+	"github.com/outlast-ci/outlast/core/internal/rights"
 	"github.com/outlast-ci/outlast/core/release"
 )
 
@@ -163,6 +164,13 @@ func Rollback(ctx context.Context, cfg Config, clients Clients, to int) (Report,
 func (p *pipeline) rollback(ctx context.Context, to int) error {
 	refused := func(err error) error { return &StageError{Stage: "rollback", Preflight: true, Err: err} }
 	if err := p.connect(ctx); err != nil {
+		return refused(err)
+	}
+	_, content, err := record.Target(ctx, p.cluster.Records, p.app(), to)
+	if err == nil {
+		err = rights.Preflight(ctx, p.cluster.Rights, content.Manifests, p.home(), "outlast-"+p.app().Name, p.cfg.Observe)
+	}
+	if err != nil {
 		return refused(err)
 	}
 	under, err := p.open(ctx)

@@ -176,6 +176,22 @@ func Back(list []release.Revision, to int) (release.Revision, error) {
 	return release.Revision{}, errors.New("there is no earlier release whose gate has passed, so there is nothing to go back to; see outlast history")
 }
 
+// Target reads the revision that Back finds, and what it is made of, before anything is locked.
+func Target(ctx context.Context, store release.Store, app release.App, to int) (r release.Revision, content release.Content, err error) {
+	history, err := release.Open(store, app)
+	if err != nil {
+		return r, content, err
+	}
+	list, err := history.List(ctx)
+	if err != nil {
+		return r, content, err
+	}
+	if r, err = Back(list, to); err == nil {
+		content, err = history.Content(ctx, r.Number)
+	}
+	return r, content, err
+}
+
 // Workload is one that a release has, with its timings when it stands behind a load
 // balancer.
 type Workload struct {
