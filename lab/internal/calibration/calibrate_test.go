@@ -188,7 +188,9 @@ func TestMeasuring(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			began := time.Now()
 			out, said, exit := calibrate(t, world, "-n", "web", "-d", "web", "-r", "1", "-w", "0")
+			most := 10 + time.Since(began).Seconds()
 			if exit != tt.exit || !strings.Contains(out+said, tt.want) {
 				t.Fatalf("exit %d, want %d: %s%s", exit, tt.exit, out, said)
 			}
@@ -215,8 +217,8 @@ func TestMeasuring(t *testing.T) {
 			if _, err := fmt.Sscan(strings.Join(row[1:], " "), &l, &p, &both, &j); err != nil {
 				t.Fatal(err)
 			}
-			// The last request comes 9 s after the deletion, by a clock of whole seconds; a busy machine adds some.
-			if l < 1 || l > 30 || both < 8 || both > 30 || j < -30 || j > 30 {
+			// The last request comes 9 s after the deletion, by a clock of whole seconds; a busy machine adds what it takes.
+			if l < 1 || l > most || both < 8 || both > most || j < -30 || j > most {
 				t.Errorf("L, P, L+P and J are %v, %v, %v, %v, want about 2, 7, 9 and 1", l, p, both, j)
 			}
 		})
