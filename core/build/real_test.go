@@ -118,11 +118,10 @@ func daemon(t *testing.T, w World) (World, *exec.Cmd) {
 		log.Close()
 	})
 	w.Environ = append(w.Environ, "BUILDKIT_HOST=unix://"+socket)
-	for range 300 {
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if _, err := Find(context.Background(), w, "buildkit"); err == nil {
 			return w, cmd
 		}
-		time.Sleep(20 * time.Millisecond)
 	}
 	t.Fatalf("buildkitd does not answer: %s", tail(log.Name()))
 	return w, nil

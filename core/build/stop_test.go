@@ -12,11 +12,12 @@ import (
 	"time"
 )
 
-// busy is shell that leaves a child running, tells its id in a file beside the
-// program, and waits for it. The child makes another file when it is asked to
-// end; that it ends proves little, since at last all are killed. The count is
-// the end of what a broken product leaves behind.
-const busy = `(trap 'echo >"$0.asked"; exit' TERM; for i in 1 2 3 4 5 6; do for j in 1 2 3 4 5 6 7 8 9 10; do /bin/sleep 5; done; done) & echo $! >"$0.new"; /bin/mv "$0.new" "$0.pid"; wait`
+// busy is shell that leaves a child running and waits for it. The child tells its id in a file
+// beside the program once it heeds SIGTERM, and makes another file when it is asked to end;
+// that it ends proves little, since at last all are killed. It sleeps shortly, for a signal
+// that comes just before a sleep is heeded after it. The count is the end of what a broken
+// product leaves behind.
+const busy = `/bin/sh -c 'trap "echo >\"$0.asked\"; exit" TERM; echo $$ >"$0.new"; /bin/mv "$0.new" "$0.pid"; n=0; while [ $n -lt 600 ]; do n=$((n+1)); /bin/sleep 0.1; done' "$0" & wait`
 
 // whenBusy cancels as soon as the program has told its child's id.
 func whenBusy(t *testing.T, program string, cancel func()) (child func() string) {
@@ -41,15 +42,15 @@ func whenBusy(t *testing.T, program string, cancel func()) (child func() string)
 	return func() string { close(stop); return <-done }
 }
 
-// ended waits for a process that was told to end: the kernel needs a moment.
+// ended waits for a process that was told to end: the kernel needs a moment, and of a busy
+// machine some seconds.
 func ended(pid string) bool {
-	for range 200 {
-		if !alive(pid) {
-			return true
+	for end := time.Now().Add(20 * time.Second); alive(pid); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(end) {
+			return false
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
-	return false
+	return true
 }
 
 // TestCancel: whichever program is at work, a cancelled build ends it and its

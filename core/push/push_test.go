@@ -259,6 +259,23 @@ func TestACancelledPushEnds(t *testing.T) {
 // The library sleeps between two tries without looking at the context; a
 // cancelled job has no time for that.
 func TestAPushIsCancelledInThePauseBeforeAnotherTry(t *testing.T) {
+	for range 5 {
+		took, err := cancelledPush(t)
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		// Who sleeps takes two seconds, always; who does not may take them on a machine that stands still.
+		if took < 1400*time.Millisecond {
+			return
+		}
+		t.Logf("it took %s", took)
+	}
+	t.Error("it never ended within the pause")
+}
+
+// cancelledPush is one that is cancelled in a pause of two seconds; took is the time from then to its end.
+func cancelledPush(t *testing.T) (took time.Duration, err error) {
+	t.Helper()
 	w := newWorld(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
@@ -278,14 +295,12 @@ func TestAPushIsCancelledInThePauseBeforeAnotherTry(t *testing.T) {
 		return true
 	}
 	opt, _ := onDisk(t, 1)
-	_, err := Push(ctx, w.client(), opt)
+	_, err = Push(ctx, w.client(), opt)
 	mu.Lock()
-	took := time.Since(cancelled)
+	took = time.Since(cancelled)
 	mu.Unlock()
-	if !errors.Is(err, context.Canceled) || took > 1400*time.Millisecond {
-		t.Errorf("%v after %s", err, took)
-	}
 	time.Sleep(2 * time.Second) // until the library has woken up
+	return took, err
 }
 
 func TestTheNameOfARegistry(t *testing.T) {

@@ -237,7 +237,7 @@ func TestRefuses(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), tc.want) || errors.As(err, &rules) != tc.rule {
 				t.Errorf("got %v (rule error: %v), want an error with %q", err, errors.As(err, &rules), tc.want)
 			}
-			if took := time.Since(start); took > 5*time.Second {
+			if took := time.Since(start); took > 20*time.Second { // a bomb takes all memory; a busy machine, some seconds
 				t.Errorf("took %s", took)
 			}
 		})

@@ -8,6 +8,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -52,7 +53,7 @@ func victim(t *testing.T) (m *machine, dir string, env []string) {
 // building waits until the build has begun, and gives its process.
 func building(t *testing.T, m *machine, log *bytes.Buffer) int {
 	t.Helper()
-	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		if text, err := os.ReadFile(filepath.Join(m.dir, "mark")); err == nil && strings.HasSuffix(string(text), "\n") {
 			pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
 			if err != nil {
@@ -65,23 +66,23 @@ func building(t *testing.T, m *machine, log *bytes.Buffer) int {
 	return 0
 }
 
-// truthful looks at what a cancelled run left: its report, its outputs, and no process.
-func truthful(t *testing.T, dir, reason string, pid int) {
-	t.Helper()
+// truthful says what is wrong with what a cancelled run left: its report, its outputs, and no process.
+func truthful(dir, reason string, pid int) (wrong error) {
 	var report struct{ Result, Reason string }
 	text, err := os.ReadFile(filepath.Join(dir, ".outlast/report.json"))
 	if err == nil {
 		err = json.Unmarshal(text, &report)
 	}
 	if err != nil || report.Result != "interrupted" || report.Reason != reason {
-		t.Errorf("the report says %+v (%v), want %s", report, err, reason)
+		wrong = errors.Join(wrong, fmt.Errorf("the report says %+v (%v), want %s", report, err, reason))
 	}
 	if text, err := os.ReadFile(filepath.Join(dir, ".outlast/outputs.env")); err != nil || !strings.Contains(string(text), "OUTLAST_OUT_RESULT=interrupted\n") {
-		t.Errorf("outputs %q (%v)", text, err)
+		wrong = errors.Join(wrong, fmt.Errorf("outputs %q (%v)", text, err))
 	}
 	if err := syscall.Kill(pid, 0); !errors.Is(err, syscall.ESRCH) {
-		t.Errorf("the builder is still there: %v", err)
+		wrong = errors.Join(wrong, fmt.Errorf("the builder is still there: %v", err))
 	}
+	return wrong
 }
 
 // GitHub's runner signals the step's first process: SIGINT, SIGTERM after 7.5
@@ -116,7 +117,7 @@ func TestACancelledJobOnGitHub(t *testing.T) {
 				signal syscall.Signal
 				wait   time.Duration
 			}{{syscall.SIGINT, 7500 * time.Millisecond}, {syscall.SIGTERM, 2500 * time.Millisecond}, {syscall.SIGKILL, time.Minute}} {
-				if err := cmd.Process.Signal(step.signal); err != nil {
+				if err := cmd.Process.Signal(step.signal); err != nil && !errors.Is(err, os.ErrProcessDone) {
 					t.Fatal(err)
 				}
 				select {
@@ -129,7 +130,9 @@ func TestACancelledJobOnGitHub(t *testing.T) {
 			if cmd.ProcessState.ExitCode() != 130 {
 				t.Fatalf("%v\n%s", err, log.String())
 			}
-			truthful(t, dir, "interrupted", builder)
+			if err := truthful(dir, "interrupted", builder); err != nil {
+				t.Error(err)
+			}
 			if text, err := os.ReadFile(output); err != nil || !strings.Contains(string(text), "result=interrupted\n") {
 				t.Errorf("outputs of the step: %q (%v)", text, err)
 			}
@@ -142,33 +145,55 @@ func TestACancelledJobOnGitHub(t *testing.T) {
 func TestACancelledBuildOnJenkins(t *testing.T) {
 	for name, youngest := range map[string]bool{"the step first": false, "its youngest process first, as Jenkins does": true} {
 		t.Run(name, func(t *testing.T) {
-			m, dir, env := victim(t)
-			repository(t, dir)
-			script := m.write("script.sh", string(generated(t, inputs.Table)["jenkins/resources/outlast/run.sh"]), 0o755)
-			var log bytes.Buffer
-			cmd := exec.Command("sh", "-c", `"$0"; code=$?; echo $code > "$0.result"; exit $code`, script) // as durable-task keeps the result
-			cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &log, &log, append(env, "JENKINS_URL=https://jenkins.example.com/", "BRANCH_NAME=develop")
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			builder := building(t, m, &log)
-			step := child(t, cmd.Process.Pid)
-			if youngest {
-				if err := syscall.Kill(builder, syscall.SIGTERM); err != nil {
-					t.Fatal(err)
+			for range 5 {
+				took, wrong := cancelledByJenkins(t, youngest)
+				if wrong == nil {
+					return
 				}
-				time.Sleep(300 * time.Millisecond)
+				// For a second outlast waits to hear why its builder ended. A machine that stood still so
+				// long shows nothing.
+				if !youngest || took < 900*time.Millisecond {
+					t.Fatal(wrong)
+				}
+				t.Logf("the signals took %s: %v", took, wrong)
 			}
-			if err := syscall.Kill(step, syscall.SIGTERM); err != nil {
-				t.Fatal(err)
-			}
-			err := cmd.Wait()
-			if cmd.ProcessState.ExitCode() != 143 {
-				t.Fatalf("%v\n%s", err, log.String())
-			}
-			truthful(t, dir, "terminated", builder)
+			t.Error("each time the signals took too long")
 		})
 	}
+}
+
+// cancelledByJenkins says what is wrong with a cancelled build, and how long it took from the
+// first signal to its end.
+func cancelledByJenkins(t *testing.T, youngest bool) (took time.Duration, wrong error) {
+	t.Helper()
+	m, dir, env := victim(t)
+	repository(t, dir)
+	script := m.write("script.sh", string(generated(t, inputs.Table)["jenkins/resources/outlast/run.sh"]), 0o755)
+	var log bytes.Buffer
+	cmd := exec.Command("sh", "-c", `"$0"; code=$?; echo $code > "$0.result"; exit $code`, script) // as durable-task keeps the result
+	cmd.Dir, cmd.Stdout, cmd.Stderr, cmd.Env = dir, &log, &log, append(env, "JENKINS_URL=https://jenkins.example.com/", "BRANCH_NAME=develop")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	builder := building(t, m, &log)
+	step := child(t, cmd.Process.Pid)
+	began := time.Now()
+	if youngest {
+		if err := syscall.Kill(builder, syscall.SIGTERM); err != nil {
+			t.Fatal(err)
+		}
+		for !errors.Is(syscall.Kill(builder, 0), syscall.ESRCH) { // until outlast has seen it end
+			time.Sleep(5 * time.Millisecond)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	killed := syscall.Kill(step, syscall.SIGTERM)
+	err := cmd.Wait()
+	took = time.Since(began)
+	if killed != nil || cmd.ProcessState.ExitCode() != 143 {
+		return took, fmt.Errorf("%v, %v\n%s", killed, err, log.String())
+	}
+	return took, truthful(dir, "terminated", builder)
 }
 
 // child gives the one child of a process.
@@ -216,7 +241,9 @@ func TestACancelledJobOnGitLabsRunner(t *testing.T) {
 			if len(reports) != 1 {
 				t.Fatalf("reports: %q\n%s", reports, log)
 			}
-			truthful(t, filepath.Dir(filepath.Dir(reports[0])), "terminated", builder)
+			if err := truthful(filepath.Dir(filepath.Dir(reports[0])), "terminated", builder); err != nil {
+				t.Error(err)
+			}
 			_, err = os.Stat(filepath.Join(out, "outlast", "archive.zip"))
 			if (err == nil) != uploads {
 				t.Errorf("artifacts uploaded: %v, want %v\n%s", err == nil, uploads, log)

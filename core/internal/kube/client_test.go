@@ -259,13 +259,20 @@ func TestThrottled(t *testing.T) {
 	})
 	t.Run("cancellation ends the patience", func(t *testing.T) {
 		s := newServer(t, tls)
-		ctx, cancel := context.WithCancel(t.Context())
 		s.answer = func(w http.ResponseWriter, r *http.Request) {
 			w.Header().Set("Retry-After", "60")
 			status(w, 429, "TooManyRequests", "later", nil)
-			time.AfterFunc(50*time.Millisecond, cancel)
 		}
-		_, err := s.patient(t).Get(ctx, "v1", "ConfigMap", "dev", "c")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		c := s.patient(t)
+		next := c.wire.next
+		c.wire.next = transport(func(r *http.Request) (*http.Response, error) {
+			res, err := next.RoundTrip(r)
+			time.AfterFunc(50*time.Millisecond, cancel) // not before the answer is there, however long that takes
+			return res, err
+		})
+		_, err := c.Get(ctx, "v1", "ConfigMap", "dev", "c")
 		if has(t, err, "context canceled, after 1 tries: 429 Too Many Requests"); !errors.Is(err, context.Canceled) {
 			t.Errorf("%v is no cancellation", err)
 		}

@@ -139,12 +139,15 @@ func silence(t *testing.T) Target {
 		t.Fatal(err)
 	}
 	at := Target{ID: "127.0.0.1", Port: name.(*syscall.SockaddrInet4).Port}
+	// A machine that stands still for a moment is silent, too: the third silence counts.
+	silent := 0
 	for range 8 {
-		c, err := (&net.Dialer{Timeout: 300 * time.Millisecond}).DialContext(t.Context(), "tcp", at.addr())
-		if err != nil {
+		c, err := (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(t.Context(), "tcp", at.addr())
+		if err == nil {
+			t.Cleanup(func() { _ = c.Close() })
+		} else if silent++; silent == 3 {
 			return at
 		}
-		t.Cleanup(func() { _ = c.Close() })
 	}
 	t.Skip("this kernel answers although the queue is full")
 	return at
@@ -153,10 +156,10 @@ func silence(t *testing.T) Target {
 // The line this project began with, in real time on real sockets.
 func TestConnectTimeoutInRealTime(t *testing.T) {
 	at := silence(t)
-	got := &lines{}
+	logs := make(chan accesslog.Entry, 1)
 	e := New(Options{Registration: Delay{0, time.Millisecond}})
 	defer func() { _ = e.Close() }()
-	e.LogTo(got.add)
+	e.LogTo(func(_ accesslog.Source, l accesslog.Entry) { logs <- l })
 	g, b := groupOf(groupARN), balancerOf("a")
 	g.HealthCheck.Enabled = false
 	b.Listeners[0].Port, b.Attributes["access_logs.s3.enabled"] = 18083, "true"
@@ -165,16 +168,12 @@ func TestConnectTimeoutInRealTime(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	time.Sleep(20 * time.Millisecond)
-	req, _ := http.NewRequestWithContext(t.Context(), "GET", "http://"+e.Addresses(lbARN)[0].String()+":18083/", nil)
-	resp, err := (&http.Transport{DisableKeepAlives: true}).RoundTrip(req)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_ = resp.Body.Close()
-	l := got.last(t)
-	if !strings.Contains(got.all[0], " "+at.addr()+" -1 -1 -1 504 - ") || l.Diagnose(accesslog.Known{}) != accesslog.ConnectTimeout ||
-		l.Duration() < 10*time.Second || l.Duration() > 10500*time.Millisecond {
-		t.Errorf("after %s: %q, want -1 -1 -1 504 - after 10.0 s", l.Duration(), l.Diagnose(accesslog.Known{}))
+	status := askOne(t, "http://"+e.Addresses(lbARN)[0].String()+":18083/", logs)
+	l := <-logs
+	line := string(l.AppendLine(nil))
+	// That it is 10 s is shown on a fake clock. Here it is no other of the balancer's times, of which the next is 60 s.
+	if status != 504 || !strings.Contains(line, " "+at.addr()+" -1 -1 -1 504 - ") || l.Diagnose(accesslog.Known{}) != accesslog.ConnectTimeout ||
+		l.Duration() < 10*time.Second || l.Duration() > 40*time.Second {
+		t.Errorf("%d after %s: %q, %s, want -1 -1 -1 504 - after 10 s", status, l.Duration(), l.Diagnose(accesslog.Known{}), line)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -126,8 +127,9 @@ func TestTheTableIsOfWhatWasSeen(t *testing.T) {
 	}
 }
 
-// An AWS CLI and a kubectl that know one pod, whose target is draining a second
-// after its deletion and gone four seconds later.
+// An AWS CLI and a kubectl that know one pod, whose target is draining when it is asked for
+// the third time after the deletion, and gone at the sixth: by no clock, which a script that
+// a busy machine delays could find past the end of it all.
 const (
 	fakeAWS = `#!/bin/sh
 case "$*" in
@@ -140,8 +142,13 @@ case "$*" in
 *Target.Port*) echo 1325 ;;
 *Target.Id=*|*Id=10.0.0.1,Port=1325*)
 	[ -e @/deleted ] || { echo healthy; exit; }
-	age=$(($(date +%s) - $(cat @/deleted)))
-	if [ $age -lt 1 ]; then echo healthy; elif [ $age -lt 2 ]; then echo "An error occurred (Throttling)" >&2; exit 254; elif [ $age -lt 5 ]; then echo draining; else echo "An error occurred (InvalidTarget)" >&2; exit 254; fi ;;
+	echo >>@/asked
+	case $(wc -l <@/asked) in
+	1) echo healthy ;;
+	2) echo "An error occurred (Throttling)" >&2; exit 254 ;;
+	3 | 4 | 5) echo draining ;;
+	*) echo "An error occurred (InvalidTarget)" >&2; exit 254 ;;
+	esac ;;
 *s3\ cp*) shift 4
 	echo "$1" >>@/copied
 	mkdir -p "$2" && gzip -c @/line >"$2/x.log.gz" ;;
@@ -181,18 +188,25 @@ func TestMeasuring(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
+			began := time.Now()
 			out, said, exit := calibrate(t, world, "-n", "web", "-d", "web", "-r", "1", "-w", "0")
+			most := 10 + time.Since(began).Seconds()
 			if exit != tt.exit || !strings.Contains(out+said, tt.want) {
 				t.Fatalf("exit %d, want %d: %s%s", exit, tt.exit, out, said)
 			}
-			if _, err := os.Stat(filepath.Join(world, "deleted")); (err == nil) != (tt.exit == 0) {
+			deleted, err := os.ReadFile(filepath.Join(world, "deleted"))
+			if (err == nil) != (tt.exit == 0) {
 				t.Errorf("was a pod deleted? %v", err)
 			}
 			if exit != 0 {
 				return
 			}
 			copied, _ := os.ReadFile(filepath.Join(world, "copied"))
-			if want := "s3://logs/AWSLogs/123456789012/elasticloadbalancing/cn-northwest-1/" + time.Now().UTC().Format("2006/01/02") + "/"; !strings.Contains(string(copied), want) {
+			second, err := strconv.ParseInt(strings.TrimSpace(string(deleted)), 10, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := "s3://logs/AWSLogs/123456789012/elasticloadbalancing/cn-northwest-1/" + time.Unix(second, 0).UTC().Format("2006/01/02") + "/"; !strings.Contains(string(copied), want) {
 				t.Errorf("copied %q, want %s", copied, want)
 			}
 			row := regexp.MustCompile(`1 +web-1 +([0-9.]+) +([0-9.]+) +([0-9.]+) +([0-9.-]+) +1\n`).FindStringSubmatch(out)
@@ -203,8 +217,8 @@ func TestMeasuring(t *testing.T) {
 			if _, err := fmt.Sscan(strings.Join(row[1:], " "), &l, &p, &both, &j); err != nil {
 				t.Fatal(err)
 			}
-			// The last request comes 9 s after the deletion, by a clock of whole seconds; a busy machine adds some.
-			if l < 1 || l > 30 || both < 8 || both > 30 || j < -30 || j > 30 {
+			// The last request comes 9 s after the deletion, by a clock of whole seconds; a busy machine adds what it takes.
+			if l < 1 || l > most || both < 8 || both > most || j < -30 || j > most {
 				t.Errorf("L, P, L+P and J are %v, %v, %v, %v, want about 2, 7, 9 and 1", l, p, both, j)
 			}
 		})

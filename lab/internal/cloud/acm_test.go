@@ -269,7 +269,7 @@ func TestCertificatesAreListedByFilterAndPage(t *testing.T) {
 		{"1-rsa", rsaRoot.input(rsaRoot.key, nil, "1-rsa.test")},
 		{"2-ec", ecRoot.input(ecRoot.key, nil, "2-ec.test")},
 		{"3-rsa3072", rsaRoot.input(newKey(t, types.KeyAlgorithmRsa3072), nil, "3-rsa3072.test")},
-		{"4-rsa", rsaRoot.input(rsaRoot.key, func(x *x509.Certificate) { x.ExtKeyUsage, x.NotAfter = nil, time.Now().Add(2*time.Minute) }, "4-rsa.test")},
+		{"4-rsa", rsaRoot.input(rsaRoot.key, func(x *x509.Certificate) { x.ExtKeyUsage, x.NotAfter = nil, time.Now().Add(10*time.Minute) }, "4-rsa.test")},
 		{"5-rsa", rsaRoot.input(rsaRoot.key, nil, "5-rsa.test")},
 	} {
 		names[*must(l.acm().ImportCertificate(t.Context(), x.in))(t).CertificateArn] = x.name
@@ -289,8 +289,8 @@ func TestCertificatesAreListedByFilterAndPage(t *testing.T) {
 		"a key usage nobody has":  {acm.ListCertificatesInput{Includes: &types.Filters{KeyUsage: []types.KeyUsageName{types.KeyUsageNameCrlSigning}}}, 0, ""},
 		"what may be exported":    {acm.ListCertificatesInput{Includes: &types.Filters{ExportOption: types.CertificateExportEnabled}}, 0, ""},
 		"the newest first":        {acm.ListCertificatesInput{SortBy: types.SortByCreatedAt, SortOrder: types.SortOrderDescending}, 0, "5-rsa 4-rsa 1-rsa"},
-		"issued ones, later":      {acm.ListCertificatesInput{CertificateStatuses: []types.CertificateStatus{types.CertificateStatusIssued}}, 3 * time.Minute, "1-rsa 5-rsa"},
-		"expired ones, later":     {acm.ListCertificatesInput{CertificateStatuses: []types.CertificateStatus{types.CertificateStatusExpired}}, 3 * time.Minute, "4-rsa"},
+		"issued ones, later":      {acm.ListCertificatesInput{CertificateStatuses: []types.CertificateStatus{types.CertificateStatusIssued}}, 11 * time.Minute, "1-rsa 5-rsa"},
+		"expired ones, later":     {acm.ListCertificatesInput{CertificateStatuses: []types.CertificateStatus{types.CertificateStatusExpired}}, 11 * time.Minute, "4-rsa"},
 		"what waits for its name": {acm.ListCertificatesInput{CertificateStatuses: []types.CertificateStatus{types.CertificateStatusPendingValidation}}, 0, ""},
 	} {
 		for _, size := range []int32{1, 2, 1000} {

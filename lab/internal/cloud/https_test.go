@@ -66,13 +66,13 @@ func (l *lab) target(t *testing.T, group string, h http.HandlerFunc) {
 	l.servers.Store("10.244.0.9:8080", srv.Listener.Addr().String())
 	in := []types.TargetDescription{{Id: aws.String("10.244.0.9"), Port: aws.Int32(8080)}}
 	must(l.elb().RegisterTargets(t.Context(), &elbv2.RegisterTargetsInput{TargetGroupArn: &group, Targets: in}))(t)
-	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
 		h := must(l.elb().DescribeTargetHealth(t.Context(), &elbv2.DescribeTargetHealthInput{TargetGroupArn: &group}))(t).TargetHealthDescriptions[0].TargetHealth
 		if h.State == types.TargetHealthStateEnumHealthy {
 			return
 		}
 		if time.Now().After(deadline) {
-			t.Fatalf("the target is %+v after 20 s", h)
+			t.Fatalf("the target is %+v after a minute", h)
 		}
 	}
 }
@@ -114,7 +114,7 @@ func TestHTTPSFromImportToAccessLog(t *testing.T) {
 			t.Errorf("%s: got %q, %+v", x.server, body, state)
 		}
 		var e accesslog.Entry
-		for end := time.Now().Add(5 * time.Second); e.Domain != x.server && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
+		for end := time.Now().Add(time.Minute); e.Domain != x.server && time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 			l.DeliverLogs() // what was answered may have yet to be logged
 			e = l.lastLine(t)
 		}

@@ -176,7 +176,7 @@ func TestAccessLogsArriveInTheBucket(t *testing.T) {
 	resp := must((&http.Transport{DisableKeepAlives: true}).RoundTrip(req))(t)
 	_ = resp.Body.Close()
 	var keys []string
-	for deadline := time.Now().Add(20 * time.Second); len(keys) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); len(keys) == 0 && time.Now().Before(deadline); time.Sleep(50 * time.Millisecond) {
 		for _, o := range must(l.s3().ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: aws.String("logs")}))(t).Contents {
 			keys = append(keys, *o.Key)
 		}

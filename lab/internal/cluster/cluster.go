@@ -145,11 +145,9 @@ func (l *lab) makeState(context.Context) error {
 		return err
 	}
 	if errors.Is(err, labstate.ErrNone) {
-		s = labstate.State{Dir: l.opt.Dir, Region: l.opt.Region, Account: "111122223333", Cluster: "lab", HostIP: node.HostIP, NodeIP: node.NodeIP, Seed: labstate.Seed, Ports: map[string]int{}, Users: map[string]labstate.User{}}
-		for _, name := range []string{"api", "registry", "hook", "kube", "etcd", "webhook", "metrics", "health"} {
-			if s.Ports[name], err = freePort(); err != nil {
-				return err
-			}
+		s = labstate.State{Dir: l.opt.Dir, Region: l.opt.Region, Account: "111122223333", Cluster: "lab", HostIP: node.HostIP, NodeIP: node.NodeIP, Seed: labstate.Seed, Users: map[string]labstate.User{}}
+		if s.Ports, err = freePorts("api", "registry", "hook", "kube", "etcd", "webhook", "metrics", "health"); err != nil {
+			return err
 		}
 		for _, name := range []string{"deployer", "controller", "node"} {
 			s.Users[name] = labstate.User{AccessKeyID: "AKIALAB" + strings.ToUpper(random(6)), SecretAccessKey: random(20)}
@@ -176,13 +174,19 @@ func random(bytes int) string {
 	return hex.EncodeToString(b)
 }
 
-func freePort() (int, error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return 0, fmt.Errorf("finding a free port: %w", err)
+// freePorts gives each name a port of its own: all are held until the last is found, since
+// the kernel may give again what was given back.
+func freePorts(names ...string) (map[string]int, error) {
+	ports := map[string]int{}
+	for _, name := range names {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			return nil, fmt.Errorf("finding a free port: %w", err)
+		}
+		defer l.Close()
+		ports[name] = l.Addr().(*net.TCPAddr).Port
 	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port, nil
+	return ports, nil
 }
 
 // programs builds what is missing and links each under its plain name in bin/.

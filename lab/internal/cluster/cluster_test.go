@@ -58,6 +58,25 @@ func TestTheStateIsChosenOnce(t *testing.T) {
 	}
 }
 
+// Of eight ports that were found one by one, two were the same in one of 135 labs.
+func TestNoPortIsGivenTwice(t *testing.T) {
+	var names []string
+	for i := range 500 {
+		names = append(names, fmt.Sprint(i))
+	}
+	ports, err := freePorts(names...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken := map[int]bool{}
+	for _, p := range ports {
+		taken[p] = true
+	}
+	if len(taken) != len(names) {
+		t.Errorf("%d ports for %d names", len(taken), len(names))
+	}
+}
+
 func TestEveryFileIsFilledIn(t *testing.T) {
 	l := newLab(t)
 	if err := l.configure(t.Context()); err != nil {
@@ -85,7 +104,8 @@ func TestEveryFileIsFilledIn(t *testing.T) {
 func TestAProgramThatEndsIsReportedWithItsLog(t *testing.T) {
 	l := newLab(t)
 	never := func(context.Context) error { return errors.New("no answer") }
-	err := l.start(t.Context(), "faulty", nil, never, "sh", "-c", "sleep 0.2; echo no such flag >&2; exit 1")
+	// It ends when it is known, not before: what ends at once is told in other words.
+	err := l.start(t.Context(), "faulty", nil, never, "sh", "-c", "until [ -e pids/faulty.json ]; do sleep 0.05; done; echo no such flag >&2; exit 1")
 	if err == nil || !strings.Contains(err.Error(), "faulty ended: no such flag") || !strings.Contains(err.Error(), filepath.Join("logs", "faulty.log")) {
 		t.Errorf("error: %v", err)
 	}
@@ -108,7 +128,8 @@ func TestWaitingEndsWithItsTime(t *testing.T) {
 		}
 		return nil
 	}
-	if err := l.start(t.Context(), "good", nil, ready, "sleep", "5"); err != nil || asked != 3 {
+	t.Cleanup(func() { _ = proc.Stop(l.opt.Dir, "good", 0) })
+	if err := l.start(t.Context(), "good", nil, ready, "sleep", "600"); err != nil || asked != 3 {
 		t.Errorf("after %d questions: %v", asked, err)
 	}
 	if err := l.wait(t.Context(), "good", 50*time.Millisecond, func(context.Context) error { return fmt.Errorf("never") }); err == nil || !strings.Contains(err.Error(), "good is not ready after 50ms: never") {

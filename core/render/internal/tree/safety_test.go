@@ -144,7 +144,7 @@ func TestRefuses(t *testing.T) {
 			root := prepare(t, tc.files, server.URL)
 			start := time.Now()
 			_, err := Load(context.Background(), Options{Path: root, Root: root})
-			if took := time.Since(start); took > 2*time.Second {
+			if took := time.Since(start); took > 20*time.Second { // a bomb takes all memory; a busy machine, some seconds
 				t.Errorf("took %s", took)
 			}
 			want := strings.ReplaceAll(tc.want, "URL", server.URL)
