@@ -41,7 +41,10 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 	if err != nil {
 		return err
 	}
-	opt.Observe = hub.Observe
+	opt.Observe = func(e alb.Event) {
+		hub.Observe(e)
+		tellClosed(e.Request)
+	}
 	engine := alb.New(opt)
 	defer engine.Close()
 	c, err := newCloud(s, engine)
@@ -68,6 +71,14 @@ func runCloud(ctx context.Context, _ string, args []string) error {
 		fmt.Sprintf("127.0.0.1:%d", s.Ports["hook"]): private(c, engine, hub),
 	})
 	return errors.Join(err, c.Close())
+}
+
+// tellClosed tells the log what the access log has no field for: what a target did that was not
+// draining, and closed a connection though a request was on it.
+func tellClosed(r *alb.RequestLog) {
+	if r != nil && r.Cause == alb.CauseTargetClosed && !r.Draining {
+		fmt.Fprintf(os.Stderr, "%s alb: 502 of %s: target %s: %s (a kept connection: %t; created %s)\n", time.Now().UTC().Format(time.RFC3339), r.URL, r.Target, r.Detail, r.Reused, r.Created.UTC().Format("15:04:05.000"))
+	}
 }
 
 // balancing is how the lab's balancers lag.

@@ -57,8 +57,9 @@ type RequestLog struct {
 	Action                           string
 	RedirectURL                      string
 	Cause                            Cause
-	Reused                           bool // the target connection had served before
-	Draining                         bool // the target was draining when chosen
+	Detail                           string // of a target that did not answer, in the words of the connection to it
+	Reused                           bool   // the target connection had served before
+	Draining                         bool   // the target was draining when chosen
 	// Truncated: the answer was broken off after its status had gone out, so the
 	// client saw Status and then a closed connection.
 	Truncated bool

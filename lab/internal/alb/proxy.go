@@ -208,6 +208,11 @@ func (x *exchange) answered(resp *http.Response, c choice) error {
 
 // failed answers for a target that did not.
 func (x *exchange) failed(err error) {
+	x.mu.Lock()
+	if x.log.Detail = err.Error(); x.dialed > 1 {
+		x.log.Detail = "it closed a connection that had been kept: " + x.log.Detail
+	}
+	x.mu.Unlock()
 	switch cause := classify(context.Cause(x.ctx), err); cause {
 	case CauseClientClosed:
 		x.mu.Lock()

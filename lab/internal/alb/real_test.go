@@ -47,7 +47,7 @@ func TestRealRefusalsAndResets(t *testing.T) {
 	ask := func(want Cause) {
 		t.Helper()
 		status := askOne(t, "http://"+e.Addresses(lbARN)[0].String()+":18082/", logs)
-		if l := <-logs; status != 502 || l.Cause != want || (l.RequestTime >= 0) != (want == CauseTargetClosed) {
+		if l := <-logs; status != 502 || l.Cause != want || l.Detail == "" || (l.RequestTime >= 0) != (want == CauseTargetClosed) {
 			t.Errorf("got %d, logged %q after sending %v, want 502 %q", status, l.Cause, l.RequestTime, want)
 		}
 	}
