@@ -310,10 +310,9 @@ func (p *pipeline) apply(ctx context.Context) (string, error) {
 	}
 	p.report.Revision, p.report.Gate = p.attempt.Revision.Number, nil
 	if p.halfway {
-		err = p.turnBack(ctx, s, *steps) // what is deleted next may be what serves alone
-	}
-	if err != nil {
-		return "", err
+		if err := p.turnBack(ctx, s, *steps); err != nil { // what is deleted next may be what serves alone
+			return "", err
+		}
 	}
 	if !p.report.Handover {
 		steps = nil

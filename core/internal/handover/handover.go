@@ -126,12 +126,18 @@ func Make(manifests []byte, workloads []string) (Steps, error) {
 	if len(narrow) == 0 {
 		return s, fmt.Errorf("handing over %s: no Service of the manifests selects its pods, so nothing could be turned to the new ones; add the Service to the manifests", strings.Join(workloads, ", "))
 	}
-	for into, list := range map[*[]byte][]*unstructured.Unstructured{&s.Raise: raise, &s.Narrow: narrow, &s.Finish: finish, &s.Widen: widen, &s.Final: objects} {
-		if *into, err = manifest.Stream(list); err != nil {
-			return s, err
+	err = streams(map[*[]byte][]*unstructured.Unstructured{&s.Raise: raise, &s.Narrow: narrow, &s.Finish: finish, &s.Widen: widen, &s.Final: objects})
+	return s, err
+}
+
+// streams writes lists of objects as manifests.
+func streams(into map[*[]byte][]*unstructured.Unstructured) (err error) {
+	for text, list := range into {
+		if *text, err = manifest.Stream(list); err != nil {
+			return err
 		}
 	}
-	return s, nil
+	return nil
 }
 
 // Halfway tells whether a Deployment of the cluster is amid a handover: what was killed

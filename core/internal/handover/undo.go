@@ -9,10 +9,8 @@ import (
 	"fmt"
 	"slices"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/labels"
-	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/outlast-ci/outlast/core/internal/manifest"
 	"github.com/outlast-ci/outlast/core/render"
@@ -98,16 +96,16 @@ func hashesOf(ctx context.Context, cluster Cluster, w render.Workload, leaving [
 	if err != nil {
 		return nil, 0, err
 	}
-	mine := map[types.UID]bool{}
+	mine := map[string]bool{}
 	for _, set := range sets {
-		mine[set.GetUID()] = owned(set, map[types.UID]bool{obj.GetUID(): true})
+		mine[string(set.GetUID())] = manifest.OwnedBy(&set, map[string]bool{string(obj.GetUID()): true})
 	}
 	pods, err := cluster.List(ctx, "v1", "Pod", namespace, selector)
 	for _, pod := range pods {
 		phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
 		hash := pod.GetLabels()[HashLabel]
 		switch {
-		case !owned(pod, mine) || pod.GetDeletionTimestamp() != nil || phase == "Failed" || phase == "Succeeded":
+		case !manifest.OwnedBy(&pod, mine) || pod.GetDeletionTimestamp() != nil || phase == "Failed" || phase == "Succeeded":
 		case slices.Contains(leaving, string(pod.GetUID())):
 			leave++
 		case !slices.Contains(stay, hash):
@@ -115,10 +113,6 @@ func hashesOf(ctx context.Context, cluster Cluster, w render.Workload, leaving [
 		}
 	}
 	return stay, leave, err
-}
-
-func owned(obj unstructured.Unstructured, by map[types.UID]bool) bool {
-	return slices.ContainsFunc(obj.GetOwnerReferences(), func(ref metav1.OwnerReference) bool { return by[ref.UID] })
 }
 
 // aside makes the manifests of Undo.
@@ -150,10 +144,6 @@ func aside(manifests []byte, old []Old) (Steps, error) {
 		raise, narrow, widen = append(raise, turned), append(narrow, turned), append(widen, obj)
 		s.Services = append(s.Services, obj.GetNamespace()+"/"+obj.GetName())
 	}
-	for into, list := range map[*[]byte][]*unstructured.Unstructured{&s.Raise: raise, &s.Narrow: narrow, &s.Widen: widen, &s.Final: objects} {
-		if *into, err = manifest.Stream(list); err != nil {
-			return s, err
-		}
-	}
-	return s, nil
+	err = streams(map[*[]byte][]*unstructured.Unstructured{&s.Raise: raise, &s.Narrow: narrow, &s.Widen: widen, &s.Final: objects})
+	return s, err
 }

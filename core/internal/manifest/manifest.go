@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Package manifest reads and writes streams of Kubernetes objects. It is pure.
+// Package manifest reads and writes streams of Kubernetes objects, and tells what they say of each other. It is pure.
 package manifest
 
 import (
@@ -9,7 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/apimachinery/pkg/util/yaml"
@@ -55,6 +57,11 @@ func Stream(objects []*unstructured.Unstructured) ([]byte, error) {
 		b.WriteByte('\n')
 	}
 	return b.Bytes(), nil
+}
+
+// OwnedBy tells whether an object of the cluster is owned by one of those with some UIDs.
+func OwnedBy(obj *unstructured.Unstructured, owners map[string]bool) bool {
+	return slices.ContainsFunc(obj.GetOwnerReferences(), func(ref metav1.OwnerReference) bool { return owners[string(ref.UID)] })
 }
 
 // IsPreDeploy tells whether a Job has to succeed before the workloads are touched, by its

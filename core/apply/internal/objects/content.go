@@ -11,6 +11,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/outlast-ci/outlast/core/internal/manifest"
 )
 
 // Content is all of an object but the bookkeeping of the API server itself.
@@ -81,13 +83,13 @@ func (p Pods) Replaced(next *unstructured.Unstructured) (pods []unstructured.Uns
 	}
 	owners := map[string]bool{string(p.workload.GetUID()): true}
 	for _, set := range p.sets {
-		if ownedBy(&set, owners) && !SameTemplate(&set, next) {
+		if manifest.OwnedBy(&set, owners) && !SameTemplate(&set, next) {
 			owners[string(set.GetUID())] = true
 		}
 	}
 	for _, pod := range p.pods {
 		phase, _, _ := unstructured.NestedString(pod.Object, "status", "phase")
-		if ownedBy(&pod, owners) && phase != "Succeeded" && phase != "Failed" {
+		if manifest.OwnedBy(&pod, owners) && phase != "Succeeded" && phase != "Failed" {
 			pods = append(pods, pod)
 		}
 	}
@@ -111,15 +113,6 @@ func selectorOf(workload *unstructured.Unstructured) (string, error) {
 		return "", err
 	}
 	return selector.String(), nil
-}
-
-func ownedBy(obj *unstructured.Unstructured, owners map[string]bool) bool {
-	for _, ref := range obj.GetOwnerReferences() {
-		if owners[string(ref.UID)] {
-			return true
-		}
-	}
-	return false
 }
 
 // KeepReplicas leaves the number of pods to whoever decides it: a manifest that

@@ -18,6 +18,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/gate/internal/history"
 	"github.com/outlast-ci/outlast/core/gate/internal/model"
+	"github.com/outlast-ci/outlast/core/internal/manifest"
 )
 
 // Reader looks at one cluster and remembers what need not be asked each time.
@@ -137,7 +138,7 @@ func (r *Reader) pods(ctx context.Context, obj *unstructured.Unstructured, knows
 	for _, p := range all {
 		phase := str(p.Object, "status", "phase")
 		over := (phase == "Failed" || phase == "Succeeded") && p.GetDeletionTimestamp() == nil
-		if (owned(&p, owners) || knows(string(p.GetUID()))) && !over {
+		if (manifest.OwnedBy(&p, owners) || knows(string(p.GetUID()))) && !over {
 			out = append(out, p)
 		}
 	}
@@ -218,7 +219,7 @@ func (r *Reader) newest(ctx context.Context, obj *unstructured.Unstructured, sel
 	const revision = "deployment.kubernetes.io/revision"
 	mine := map[string]bool{uid: true}
 	for _, set := range sets {
-		if !owned(&set, mine) {
+		if !manifest.OwnedBy(&set, mine) {
 			continue
 		}
 		owners[string(set.GetUID())] = true
@@ -227,10 +228,6 @@ func (r *Reader) newest(ctx context.Context, obj *unstructured.Unstructured, sel
 		}
 	}
 	return current, owners, nil
-}
-
-func owned(obj *unstructured.Unstructured, owners map[string]bool) bool {
-	return slices.ContainsFunc(obj.GetOwnerReferences(), func(ref ownerReference) bool { return owners[string(ref.UID)] })
 }
 
 // str, num and list read a field of an object; what is not there is empty.

@@ -9,13 +9,10 @@ import (
 	"strings"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/outlast-ci/outlast/core/gate/internal/model"
 )
-
-type ownerReference = metav1.OwnerReference
 
 // progress reads how far a rollout is: how many pods are wanted by now, what it lacks,
 // in words, and why its controller gave up.
