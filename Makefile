@@ -61,7 +61,7 @@ lab: ## build bin/lab; see bin/lab help
 tools: ## build the linters and the test runner into bin/
 	@go -C .ci/tools build -trimpath -o $(BIN)/ tool
 
-runners: ## build into bin/ what the tests run outlast in: the CI systems' own runners, Helm, kustomize
+runners: ## build into bin/ what the tests run outlast in: the CI systems' own runners, Helm, kustomize, kpt
 	@go -C .ci/runners build -trimpath -o $(BIN)/ tool
 	@go -C .ci/runners build -trimpath -o $(BIN)/circleci-run ./circleci
 	@go -C .ci/runners build -trimpath -o $(BIN)/codebuild-run ./codebuild
@@ -71,6 +71,7 @@ runners: ## build into bin/ what the tests run outlast in: the CI systems' own r
 	@go -C .ci/runners/render build -trimpath -ldflags '-s -w' -o $(BIN)/kustomize sigs.k8s.io/kustomize/kustomize/v5
 	@go -C .ci/runners/render build -trimpath -ldflags '-s -w' -o $(BIN)/helm-v3 helm.sh/helm/v3/cmd/helm
 	@go -C .ci/runners/render build -trimpath -ldflags '-s -w' -o $(BIN)/helm-v4 helm.sh/helm/v4/cmd/helm
+	@go -C .ci/runners/kpt build -trimpath -ldflags '-s -w' -o $(BIN)/kpt .
 	@.ci/runners/install
 
 down: lab ## take the lab down
