@@ -93,12 +93,13 @@ func (m *Manifests) Check(live *Live) (Report, error) {
 
 // places finds where an object's fields are written.
 type places struct {
-	index origin.Index                // of a kustomization's files
+	index *origin.Index               // of a kustomization's files
 	plain map[*yaml.Node]*tree.Object // of plain YAML, whose nodes know their lines
+	top   string                      // the kustomization; empty: plain YAML
 }
 
 func newPlaces(read *tree.Tree) places {
-	p := places{plain: map[*yaml.Node]*tree.Object{}}
+	p := places{plain: map[*yaml.Node]*tree.Object{}, top: read.Kustomization}
 	if read.Kustomization == "" {
 		for _, o := range read.Objects {
 			p.plain[o.YNode()] = o
@@ -109,11 +110,12 @@ func newPlaces(read *tree.Tree) places {
 	for _, f := range read.Files {
 		files = append(files, origin.File{Name: f.Path, Text: f.Text})
 	}
-	p.index = origin.New(files)
+	p.index = origin.New(files, read.Kustomization)
 	return p
 }
 
-// fill adds file and line to a problem. What kustomize generated has none.
+// fill adds file and line to a problem. What kustomize generated stands nowhere: its
+// place is the kustomization.
 func (p places) fill(found *problem.Problem) {
 	path, err := source.ParsePath(found.Field)
 	if err != nil || found.Field == "" {
@@ -125,6 +127,10 @@ func (p places) fill(found *problem.Problem) {
 		found.Line, _, _ = source.Locate(source.Document{Node: o.YNode()}, path)
 		return
 	}
+	if p.top == "" {
+		return
+	}
+	found.File, found.Line = p.top, 1
 	if place, ok := p.index.Field(on.GetKind(), on.GetNamespace(), on.GetName(), path); ok {
 		found.File, found.Line = place.File, place.Line
 	}

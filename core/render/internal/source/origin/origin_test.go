@@ -40,7 +40,7 @@ func TestField(t *testing.T) {
 				files = append(files, File{fmt.Sprint(i), []byte(text)})
 			}
 			got := "none"
-			if p, ok := New(files).Field("Deployment", "shop", "dev-web-7f", source.Path{{Key: "spec"}, {Key: "grace"}}); ok {
+			if p, ok := New(files, "").Field("Deployment", "shop", "dev-web-7f", source.Path{{Key: "spec"}, {Key: "grace"}}); ok {
 				got = fmt.Sprintf("%s:%d %v", p.File, p.Line, p.Exact)
 				text := files[p.File[0]-'0'].Text
 				if out, err := source.Set(text, p.Document, source.Path{{Key: "spec"}, {Key: "new"}}, 1); err != nil || bytes.Equal(out, text) {
