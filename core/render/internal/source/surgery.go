@@ -114,6 +114,10 @@ func (e *editor) replaceByBlock(p patch, old, value *yaml.Node, start, behind in
 	if err != nil {
 		return p, err
 	}
+	remarks, err := e.comments(old, start, p.to)
+	if err != nil {
+		return p, err
+	}
 	parent, column := e.last().parent, e.Column(start)
 	inMapping := parent.Kind == yaml.MappingNode
 	var least int // the column where the value may start
@@ -133,7 +137,7 @@ func (e *editor) replaceByBlock(p patch, old, value *yaml.Node, start, behind in
 	switch {
 	case yamltext.IsBlock(old) && e.First(start):
 		column = max(column, least)
-		p.from, p.text = e.LineStart(start), strings.Join(yamltext.Indent(column, lines), nl)
+		p.from, p.text = e.LineStart(start), strings.Join(yamltext.Indent(column, append(remarks, lines...)), nl)
 	case !inMapping && start == p.to: // an element that is empty
 		p.from, p.text = start, " "+strings.Join(yamltext.Indent(column+1, lines), nl)[column+1:]
 	case !inMapping || yamltext.IsBlock(old):
@@ -141,9 +145,46 @@ func (e *editor) replaceByBlock(p patch, old, value *yaml.Node, start, behind in
 	default: // behind what trails the key
 		end := e.LineEnd(p.to)
 		trail := strings.TrimRight(string(e.Bytes[behind:start]), " \t\r\n") + e.headerComment(old) + string(e.Bytes[p.to:end])
-		p.from, p.to, p.text = behind, end, trail+nl+strings.Join(yamltext.Indent(column, lines), nl)
+		p.from, p.to, p.text = behind, end, trail+nl+strings.Join(yamltext.Indent(column, append(remarks, lines...)), nl)
 	}
 	return p, nil
+}
+
+// comments are those within a node that is not one scalar: what takes its place gets
+// them, since nobody but their author can tell whether they still hold.
+func (e *editor) comments(n *yaml.Node, from, to int) (found []string, err error) {
+	look := func(end int) {
+		for ; from < end; from++ {
+			if e.Has(from, "#") && (from == 0 || e.Blank(from-1) > 0) {
+				found = append(found, strings.TrimRight(string(e.Bytes[from:e.LineEnd(from)]), " \t"))
+				from = e.LineEnd(from)
+			}
+		}
+	}
+	var walk func(n *yaml.Node) error
+	walk = func(n *yaml.Node) error {
+		if len(n.Content) == 0 && n.Value != "" { // what may hold a # itself
+			start, err := e.Start(n)
+			if err != nil {
+				return err
+			}
+			look(start)
+			from, err = e.End(n)
+			return err
+		}
+		for _, c := range n.Content {
+			if err := walk(c); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(n.Content) == 0 {
+		return nil, nil
+	}
+	err = walk(n)
+	look(to)
+	return found, err
 }
 
 // add writes a new key behind the last entry of the mapping at the end of the
