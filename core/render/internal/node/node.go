@@ -286,8 +286,15 @@ func Number[T ~int | ~int64](v T) *yaml.RNode {
 	return yaml.NewRNode(&yaml.Node{Kind: yaml.ScalarNode, Tag: yaml.NodeTagInt, Value: strconv.FormatInt(int64(v), 10)})
 }
 
-// Text is a node that holds a string.
-func Text(v string) *yaml.RNode { return yaml.NewStringRNode(v) }
+// Text is a node that holds a string. What YAML 1.1 takes for something else, as y for
+// yes, gets quotes: kustomize reads its patches so.
+func Text(v string) *yaml.RNode {
+	n := yaml.NewStringRNode(v)
+	if yaml.IsYaml1_1NonString(&yaml.Node{Kind: yaml.ScalarNode, Value: v}) {
+		n.YNode().Style = yaml.DoubleQuotedStyle
+	}
+	return n
+}
 
 // Null is a node that says that there is nothing: what a patch takes away.
 func Null() *yaml.RNode {
