@@ -44,7 +44,7 @@ type Edit struct {
 	Value    *yaml.RNode // nil: the field is taken away
 	From, To string      // for people; From "" was not there
 	Why      string
-	Weight   int64 // of two edits of one place the heavier stays
+	Weight   int64 // seconds that it gives; of two edits of one place the heavier stays
 }
 
 // Apply makes the edit in its object.
@@ -78,7 +78,7 @@ func (l *List) Edit(rule string, on *yaml.RNode, message string, e Edit) *Proble
 	if e.Why == "" {
 		e.Why = message
 	}
-	p.Edit = &e
+	p.Edit, p.Want = &e, drain.Seconds(e.Weight)
 	return p
 }
 

@@ -145,3 +145,12 @@ func TestTable(t *testing.T) {
 		}
 	}
 }
+
+// TestEditWant: readers of machines get the number that cures, too.
+func TestEditWant(t *testing.T) {
+	l := &List{}
+	l.Edit("OL004", object(""), "short", Edit{Path: []string{"spec", "a"}, Value: node.Text("100"), To: "100", Weight: 100})
+	if got := l.All[0].Want; got != 100 {
+		t.Errorf("want %d, not 100", got)
+	}
+}
