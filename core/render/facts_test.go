@@ -29,7 +29,7 @@ spec:
       containers:
       - {name: web, image: 'web@sha256:1', readinessProbe: {httpGet: {port: 80}}, lifecycle: {preStop: {sleep: {seconds: 90}}}}
 ---
-{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web, namespace: shop}, spec: {maxUnavailable: 1, selector: {matchLabels: {app: web}}}}
+{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web, namespace: shop}, spec: {maxUnavailable: 1, unhealthyPodEvictionPolicy: AlwaysAllow, selector: {matchLabels: {app: web}}}}
 ---
 {apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop}, spec: {selector: {app: web}, ports: [{port: 80}]}}
 ---

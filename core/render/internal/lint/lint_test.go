@@ -49,7 +49,7 @@ func TestWorkload(t *testing.T) {
 	budget := func(rest string) string {
 		return "---\n{apiVersion: policy/v1, kind: PodDisruptionBudget, metadata: {name: web}, spec: {selector: {matchLabels: {app: web}}" + rest + "}}\n"
 	}
-	fine := budget(", maxUnavailable: 1")
+	fine := budget(", maxUnavailable: 1, unhealthyPodEvictionPolicy: AlwaysAllow")
 	spread := func(over, pods, rest string) string {
 		return ", topologySpreadConstraints: [{topologyKey: " + over + ", labelSelector: {matchLabels: {" + pods + "}}" + rest + "}]"
 	}
@@ -72,15 +72,17 @@ func TestWorkload(t *testing.T) {
 		"a budget that blocks by 0 %":            {pod: ready(""), least: 2, more: budget(", maxUnavailable: 0%"), want: "OL036 warning spec.maxUnavailable"},
 		"a budget that wants all":                {pod: ready(""), least: 2, more: budget(", minAvailable: 2"), want: "OL036 warning spec.minAvailable"},
 		"a budget that wants all, as a share":    {pod: ready(""), least: 3, more: budget(", minAvailable: 90%"), want: "OL036 warning spec.minAvailable"},
-		"a budget that leaves one":               {pod: ready(""), least: 3, more: budget(", minAvailable: 2")},
-		"a budget that says nothing":             {pod: ready(""), least: 3, more: budget("")},
+		"a budget that leaves one":               {pod: ready(""), least: 3, more: budget(", minAvailable: 2, unhealthyPodEvictionPolicy: AlwaysAllow")},
+		"a budget that unhealthy pods block":     {pod: ready(""), least: 3, more: budget(", minAvailable: 2"), want: "OL036 info spec.unhealthyPodEvictionPolicy"},
+		"a budget that they block by choice":     {pod: ready(""), least: 3, more: budget(", maxUnavailable: 1, unhealthyPodEvictionPolicy: IfHealthyBudget"), want: "OL036 info spec.unhealthyPodEvictionPolicy"},
+		"a budget that says nothing":             {pod: ready(""), least: 3, more: budget(", unhealthyPodEvictionPolicy: AlwaysAllow")},
 		"no readiness probe":                     {pod: "containers: [{name: a, image: 'a@sha256:1'}]", more: fine, least: 2, want: "OL028 warning " + spec + "containers"},
 		"liveness as readiness":                  {pod: ready(", livenessProbe: {httpGet: {path: /ready, port: 80}}"), more: fine, least: 2, want: "OL029 warning " + spec + "containers[a].livenessProbe"},
 		"liveness that is more patient":          {pod: ready(", livenessProbe: {httpGet: {path: /ready, port: 80}, failureThreshold: 10}"), more: fine, least: 2},
 		"liveness that waits longer":             {pod: ready(", livenessProbe: {httpGet: {path: /ready, port: 80}, periodSeconds: 60}"), more: fine, least: 2},
 		"liveness of another path":               {pod: ready(", livenessProbe: {httpGet: {path: /live, port: 80}}"), more: fine, least: 2},
 		"liveness of another kind":               {pod: ready(", livenessProbe: {tcpSocket: {port: 80}}"), more: fine, least: 2},
-		"another path for the balancer":          {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/healthcheck-path: /other", more: fine, least: 2, want: "OL030 info healthcheck-path"},
+		"another path for the balancer":          {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/healthcheck-path: /other", more: fine, least: 2, want: "OL030 info metadata.annotations[alb.ingress.kubernetes.io/healthcheck-path]"},
 		"the same, with a query":                 {pod: ready(""), ingress: ", alb.ingress.kubernetes.io/healthcheck-path: '/ready?deep=1'", more: fine, least: 2},
 		"a probe that asks no path":              {pod: "containers: [{name: a, image: 'a@sha256:1', readinessProbe: {tcpSocket: {port: 80}}}]", ingress: ", alb.ingress.kubernetes.io/healthcheck-path: /other", more: fine, least: 2},
 		"a probe of the root":                    {pod: "containers: [{name: a, image: 'a@sha256:1', readinessProbe: {httpGet: {port: 80}}}]", ingress: ", alb.ingress.kubernetes.io/healthcheck-path: /", more: fine, least: 2},
@@ -128,9 +130,10 @@ func TestWorkload(t *testing.T) {
 
 // TestOneReplica: what one pod means depends on what replaces it.
 func TestOneReplica(t *testing.T) {
-	const fine, gap, none = "rollouts are fine", "a rollout, an eviction", "nobody answers"
+	const fine, gap, none = "one replica: rollouts are fine", "one replica: a rollout, an eviction", "nobody answers"
 	for spec, want := range map[string]string{
 		"Deployment: replicas: 1": fine, "StatefulSet: replicas: 1": gap, "Deployment: replicas: 0": none, "StatefulSet: replicas: 0": none,
+		"Deployment: paused: false":                                                   "replicas is not set, which means one: rollouts are fine",
 		"Deployment: replicas: 1, strategy: {type: Recreate}":                         gap,
 		"Deployment: replicas: 1, template: {spec: {hostNetwork: true}}":              gap,
 		"Rollout: replicas: 1, strategy: {canary: {}}":                                fine,
@@ -139,7 +142,10 @@ func TestOneReplica(t *testing.T) {
 		kind, rest, _ := strings.Cut(spec, ": ")
 		g := graph.New([]*yaml.RNode{yaml.MustParse("{apiVersion: " + map[bool]string{true: "argoproj.io/v1alpha1", false: "apps/v1"}[kind == "Rollout"] + ", kind: " + kind + ", metadata: {name: web}, spec: {" + rest + "}}")})
 		c := &Checker{List: &problem.List{}, Graph: g}
-		least, _ := node.Int(g.Workloads[0].RNode, "spec", "replicas")
+		least := 1
+		if n, ok := node.Int(g.Workloads[0].RNode, "spec", "replicas"); ok {
+			least = n
+		}
 		c.scale(g.Workloads[0], least)
 		got := ""
 		if len(c.All) > 0 {

@@ -75,12 +75,7 @@ func (a *Checker) health(t *graph.TargetGroup) {
 	default: // the API server knows the limits of the controller's own resources
 		return
 	}
-	where := func(what string) graph.Written {
-		if t.Maker == graph.ByIngress {
-			return t.Annotated(of[what])
-		}
-		return graph.Written{Object: t.Service, Field: node.Path([]string{"metadata", "annotations", graph.NLBPrefix + of[what]})}
-	}
+	where := func(what string) graph.Written { return asked(t, of[what]) }
 	for _, l := range []struct {
 		what              string
 		have, least, most int
@@ -99,6 +94,17 @@ func (a *Checker) health(t *graph.TargetGroup) {
 	}
 	a.Find("OL046", w.Object, w.Field, fmt.Sprintf("the health check waits for %d s (%s), which is too long for an interval of %d s (%s)"+refusal, h.Timeout, of["timeout"], h.Interval, of["interval"]),
 		"write a timeout below the interval")
+}
+
+// asked is where something of the health check is written, or would be.
+func asked(t *graph.TargetGroup, annotation string) graph.Written {
+	switch t.Maker {
+	case graph.ByIngress:
+		return t.Annotated(annotation)
+	case graph.ByService:
+		return graph.Written{Object: t.Service, Field: node.Path([]string{"metadata", "annotations", graph.NLBPrefix + annotation})}
+	}
+	return graph.Written{Object: t.Route} // a configuration of the controller's own may be anywhere
 }
 
 // algorithm: only round robin can send a reduced share.

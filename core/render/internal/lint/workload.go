@@ -78,15 +78,17 @@ func (a *Checker) several(w *graph.Workload) {
 func (a *Checker) owned(w *graph.Workload) {
 	if scaler := a.Graph.Autoscaler(w); scaler != nil && node.Str(w.RNode, "spec", "replicas") != "" {
 		a.Edit("OL032", w.RNode, node.ID(scaler)+" owns the replicas: writing them, too, resets with each deploy what it decided",
-			problem.Edit{Path: []string{"spec", "replicas"}, From: node.Str(w.RNode, "spec", "replicas"), To: "", Why: "the autoscaler owns the field"})
+			problem.Edit{Path: []string{"spec", "replicas"}, From: node.Str(w.RNode, "spec", "replicas"), To: "", Why: "the autoscaler owns the field"}).Fix = "leave the field out; where a client-side kubectl apply deploys, run kubectl apply edit-last-applied first and take it out there, or the next apply sets it to 1"
 	}
 }
 
 func (a *Checker) scale(w *graph.Workload, least int) {
 	if least < 2 && w.GetKind() != "DaemonSet" {
-		seen := "one replica"
+		seen, fix := "one replica", "run at least 2"
 		if least == 0 {
 			seen = "no replica"
+		} else if a.Graph.Autoscaler(w) == nil && node.Str(w.RNode, "spec", "replicas") == "" {
+			seen, fix = "replicas is not set, which means one", "run at least 2; or put the autoscaler that owns the field among the manifests"
 		}
 		if a.Graph.Autoscaler(w) != nil {
 			seen = "the autoscaler may leave " + seen
@@ -98,7 +100,7 @@ func (a *Checker) scale(w *graph.Workload, least int) {
 		if seen == "no replica" {
 			told = ": nobody answers (503)"
 		}
-		a.Find("OL031", w.RNode, "spec.replicas", seen+told, "run at least 2")
+		a.Find("OL031", w.RNode, "spec.replicas", seen+told, fix)
 	}
 }
 
@@ -130,7 +132,8 @@ func (a *Checker) probes(w *graph.Workload) {
 			got, _, _ := strings.Cut(node.Str(p, "httpGet", "path"), "?")
 			return node.At(p, "httpGet") == nil || cmp.Or(got, "/") == path
 		}) {
-			a.Find("OL030", t.Route, "healthcheck-path", fmt.Sprintf("the balancer asks %s, the readinessProbe of %s does not: the two may disagree about a pod", path, w.ID()), "let both ask one path, which stays 200 until SIGTERM")
+			at := asked(t, "healthcheck-path")
+			a.Find("OL030", at.Object, at.Field, fmt.Sprintf("the balancer asks %s, the readinessProbe of %s does not: the two may disagree about a pod", path, w.ID()), "let both ask one path, which stays 200 until SIGTERM")
 		}
 	}
 }
@@ -202,11 +205,12 @@ func (a *Checker) budgetBlocks(b *yaml.RNode, least int) {
 		return
 	}
 	min := node.Str(b, "spec", "minAvailable")
-	if min == "" {
+	if n, err := node.Resolve(min, least, true); min != "" && err == nil && n >= least && n > 0 {
+		a.Find("OL036", b, "spec.minAvailable", fmt.Sprintf("minAvailable is %s of at least %s: no pod may be evicted, so nodes cannot be drained", min, strconv.Itoa(least)), "write maxUnavailable: 1 instead, which grows with the replicas")
 		return
 	}
-	if n, err := node.Resolve(min, least, true); err == nil && n >= least && n > 0 {
-		a.Find("OL036", b, "spec.minAvailable", fmt.Sprintf("minAvailable is %s of at least %s: no pod may be evicted, so nodes cannot be drained", min, strconv.Itoa(least)), "write maxUnavailable: 1 instead, which grows with the replicas")
+	if node.Str(b, "spec", "unhealthyPodEvictionPolicy") != "AlwaysAllow" {
+		a.Find("OL036", b, "spec.unhealthyPodEvictionPolicy", "unhealthyPodEvictionPolicy is not AlwaysAllow: while too few pods are healthy, those that are not cannot be evicted either, so one that crashes keeps its node from being drained", "write unhealthyPodEvictionPolicy: AlwaysAllow (Kubernetes 1.27 and newer)").Severity = drain.Info
 	}
 }
 
