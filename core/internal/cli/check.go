@@ -195,6 +195,9 @@ func (c checking) tellFindings(report render.Report, opt render.Options, flags c
 	if err := lint.Write(maskedWriter{c.Env.Stdout, c.Secrets.Mask}, flags.output, out, style); err != nil {
 		return err
 	}
+	if out.Workloads == 0 && flags.output != "text" { // an empty list of findings is no good news then
+		fmt.Fprintf(setup.Tame(c.Env.Stderr), "outlast: %s\n", out.Checked())
+	}
 	if c.Facts.Host == "github" && flags.output != "github" { // people see them beside the lines of a change
 		if err := lint.Write(maskedWriter{c.Env.Stderr, c.Secrets.Mask}, "github", out, style); err != nil {
 			return err

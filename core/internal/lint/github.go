@@ -35,7 +35,7 @@ func github(r Report, _ Options) ([]byte, error) {
 		fmt.Fprintf(&b, "::%s file=%s,line=%d,title=%s::%s\n", githubLevel(f.Severity),
 			property(plain(file)), line, property(plain(title(f.Rule, names)+" "+f.Object)), data(message))
 	}
-	fmt.Fprintf(&b, "outlast check: %s: %s\n", r.checked(), Count(r.Findings))
+	fmt.Fprintf(&b, "outlast check: %s: %s\n", r.Checked(), Count(r.Findings))
 	return []byte(b.String()), nil
 }
 

@@ -141,8 +141,8 @@ func plural(n int, one, more string) string {
 	return fmt.Sprintf("%d %s", n, more)
 }
 
-// checked tells what was looked at, so that silence is not taken for safety.
-func (r Report) checked() string {
+// Checked tells what was looked at, so that silence is not taken for safety.
+func (r Report) Checked() string {
 	if r.Workloads == 0 {
 		return plural(r.Objects, "object", "objects") + ", no workload behind a balancer, so no timings were judged"
 	}

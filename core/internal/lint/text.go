@@ -150,7 +150,7 @@ func (s *sheet) total(r Report) {
 	if r.Took > 0 {
 		took = s.paint(fmt.Sprintf(" (%s)", r.Took.Round(time.Millisecond)), dim)
 	}
-	fmt.Fprintf(s, "%s: %s%s\n", r.checked(), s.paint(c.String(), with), took)
+	fmt.Fprintf(s, "%s: %s%s\n", r.Checked(), s.paint(c.String(), with), took)
 }
 
 // wrap breaks text of plain into lines of at most width columns: at spaces, and

@@ -72,9 +72,9 @@ type FindingsError struct{ Count int }
 
 func (e *FindingsError) Error() string {
 	if e.Count == 1 {
-		return "a rule is broken"
+		return "1 finding fails the check"
 	}
-	return fmt.Sprintf("%d rules are broken", e.Count)
+	return fmt.Sprintf("%d findings fail the check", e.Count)
 }
 
 // Of maps an error to its exit code and to OUTLAST_OUT_REASON, one word of the
