@@ -89,7 +89,7 @@ func atMostOne(command string) cobra.PositionalArgs {
 }
 
 // failWords are the severities, the worst first, and never.
-var failWords = []string{string(drain.Error), string(drain.Warning), string(drain.Info), "never"}
+var failWords = []string{string(drain.Error), string(drain.Warning), string(drain.Info), string(lint.Never)}
 
 // checking is one check, settled.
 type checking struct {
@@ -205,7 +205,7 @@ func (c checking) tellFindings(report render.Report, opt render.Options, flags c
 	}
 	bad := 0
 	for _, f := range report.Findings {
-		if at := slices.Index(failWords, string(f.Severity)); f.Suppressed == "" && at <= slices.Index(failWords, flags.failOn) && flags.failOn != "never" {
+		if at := slices.Index(failWords, string(f.Severity)); f.Suppressed == "" && at <= slices.Index(failWords, flags.failOn) && flags.failOn != string(lint.Never) {
 			bad++
 		}
 	}

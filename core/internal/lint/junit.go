@@ -101,7 +101,7 @@ func judge(c *xunit.Case, findings []drain.Finding, o Options) {
 		switch {
 		case f.Suppressed != "":
 			suppressed = append(suppressed, plain(f.Suppressed))
-		case rank(f.Severity) <= rank(o.FailOn):
+		case o.FailOn != Never && rank(f.Severity) <= rank(o.FailOn):
 			if rank(f.Severity) < rank(severity) {
 				severity = f.Severity
 			}

@@ -45,8 +45,11 @@ type Rule struct {
 type Options struct {
 	Color  bool           // text: with the colours of a terminal
 	Width  int            // text: columns; 0: 100
-	FailOn drain.Severity // junit: the least severity that fails a case; empty: error
+	FailOn drain.Severity // junit: the least severity that fails a case, or Never; empty: error
 }
+
+// Never as Options.FailOn fails nothing.
+const Never drain.Severity = "never"
 
 // formats in the order of Formats.
 var formats = []struct {
