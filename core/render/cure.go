@@ -98,7 +98,12 @@ func (c Cures) Verify(ctx context.Context, opt Options) error {
 		same++
 	}
 	if rest := slices.Concat(c.meant[same:], now[same:]); len(rest) > 0 {
-		id, _, _ := strings.Cut(rest[0], "\n")
+		id, want, _ := strings.Cut(rest[0], "\n")
+		for _, other := range now {
+			if have, ok := strings.CutPrefix(other, id+"\n"); ok {
+				id = source.Apart([]byte(want), []byte(have)).String() + " of " + id
+			}
+		}
 		return fmt.Errorf("%s does not say what it was meant to", id)
 	}
 	after, err := cure(ctx, opt, read)

@@ -167,7 +167,7 @@ func sarifResultOf(f drain.Finding, all []drain.Finding) sarifResult {
 		message += "\n\nFix: " + plain(f.Fix)
 	}
 	location := sarifLocation{Physical: sarifPhysical{
-		Artifact: sarifArtifact{URI: (&url.URL{Path: file}).String(), BaseID: sarifRoot},
+		Artifact: sarifArtifact{URI: strings.ReplaceAll((&url.URL{Path: file}).EscapedPath(), ":", "%3A"), BaseID: sarifRoot}, // a colon would end a scheme
 		Region:   sarifRegion{line},
 	}}
 	if f.Object != "" {

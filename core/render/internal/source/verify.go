@@ -3,8 +3,12 @@
 package source
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -41,6 +45,22 @@ func verify(before, after []byte, c change) error {
 		}
 	}
 	return nil
+}
+
+// Apart is the way to the first field in which two objects, in JSON, differ.
+func Apart(a, b []byte) (path Path) {
+	for {
+		var x, y map[string]json.RawMessage
+		if json.Unmarshal(a, &x) != nil || json.Unmarshal(b, &y) != nil {
+			return path
+		}
+		keys := slices.Concat(slices.Sorted(maps.Keys(x)), slices.Sorted(maps.Keys(y)))
+		at := slices.IndexFunc(keys, func(k string) bool { return !bytes.Equal(x[k], y[k]) })
+		if at < 0 {
+			return path
+		}
+		path, a, b = append(path, Step{Key: keys[at]}), x[keys[at]], y[keys[at]]
+	}
 }
 
 // differ gives the first node of got that is not as wanted. An alias of the same

@@ -46,3 +46,18 @@ func TestVerify(t *testing.T) {
 		})
 	}
 }
+
+func TestApart(t *testing.T) {
+	for name, tc := range map[string][3]string{
+		"a value":              {`{"a": {"b": 1}, "c": 2}`, `{"a": {"b": 2}, "c": 2}`, "a.b"},
+		"a key that is gone":   {`{"a": {"b": 1}}`, `{"a": {}}`, "a.b"},
+		"a key that is new":    {`{"a": {}}`, `{"a": {"b.c": 1}}`, "a[b.c]"},
+		"an element of a list": {`{"a": [1, 2]}`, `{"a": [1, 3]}`, "a"},
+		"a list and a mapping": {`{"a": [1, 2]}`, `{"a": {}}`, "a"},
+		"nothing":              {`{"a": 1}`, `{"a": 1}`, ""},
+	} {
+		if got := Apart([]byte(tc[0]), []byte(tc[1])).String(); got != tc[2] {
+			t.Errorf("%s: %q, want %q", name, got, tc[2])
+		}
+	}
+}
