@@ -118,10 +118,10 @@ func newPlaces(read *tree.Tree) places {
 // place is the kustomization.
 func (p places) fill(found *problem.Problem) {
 	path, err := source.ParsePath(found.Field)
-	if err != nil || found.Field == "" {
-		path = source.Path{{Key: "(the whole)"}} // which nothing holds: the largest document is the object's own
+	on := cmp.Or(found.Near, found.On)
+	if err != nil || found.Field == "" || on != found.On {
+		path = source.Path{{Key: "(the whole)"}} // which nothing holds: the resource itself is the place
 	}
-	on := found.On
 	if o, ok := p.plain[on.YNode()]; ok {
 		found.File = o.File
 		found.Line, _, _ = source.Locate(source.Document{Node: o.YNode()}, path)

@@ -30,6 +30,7 @@ type Rule struct {
 type Problem struct {
 	drain.Finding
 	On   *yaml.RNode // the object; its annotations may suppress the problem
+	Near *yaml.RNode // where it is shown, when On is not among the manifests yet
 	Edit *Edit       // the cure; nil: none that can be written
 
 	Unproven bool // the timings rest on what nobody has told: they are not called safe

@@ -65,8 +65,11 @@ func (a *Analysis) delay(s *Subject, t *graph.TargetGroup, have drain.Group, nee
 	if t.Attributes.Hidden != nil {
 		message += "; the Ingress's annotation is hidden by the Service's, so it is written there"
 	}
-	a.Edit(rule, place.Object, message, problem.Edit{Add: place.Make, Path: setting.Path, Value: setting.Value, From: setting.From, To: setting.To, Weight: int64(need),
+	p := a.Edit(rule, place.Object, message, problem.Edit{Add: place.Make, Path: setting.Path, Value: setting.Value, From: setting.From, To: setting.To, Weight: int64(need),
 		Why: "requests in flight have to end before the balancer gives the target up"})
+	if place.Make {
+		p.Near = t.Service
+	}
 }
 
 // outOfOrder tells of a delay that cuts no request, but breaks the timeout order that was
