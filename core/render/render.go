@@ -13,7 +13,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -162,11 +161,7 @@ func load(ctx context.Context, opt Options) (*tree.Tree, error) {
 		return nil, fmt.Errorf("rendering %s: %w", opt.subject(), err)
 	}
 	if len(read.Objects) == 0 {
-		err := errors.New("it holds no objects")
-		if opt.Path != Stdin { // what comes on a stream, nobody has named
-			err = &tree.PathError{Err: err}
-		}
-		return nil, fmt.Errorf("rendering %s: %w", opt.subject(), err)
+		return nil, fmt.Errorf("rendering %s: it holds no objects", opt.subject())
 	}
 	return read, nil
 }

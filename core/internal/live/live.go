@@ -16,6 +16,7 @@ import (
 
 	"github.com/outlast-ci/outlast/core/event"
 	"github.com/outlast-ci/outlast/core/render"
+	"github.com/outlast-ci/outlast/core/render/running"
 )
 
 // Cluster is what is needed of an API server.
@@ -196,7 +197,7 @@ func (r *reader) pods(ctx context.Context, namespace string) {
 		}
 		for _, c := range items(p, "spec", "containers") {
 			lifecycle, _ := c["lifecycle"].(map[string]any)
-			pod.Containers = append(pod.Containers, render.LiveContainer{Name: fmt.Sprint(c["name"]), PreStop: lifecycle["preStop"] != nil})
+			pod.Containers = append(pod.Containers, render.LiveContainer{Name: fmt.Sprint(c["name"]), PreStop: lifecycle["preStop"] != nil, Seconds: running.Hook(c)})
 		}
 		r.facts.Pods = append(r.facts.Pods, pod)
 	}

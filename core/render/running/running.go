@@ -55,3 +55,17 @@ func Read(pod map[string]any, annotations map[string]string) (given drain.Given,
 	given.PreStop = max(0, shortest)
 	return given, known, nil
 }
+
+// Hook is how long the preStop of a container lasts at least; 0: it has none, or nobody
+// can tell.
+func Hook(container map[string]any) drain.Seconds {
+	n, err := yaml.FromMap(container)
+	if err != nil {
+		return 0
+	}
+	h := hook.Read(n)
+	if !h.Known || h.More {
+		return 0
+	}
+	return h.Seconds
+}

@@ -8,11 +8,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/outlast-ci/outlast/core/drain"
 	stringmap "github.com/outlast-ci/outlast/core/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/attribute"
 	"github.com/outlast-ci/outlast/core/render/internal/graph"
+	"github.com/outlast-ci/outlast/core/render/internal/hook"
 	"github.com/outlast-ci/outlast/core/render/internal/node"
 )
 
@@ -48,19 +50,27 @@ func (a *Checker) settings(w *graph.Workload, g Group) {
 	}
 }
 
-// unprotected tells of running pods that have no preStop where the manifests have one: the
-// rollout that brings it ends them as they are.
-func (a *Checker) unprotected(w *graph.Workload, pods []Pod) {
-	var hooked, bare []string
+// unprotected tells of running pods that have no preStop where the manifests have one, or
+// one that ends while the balancer still sends: the rollout that brings it ends them as
+// they are.
+func (a *Checker) unprotected(w *graph.Workload, pods []Pod, sends time.Duration) {
+	var bare []string
+	hooked, what := map[string]bool{}, "no preStop where the manifests have one"
 	for _, c := range node.Containers(w.Spec) {
-		if node.At(c, "lifecycle", "preStop") != nil {
-			hooked = append(hooked, node.Str(c, "name"))
-		}
+		h := hook.Read(c)
+		hooked[node.Str(c, "name")] = h.Written && (!h.Known || h.Seconds.Duration() >= sends) // else it is too short itself
 	}
 	for _, p := range pods {
-		if slices.ContainsFunc(p.Containers, func(c Container) bool { return !c.PreStop && slices.Contains(hooked, c.Name) }) {
-			bare = append(bare, p.Name)
+		if !slices.ContainsFunc(p.Containers, func(c Container) bool {
+			short := c.Seconds > 0 && c.Seconds.Duration() < sends
+			if short && hooked[c.Name] {
+				what = fmt.Sprintf("a preStop of less than the %s for which the balancer may send new requests, or none, where the manifests have one that is long enough", drain.Seconds(sends/time.Second))
+			}
+			return hooked[c.Name] && (short || !c.PreStop)
+		}) {
+			continue
 		}
+		bare = append(bare, p.Name)
 	}
 	if len(bare) == 0 {
 		return
@@ -69,7 +79,7 @@ func (a *Checker) unprotected(w *graph.Workload, pods []Pod) {
 	if len(bare) > 3 {
 		names += ", ..."
 	}
-	a.Find("OL053", w.RNode, "spec.template", fmt.Sprintf("%d of the %d running pods (%s) have no preStop where the manifests have one: they end by what they were started with, so the rollout that replaces them loses requests", len(bare), len(pods), names),
+	a.Find("OL053", w.RNode, "spec.template", fmt.Sprintf("%d of the %d running pods (%s) have %s: they end by what they were started with, so the rollout that replaces them loses requests", len(bare), len(pods), names, what),
 		"roll out when little is asked for; every later rollout is protected")
 }
 

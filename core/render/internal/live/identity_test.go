@@ -101,7 +101,7 @@ func TestReplaced(t *testing.T) {
 			list := &problem.List{}
 			c := &Checker{List: list, Facts: &Facts{Groups: []Group{tc.group}, Members: tc.members}, Graph: g}
 			for _, w := range g.Workloads {
-				c.Workload(w, time.Second)
+				c.Workload(w, time.Second, 40*time.Second)
 			}
 			expect(t, list, tc.want)
 		})

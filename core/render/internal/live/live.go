@@ -91,8 +91,9 @@ type Pod struct {
 
 // Container is one container of a running pod, not a native sidecar.
 type Container struct {
-	Name    string `json:"name"`
-	PreStop bool   `json:"preStop"` // it has one
+	Name    string        `json:"name"`
+	PreStop bool          `json:"preStop"`           // it has one
+	Seconds drain.Seconds `json:"seconds,omitempty"` // how long that takes; 0: nobody can tell
 }
 
 // gatePrefix of the condition type of a readiness gate, before the binding's name.
@@ -179,8 +180,9 @@ type Checker struct {
 }
 
 // Workload compares one, behind a balancer or not, with what runs. need is the
-// deregistration delay that its target groups have to have.
-func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
+// deregistration delay that its target groups have to have, sends is for how long they
+// send new requests to a pod that ends.
+func (a *Checker) Workload(w *graph.Workload, need, sends time.Duration) {
 	groups := a.Facts.groups(w)
 	for _, g := range groups {
 		a.group(w, g, need)
@@ -208,7 +210,7 @@ func (a *Checker) Workload(w *graph.Workload, need time.Duration) {
 		}
 	}
 	if w.Behind() {
-		a.unprotected(w, pods)
+		a.unprotected(w, pods, sends)
 	}
 }
 
@@ -271,13 +273,17 @@ func (a *Checker) Members() {
 	for i, m := range a.Facts.Members {
 		theirs[i] = m.loadBalancer()
 	}
+	written := map[string]bool{} // by the manifests: what they were in the cluster goes
+	for _, ing := range a.Graph.Ingresses {
+		written[node.Namespace(ing.RNode)+"/"+ing.GetName()] = true
+	}
 	for _, ing := range a.Graph.Ingresses {
 		mine, err := ing.LoadBalancerAttributes()
 		if err != nil || ing.Group == "" {
 			continue
 		}
 		for i, m := range a.Facts.Members {
-			if m.Group != ing.Group || m.Name == ing.GetName() && m.Namespace == node.Namespace(ing.RNode) {
+			if m.Group != ing.Group || written[m.Namespace+"/"+m.Name] {
 				continue
 			}
 			for _, key := range slices.Sorted(maps.Keys(mine)) {

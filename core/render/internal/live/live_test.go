@@ -84,15 +84,24 @@ func TestWorkload(t *testing.T) {
 			"warning OL048 Ingress/web metadata.annotations[alb.ingress.kubernetes.io/load-balancer-attributes]: the idle timeout of the load balancer of tg-b is 30s, the manifests say 60s"},
 		"the idle timeout that is written":  {ingress(group), Facts{Groups: []Group{{Namespace: "default", Service: "web", LoadBalancer: map[string]string{"idle_timeout.timeout_seconds": "60"}}}}, ""},
 		"an idle timeout that nobody wrote": {ingress(delay65), Facts{Groups: []Group{{Namespace: "default", Service: "web", LoadBalancer: map[string]string{"idle_timeout.timeout_seconds": "30"}}}}, ""},
-		"pods from before there was a hook": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 5}}}}, {name: other}]", 1),
+		"pods from before there was a hook": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 90}}}}, {name: other}]", 1),
 			Facts{Pods: []Pod{pod, with(func(p *Pod) {
 				p.Name = "web-2"
 				p.Containers = []Container{{Name: "web", PreStop: true}, {Name: "other"}}
 			})}},
 			"warning OL053 Deployment/web spec.template: 1 of the 2 running pods (web-1) have no preStop"},
-		"four of them": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 5}}}}]", 1), Facts{Pods: []Pod{pod, pod, pod, pod}},
+		"pods whose hook is too short": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 90}}}}]", 1),
+			Facts{Pods: []Pod{pod, with(func(p *Pod) { p.Name, p.Containers = "web-2", []Container{{Name: "web", PreStop: true, Seconds: 39}} })}},
+			"warning OL053 Deployment/web spec.template: 2 of the 2 running pods (web-1, web-2) have a preStop of less than the 40s for which"},
+		"pods whose hook is shorter, but long enough": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 90}}}}]", 1),
+			Facts{Pods: []Pod{with(func(p *Pod) { p.Containers = []Container{{Name: "web", PreStop: true, Seconds: 40}} })}}, ""},
+		"pods whose hook nobody can tell": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 90}}}}]", 1),
+			Facts{Pods: []Pod{with(func(p *Pod) { p.Containers = []Container{{Name: "web", PreStop: true}} })}}, ""},
+		"a hook of the manifests that is as short": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 10}}}}]", 1),
+			Facts{Pods: []Pod{with(func(p *Pod) { p.Containers = []Container{{Name: "web", PreStop: true, Seconds: 5}} })}}, ""},
+		"four of them": {strings.Replace(ingress(delay65), "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 90}}}}]", 1), Facts{Pods: []Pod{pod, pod, pod, pod}},
 			"warning OL053 Deployment/web spec.template: 4 of the 4 running pods (web-1, web-1, web-1, ...)"},
-		"pods that no balancer sends to": {strings.Replace(alone, "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 5}}}}]", 1), Facts{Pods: []Pod{pod}}, ""},
+		"pods that no balancer sends to": {strings.Replace(alone, "[{name: web}]", "[{name: web, lifecycle: {preStop: {sleep: {seconds: 90}}}}]", 1), Facts{Pods: []Pod{pod}}, ""},
 		"a pod without a gate": {ingress(delay65), Facts{Groups: []Group{target("b", "web", "65"), target("c", "web", "65")}, Pods: []Pod{pod}},
 			"warning OL049 Deployment/web spec.template: pod web-1 has no readiness gate of target group c"},
 		"a pod behind nodes needs none": {ingress(delay65), Facts{Groups: []Group{{Namespace: "default", Binding: "c", Service: "web", TargetType: "instance"}}, Pods: []Pod{pod}}, ""},
@@ -109,7 +118,7 @@ func TestWorkload(t *testing.T) {
 			list := &problem.List{}
 			c := &Checker{List: list, Facts: &tc.facts, Graph: g}
 			for _, w := range g.Workloads {
-				c.Workload(w, 65*time.Second)
+				c.Workload(w, 65*time.Second, 40*time.Second)
 			}
 			expect(t, list, tc.want)
 		})
@@ -144,13 +153,16 @@ func TestMembers(t *testing.T) {
 		member      Member
 		want        string
 	}{
-		"another value":                   {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/theirs of the same group \"g\", in the cluster, wants 30"},
-		"two other values":                {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "routing.http2.enabled=false,idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60\n" + at + "routing.http2.enabled=true"},
-		"the same value":                  {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=60"}, ""},
-		"another attribute":               {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "client_keep_alive.seconds=60"}, ""},
-		"another group":                   {group, Member{Namespace: "shop", Name: "theirs", Group: "h", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
-		"no group":                        {"alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=60", Member{Namespace: "shop", Name: "theirs", Group: "", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
-		"itself, as it was":               {group, Member{Namespace: "default", Name: "web", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
+		"another value":     {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/theirs of the same group \"g\", in the cluster, wants 30"},
+		"two other values":  {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "routing.http2.enabled=false,idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60\n" + at + "routing.http2.enabled=true"},
+		"the same value":    {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=60"}, ""},
+		"another attribute": {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "client_keep_alive.seconds=60"}, ""},
+		"another group":     {group, Member{Namespace: "shop", Name: "theirs", Group: "h", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
+		"no group":          {"alb.ingress.kubernetes.io/load-balancer-attributes: idle_timeout.timeout_seconds=60", Member{Namespace: "shop", Name: "theirs", Group: "", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
+		"itself, as it was": {group, Member{Namespace: "default", Name: "web", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
+		"another of the manifests, as it was": {group + `}, namespace: shop}, spec: {}}
+---
+{apiVersion: networking.k8s.io/v1, kind: Ingress, metadata: {name: theirs, namespace: shop, annotations: {` + group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, ""},
 		"one of that name elsewhere":      {group, Member{Namespace: "shop", Name: "web", Group: "g", Attributes: "idle_timeout.timeout_seconds=30"}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/web"},
 		"what a class's parameters say":   {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Class: map[string]string{"idle_timeout.timeout_seconds": "30"}}, at + "idle_timeout.timeout_seconds=60, but Ingress/shop/theirs"},
 		"a class wins over an annotation": {group, Member{Namespace: "shop", Name: "theirs", Group: "g", Attributes: "idle_timeout.timeout_seconds=30", Class: map[string]string{"idle_timeout.timeout_seconds": "60"}}, ""},

@@ -59,7 +59,7 @@ var Table = []Rule{
 	{"OL050", "several-balancers", "the pods are in several target groups: the slowest of them counts", drain.Info, false},
 	{"OL051", "injected-container-without-hook", "a container that a webhook put in ends as soon as the pod is deleted", drain.Warning, false},
 	{"OL052", "backend-not-in-manifests", "a route sends to a Service that is not here, or to pods that are not: nobody sees them", drain.Warning, false},
-	{"OL053", "running-pods-without-hook", "the pods that the next rollout replaces have no preStop: it loses requests whatever is deployed", drain.Warning, false},
+	{"OL053", "running-pods-without-hook", "the pods that the next rollout replaces have no preStop, or too short a one: it loses requests whatever is deployed", drain.Warning, false},
 	{"OL054", "target-group-replaced", "the apply makes another target group, and the controller deletes the old one at once", drain.Error, false},
 	{"OL055", "zone-without-pod", "the loss of a zone may take all pods, or a zone has none", drain.Info, false},
 	{"OL056", "shared-target-group", "pods of other clusters are in the target group, too", drain.Info, false},

@@ -96,7 +96,8 @@ func (opt *Options) learn(g *graph.Graph) {
 func compare(list *problem.List, g *graph.Graph, facts *live.Facts, workloads []Workload) {
 	c := &live.Checker{List: list, Facts: facts, Graph: g}
 	for _, w := range workloads {
-		c.Workload(w.Workload, w.Plan.DeregistrationDelay.Duration())
+		in := w.Plan.Inputs
+		c.Workload(w.Workload, w.Plan.DeregistrationDelay.Duration(), in.ControllerLatency+in.MaxPropagation()+in.Margin)
 	}
 	c.Members()
 }
