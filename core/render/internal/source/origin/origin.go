@@ -24,6 +24,8 @@ type Index struct {
 	all     []indexed        // in the order in which kustomize lays them over one another
 	byName  map[named][]int  // resources, and all of files that no kustomization names
 	patches []int            // what is laid over resources
+	spaces  []int            // Namespaces
+	scopes  []scope          // all different ones
 	found   map[string][]int // candidates by object
 }
 
@@ -72,6 +74,12 @@ func (x *Index) add(c indexed) {
 	} else {
 		key := named{c.doc.Kind, c.doc.Name}
 		x.byName[key] = append(x.byName[key], i)
+		if c.doc.Kind == "Namespace" {
+			x.spaces = append(x.spaces, i)
+		}
+	}
+	if !slices.Contains(x.scopes, c.scope) {
+		x.scopes = append(x.scopes, c.scope)
 	}
 	x.all = append(x.all, c)
 }
@@ -128,13 +136,16 @@ func (x *Index) candidates(kind, namespace, name string) []int {
 
 // resources are those that the kustomizations make the object of.
 func (x *Index) resources(kind, namespace, name string) (all []int) {
-	for i, c := range x.all {
-		if c.target != nil || c.at == nil || c.doc.Kind != kind {
-			continue
+	for _, s := range x.scopes {
+		inner, ok := s.inner(kind, namespace, name)
+		for _, i := range x.byName[named{kind, inner}] {
+			if c := &x.all[i]; ok && c.at != nil && c.scope == s && (s.space != "" || namespace == "" || c.doc.Namespace == namespace) {
+				all = append(all, i)
+			}
 		}
-		inner, ok := c.scope.inner(kind, namespace, name)
-		space := c.scope.space != "" || namespace == "" || c.doc.Namespace == namespace
-		if ok && space && (inner == c.doc.Name || kind == "Namespace" && c.scope.space == name) {
+	}
+	for _, i := range x.spaces { // which get the name of the namespace that is set
+		if c := &x.all[i]; kind == "Namespace" && c.at != nil && c.scope.space == name && c.doc.Name != name {
 			all = append(all, i)
 		}
 	}
@@ -148,7 +159,7 @@ func (x *Index) covered(all []int, kind, namespace, name string) []int {
 		names = append(names, x.all[i].doc.Name)
 	}
 	for _, i := range x.patches {
-		c := x.all[i]
+		c := &x.all[i]
 		if inner, ok := c.scope.inner(kind, namespace, name); ok && c.target.takes(kind, namespace, append(slices.Clone(names), inner)) && (c.doc.Namespace == "" || c.scope.space != "" || c.doc.Namespace == namespace) {
 			all = append(all, i)
 		}
