@@ -205,7 +205,7 @@ func TestRefuses(t *testing.T) {
 		"a base outside the root":      {files: map[string]string{"kustomization.yaml": "resources: [../../etc]\n", "../../etc/kustomization.yaml": ""}, path: "in", want: "leads out of"},
 		"a broken kustomization":       {files: map[string]string{"kustomization.yaml": "resorces: [a]\n"}, want: "resorces"},
 		"broken YAML":                  {files: map[string]string{"x.yaml": "a: [\n"}, want: "x.yaml"},
-		"a folder without YAML":        {files: map[string]string{"README": "x"}, want: "holds neither a kustomization.yaml nor any .yaml file"},
+		"a folder without YAML":        {files: map[string]string{"README": "x"}, want: "holds neither a kustomization.yaml nor any .yaml or .json file"},
 		"YAML without objects":         {files: map[string]string{"x.yaml": "# nothing\n"}, want: "it holds no objects"},
 		"an image that nobody uses":    {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "", "", "", "")}, images: []Image{{"b", "b@sha256:1"}}, want: `no container uses the image "b"; the images of the manifests are a`},
 		"Recreate":                     {files: map[string]string{"x.yaml": fmt.Sprintf(pod, "strategy: {type: Recreate}", "", "", "")}, want: "Recreate takes all old pods away", rule: true},

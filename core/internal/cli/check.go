@@ -37,7 +37,7 @@ type checkOptions struct {
 }
 
 const aboutCheck = `check judges manifests as they are written, by the rules of docs/rules, and changes nothing.
-MANIFESTS is a kustomization, a YAML file, a folder of YAML files, or - for standard input.
+MANIFESTS is a kustomization, a YAML or JSON file, a folder of those, or - for standard input.
 It exits with 5 when it finds an error that no annotation outlast/ignore.RULE: "reason" suppresses.
 
 usage: outlast check [MANIFESTS] [flags]

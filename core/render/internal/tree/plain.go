@@ -42,7 +42,7 @@ func (t *Tree) parse(files []File) error {
 	t.Files = files
 	seen := map[string]place{}
 	for _, f := range files {
-		if len(files) > 1 && settings(f) {
+		if len(files) > 1 && bystander(f) {
 			continue
 		}
 		index := 0
@@ -71,9 +71,10 @@ func (t *Tree) parse(files []File) error {
 	return nil
 }
 
-// settings tells whether a file is Outlast's own, which people keep beside the manifests.
-func settings(f File) bool {
-	if path.Base(f.Path) != "outlast.yaml" {
+// bystander tells whether a file of a folder is none of the manifests: Outlast's own
+// settings, or JSON that is no object, such as a package.json.
+func bystander(f File) bool {
+	if path.Base(f.Path) != "outlast.yaml" && path.Ext(f.Path) != ".json" {
 		return false
 	}
 	docs, err := limit.Decode(f.Text)
@@ -81,7 +82,8 @@ func settings(f File) bool {
 		return false
 	}
 	n := yaml.NewRNode(docs[0])
-	return n.YNode().Kind == yaml.MappingNode && n.GetApiVersion() == "" && n.GetKind() == ""
+	return path.Ext(f.Path) == ".json" && n.YNode().Kind == yaml.SequenceNode ||
+		n.YNode().Kind == yaml.MappingNode && n.GetApiVersion() == "" && n.GetKind() == ""
 }
 
 // parse reads the objects of a document; one that is empty or a comment has

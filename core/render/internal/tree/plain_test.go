@@ -180,18 +180,37 @@ metadata: {name: t}
 	}
 }
 
-// TestOwnSettings: outlast.yaml beside manifests is none of them, unless it holds an object.
-func TestOwnSettings(t *testing.T) {
+// TestBystanders: a file beside manifests that is none of them is left out, unless it
+// holds an object.
+func TestBystanders(t *testing.T) {
 	const secret = "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\n"
-	for text, want := range map[string]int{"app: web\n": 1, "# nothing said\napp: web\ndrain: {mode: fast}\n": 1, strings.Replace(secret, "name: s", "name: t", 1): 2} {
-		_, read := load(t, writeFiles(t, map[string]string{"a.yaml": secret, "outlast.yaml": text}), "")
-		if len(read.Objects) != want {
-			t.Errorf("%d objects beside %q", len(read.Objects), text)
-		}
+	other := strings.Replace(secret, "name: s", "name: t", 1)
+	for name, tc := range map[string]struct {
+		file, text string
+		objects    int
+	}{
+		"our own settings":              {"outlast.yaml", "app: web\n", 1},
+		"our own settings, a comment":   {"outlast.yaml", "# nothing said\napp: web\ndrain: {mode: fast}\n", 1},
+		"an object in outlast.yaml":     {"outlast.yaml", other, 2},
+		"JSON that is no object":        {"package.json", `{"name": "web", "version": "1"}`, 1},
+		"JSON that is a list":           {"words.json", `["a", "b"]`, 1},
+		"an object in JSON":             {"t.json", "{\n\t\"apiVersion\": \"v1\",\n\t\"kind\": \"Secret\",\n\t\"metadata\": {\"name\": \"t\"}\n}\n", 2},
+		"a file that kubectl reads not": {"t.txt", other, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, read := load(t, writeFiles(t, map[string]string{"a.yaml": secret, tc.file: tc.text}), "")
+			if len(read.Objects) != tc.objects {
+				t.Errorf("%d objects, want %d", len(read.Objects), tc.objects)
+			}
+		})
 	}
 	dir := writeFiles(t, map[string]string{"outlast.yaml": "app: web\n"})
 	if _, err := Load(context.Background(), Options{Path: dir}); err == nil || !strings.Contains(err.Error(), "this is no Kubernetes object") {
 		t.Errorf("alone it is read as manifests: %v", err)
+	}
+	dir = writeFiles(t, map[string]string{"a.yaml": secret, "t.json": `{"apiVersion": `})
+	if _, err := Load(context.Background(), Options{Path: dir}); err == nil || !strings.Contains(err.Error(), "t.json:1: ") {
+		t.Errorf("broken JSON may be a manifest: %v", err)
 	}
 }
 
@@ -212,7 +231,7 @@ func TestPlainRefuses(t *testing.T) {
 		"items that are no list":           {map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems: {a: b}\n"}, "a.yaml:1: the items of a List are no list"},
 		"a document behind the mark":       {map[string]string{"a.yaml": cm + "--- {a: b}\n"}, `a.yaml:4: a line of --- has "{a: b}" behind it`},
 		"a document that only YAML sees":   {map[string]string{"a.yaml": cm + "...\r--- {a: b}\n"}, "a.yaml:1: another document follows in line 5; put a line of its own with --- between"},
-		"a directory without YAML":         {map[string]string{"a.txt": cm}, "the directory holds neither a kustomization.yaml nor any .yaml file"},
+		"a directory without YAML":         {map[string]string{"a.txt": cm}, "the directory holds neither a kustomization.yaml nor any .yaml or .json file"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := Load(context.Background(), Options{Path: writeFiles(t, tc.files)})

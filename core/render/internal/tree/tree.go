@@ -143,7 +143,7 @@ func entry(root *source.Root, at string) (dir string, files []string, err error)
 		return "", nil, err
 	}
 	for _, name := range names {
-		if ext := path.Ext(name); ext != ".yaml" && ext != ".yml" {
+		if !slices.Contains([]string{".yaml", ".yml", ".json"}, path.Ext(name)) { // those that kubectl reads
 			continue
 		}
 		file, isDir, err := root.Follow(path.Join(at, name))
@@ -155,7 +155,7 @@ func entry(root *source.Root, at string) (dir string, files []string, err error)
 		}
 	}
 	if len(files) == 0 {
-		return "", nil, &PathError{errors.New("the directory holds neither a kustomization.yaml nor any .yaml file")}
+		return "", nil, &PathError{errors.New("the directory holds neither a kustomization.yaml nor any .yaml or .json file")}
 	}
 	return "", files, nil
 }
