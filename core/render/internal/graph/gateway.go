@@ -30,7 +30,11 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 	for _, kind := range routeKinds {
 		for _, route := range g.byKind[kind.kind] {
 			seen := map[string]bool{}
-			for _, parent := range node.Elements(route, "spec", "parentRefs") {
+			for _, ref := range node.Elements(route, "spec", "parentRefs") {
+				parent, ok := g.parent(route, ref)
+				if !ok {
+					continue
+				}
 				gateway, ours := g.gateway(route, parent)
 				if !ours {
 					continue
@@ -38,7 +42,7 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 				services, ports, missing := g.routed(route)
 				g.Missing = append(g.Missing, missing...)
 				for _, svc := range services {
-					if key := serviceKey(svc) + " " + node.Str(parent, "namespace") + "/" + node.Str(parent, "name"); !seen[key] {
+					if key := serviceKey(svc) + " " + parent.namespace + "/" + parent.name; !seen[key] {
 						seen[key] = true
 						balancer := kind.balancer
 						if kind.kind == "TLSRoute" && g.isALB(gateway) { // which may end TLS, too
@@ -54,15 +58,31 @@ func (g *Graph) gateways(add func(*TargetGroup)) {
 	}
 }
 
+// parent names the Gateway that a route hangs on, by way of a ListenerSet or not; or the
+// ListenerSet, where that is not among the objects.
+func (g *Graph) parent(route, ref *yaml.RNode) (parent reference, ok bool) {
+	parent = parentOf(route, ref)
+	if parent.kind == "ListenerSet" {
+		if set := g.named(parent.kind, parent.namespace, parent.name); set != nil {
+			parent = parentOf(set, node.At(set, "spec", "parentRef"))
+			return parent, parent.kind == "Gateway"
+		}
+	}
+	return parent, parent.kind == "Gateway" || parent.kind == "ListenerSet"
+}
+
+func parentOf(object, ref *yaml.RNode) reference {
+	return reference{cmp.Or(node.Str(ref, "kind"), "Gateway"), cmp.Or(node.Str(ref, "namespace"), node.Namespace(object)), node.Str(ref, "name")}
+}
+
 // gateway finds a route's parent, and tells whether the AWS Load Balancer
 // Controller serves it. The Gateway may live with another team: then what the
 // route's Services say decides.
-func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
-	if kind := node.Str(parent, "kind"); kind != "" && kind != "Gateway" {
-		return nil, false
+func (g *Graph) gateway(route *yaml.RNode, parent reference) (*yaml.RNode, bool) {
+	var gateway *yaml.RNode
+	if parent.kind == "Gateway" {
+		gateway = g.named(parent.kind, parent.namespace, parent.name)
 	}
-	namespace := cmp.Or(node.Str(parent, "namespace"), node.Namespace(route))
-	gateway := g.named("Gateway", namespace, node.Str(parent, "name"))
 	if gateway == nil {
 		services, _, _ := g.routed(route)
 		for _, svc := range services {
@@ -70,7 +90,7 @@ func (g *Graph) gateway(route, parent *yaml.RNode) (*yaml.RNode, bool) {
 				return nil, true
 			}
 		}
-		g.Unknown = append(g.Unknown, Unknown{route, "spec.parentRefs", fmt.Sprintf("Gateway %s/%s is not among the manifests, so nobody can tell whether the AWS Load Balancer Controller serves it", namespace, node.Str(parent, "name"))})
+		g.Unknown = append(g.Unknown, Unknown{route, "spec.parentRefs", fmt.Sprintf("%s %s/%s is not among the manifests, so nobody can tell whether the AWS Load Balancer Controller serves it", parent.kind, parent.namespace, parent.name)})
 		return nil, false
 	}
 	name := node.Str(gateway, "spec", "gatewayClassName")
@@ -138,19 +158,25 @@ type props struct {
 func (p props) at(field ...string) []string { return append(slices.Clone(p.path), field...) }
 
 // properties are what counts for one Service behind a route, the strongest first: its
-// TargetGroupConfiguration (the part for this route, then its default), and then
-// the Gateway's default ones.
+// TargetGroupConfiguration (the part for this route, then its default), and then the
+// Gateway's and its class's default ones. Of these two the stronger alone has a part for
+// the route.
 func (g *Graph) properties(route, own *yaml.RNode, configs []*yaml.RNode) (all []props) {
-	if own != nil {
-		if i, ok := routeConfiguration(own, route); ok {
-			all = append(all, props{own, []string{"spec", "routeConfigurations", strconv.Itoa(i), "targetGroupProps"}})
+	add := func(config *yaml.RNode, parts bool) {
+		if i, ok := routeConfiguration(config, route); ok && parts {
+			all = append(all, props{config, []string{"spec", "routeConfigurations", strconv.Itoa(i), "targetGroupProps"}})
 		}
-		all = append(all, props{own, []string{"spec", "defaultConfiguration"}})
+		all = append(all, props{config, []string{"spec", "defaultConfiguration"}})
 	}
+	if own != nil {
+		add(own, true)
+	}
+	strongest := true
 	for _, lb := range configs {
 		if name := node.Str(lb, "spec", "defaultTargetGroupConfiguration", "name"); name != "" {
 			if def := g.named("TargetGroupConfiguration", node.Namespace(lb), name); def != nil {
-				all = append(all, props{def, []string{"spec", "defaultConfiguration"}})
+				add(def, strongest)
+				strongest = false
 			}
 		}
 	}

@@ -134,7 +134,7 @@ var apiGroups = map[string][]string{
 	"HorizontalPodAutoscaler": {"autoscaling"}, "ScaledObject": {"keda.sh"}, "PodDisruptionBudget": {"policy"},
 	"Ingress": {"networking.k8s.io", "extensions"}, "IngressClass": {"networking.k8s.io"},
 	"IngressClassParams": {"elbv2.k8s.aws", autoGroup}, "TargetGroupBinding": {"elbv2.k8s.aws", autoGroup},
-	"Gateway": {gatewayGroup}, "GatewayClass": {gatewayGroup}, "HTTPRoute": {gatewayGroup}, "GRPCRoute": {gatewayGroup},
+	"Gateway": {gatewayGroup}, "GatewayClass": {gatewayGroup}, "ListenerSet": {gatewayGroup}, "HTTPRoute": {gatewayGroup}, "GRPCRoute": {gatewayGroup},
 	"TCPRoute": {gatewayGroup}, "UDPRoute": {gatewayGroup}, "TLSRoute": {gatewayGroup},
 	"TargetGroupConfiguration": {gatewayConfigGroup}, "LoadBalancerConfiguration": {gatewayConfigGroup},
 }

@@ -250,7 +250,9 @@ func TestTemplates(t *testing.T) {
 func TestBlockedPorts(t *testing.T) {
 	for spec, want := range map[string]string{
 		"{}": "", "{hostNetwork: false}": "", "{hostNetwork: true}": "hostNetwork", "{containers: [{name: a, ports: [{containerPort: 80}]}]}": "",
-		"{containers: [{name: a}, {name: b, ports: [{hostPort: 0}, {hostPort: 80}]}]}": "containers[b].ports",
+		"{containers: [{name: a}, {name: b, ports: [{hostPort: 0}, {hostPort: 80}]}]}":                                      "containers[b].ports",
+		"{initContainers: [{name: a, ports: [{hostPort: 80}]}, {name: b, restartPolicy: Always, ports: [{hostPort: 81}]}]}": "initContainers[b].ports",
+		"{initContainers: [{name: a, ports: [{hostPort: 80}]}]}":                                                            "",
 	} {
 		if got, blocked := BlockedPorts(yaml.MustParse(spec)); got != want || blocked != (want != "") {
 			t.Errorf("%s: %q, %v", spec, got, blocked)

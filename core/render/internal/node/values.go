@@ -26,15 +26,26 @@ func Resolve(text string, replicas int, up bool) (int, error) {
 	return n * replicas / 100, nil
 }
 
-// BlockedPorts tells what ties a pod to its node's ports.
+// BlockedPorts tells what ties a pod to its node's ports, for as long as it lives.
 func BlockedPorts(spec *yaml.RNode) (field string, blocked bool) {
 	if Str(spec, "hostNetwork") == "true" {
 		return "hostNetwork", true
 	}
-	for _, c := range Containers(spec) {
+	if name, blocked := hostPort(Containers(spec)); blocked {
+		return "containers[" + name + "].ports", true
+	}
+	if name, blocked := hostPort(Sidecars(spec)); blocked {
+		return "initContainers[" + name + "].ports", true
+	}
+	return "", false
+}
+
+// hostPort names the first of containers that takes a port of the node.
+func hostPort(containers []*yaml.RNode) (name string, found bool) {
+	for _, c := range containers {
 		for _, p := range Elements(c, "ports") {
 			if n, ok := Int(p, "hostPort"); ok && n > 0 {
-				return "containers[" + Str(c, "name") + "].ports", true
+				return Str(c, "name"), true
 			}
 		}
 	}
