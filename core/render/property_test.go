@@ -359,10 +359,31 @@ func (w *world) safe(rt *rapid.T, t *testing.T, r Result) {
 		if len(broken) > 0 {
 			rt.Fatalf("%s (%s) loses requests:\n%s\n%s", of.ID(), mode, strings.Join(broken, "\n"), r.YAML)
 		}
+		if have := w.hooks(d); of.Behind && have != nil && !slices.Contains(have, int(of.Plan.PreStop)) {
+			rt.Fatalf("%s: a preStop of %s is told, and the hooks take %v:\n%s", of.ID(), of.Plan.PreStop, have, r.YAML)
+		}
 	}
 	if len(r.Workloads) == 0 {
 		rt.Fatal("no workload was found")
 	}
+}
+
+// hooks are how long those of a workload's containers take; nil: nobody can tell of one.
+func (w *world) hooks(d doc) (all []int) {
+	if w.opt.Kubelet != "" { // ignores some
+		return nil
+	}
+	annotations := dict(d, "metadata", "annotations")
+	for _, field := range []string{"containers", "initContainers"} {
+		for _, c := range list(d, "spec", "template", "spec", field) {
+			n, known := hookSeconds(c, annotations, true)
+			if !known {
+				return nil
+			}
+			all = append(all, n)
+		}
+	}
+	return all
 }
 
 // TestCuredManifestsAreRendered: the files that Cure gives say what Render makes of
