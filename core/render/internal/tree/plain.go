@@ -90,7 +90,7 @@ func bystander(f File) bool {
 // none.
 func (d *document) parse() error {
 	if rest := bytes.TrimSpace(bytes.TrimPrefix(d.Separator, []byte("---"))); len(rest) > 0 && rest[0] != '#' {
-		return fmt.Errorf("%s: a line of --- has %q behind it; break the line there", place{d.file, d.Line - 1}, rest)
+		return fmt.Errorf("%s: a line of --- has more behind it; break the line there", place{d.file, d.Line - 1}) // which may be a Secret
 	}
 	docs, err := limit.Decode(d.Text)
 	if err != nil {

@@ -229,7 +229,7 @@ func TestPlainRefuses(t *testing.T) {
 		"an object without a name":         {map[string]string{"a.yaml": "apiVersion: v1\nkind: Pod\n"}, "a.yaml:1: this Pod lacks metadata.name"},
 		"an item without a name":           {map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems:\n- apiVersion: v1\n  kind: Pod\n"}, "a.yaml:4: this Pod lacks metadata.name"},
 		"items that are no list":           {map[string]string{"a.yaml": "apiVersion: v1\nkind: List\nitems: {a: b}\n"}, "a.yaml:1: the items of a List are no list"},
-		"a document behind the mark":       {map[string]string{"a.yaml": cm + "--- {a: b}\n"}, `a.yaml:4: a line of --- has "{a: b}" behind it`},
+		"a document behind the mark":       {map[string]string{"a.yaml": cm + "--- {a: b}\n"}, "a.yaml:4: a line of --- has more behind it; break the line there"},
 		"a document that only YAML sees":   {map[string]string{"a.yaml": cm + "...\r--- {a: b}\n"}, "a.yaml:1: another document follows in line 5; put a line of its own with --- between"},
 		"a directory without YAML":         {map[string]string{"a.txt": cm}, "the directory holds neither a kustomization.yaml nor any .yaml or .json file"},
 	} {
