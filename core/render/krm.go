@@ -28,6 +28,9 @@ type Function struct {
 
 // ReadFunction reads a ResourceList.
 func ReadFunction(text []byte) (*Function, error) {
+	if err := tree.Within(text); err != nil {
+		return nil, fmt.Errorf("reading the ResourceList: %w", err)
+	}
 	f := &Function{out: &bytes.Buffer{}}
 	f.list = &kio.ByteReadWriter{Reader: bytes.NewReader(text), Writer: f.out, KeepReaderAnnotations: true, PreserveSeqIndent: true, WrapBareSeqNode: true}
 	err := func() (err error) { // kyaml panics on objects of odd shapes
@@ -46,6 +49,9 @@ func ReadFunction(text []byte) (*Function, error) {
 		return nil, fmt.Errorf("reading the ResourceList: standard input holds no object of kind %s, as kustomize and kpt give a function; leave --krm out to read plain manifests", kio.ResourceListKind)
 	}
 	for _, n := range f.objs { // what is set in one place is not to change another
+		if n.YNode().Kind != yaml.MappingNode { // which kyaml's getters panic on
+			return nil, errors.New("reading the ResourceList: an item is no Kubernetes object but a single value or a list")
+		}
 		if err := tree.Shaped(n.YNode()); err != nil {
 			return nil, fmt.Errorf("reading the ResourceList: an item is no Kubernetes object: %w", err)
 		}

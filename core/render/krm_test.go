@@ -185,12 +185,17 @@ func TestFunctionAliases(t *testing.T) {
 
 func TestReadFunction(t *testing.T) {
 	for name, tc := range map[string]struct{ text, want string }{
-		"plain manifests":     {"apiVersion: v1\nkind: Service\nmetadata: {name: a}\n", "standard input holds no object of kind ResourceList"},
-		"another list":        {"apiVersion: v1\nkind: List\nitems: []\n", "standard input holds no object of kind ResourceList"},
-		"nothing":             {"", "standard input holds no object of kind ResourceList"},
-		"what is no YAML":     {"a: [\n", "reading the ResourceList: "},
-		"a list of no items":  {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\n", ""},
-		"items that are null": {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n", ""},
+		"plain manifests":         {"apiVersion: v1\nkind: Service\nmetadata: {name: a}\n", "standard input holds no object of kind ResourceList"},
+		"another list":            {"apiVersion: v1\nkind: List\nitems: []\n", "standard input holds no object of kind ResourceList"},
+		"nothing":                 {"", "standard input holds no object of kind ResourceList"},
+		"what is no YAML":         {"a: [\n", "reading the ResourceList: "},
+		"a list of no items":      {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\n", ""},
+		"aliases of aliases":      {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- data:\n    a: &a [x, x, x, x, x, x, x, x, x, x]\n    b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\n    c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]\n    d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]\n    e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]\n    f: [*e, *e, *e, *e, *e, *e, *e, *e, *e, *e]\n", "reading the ResourceList: line 10: the file holds more than 500000 values"},
+		"lists of lists":          {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- {a: " + strings.Repeat("[", 101) + strings.Repeat("]", 101) + "}\n", "reading the ResourceList: line 4: nested deeper than 100 levels"},
+		"an item that is a list":  {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- [a]\n", "an item is no Kubernetes object"},
+		"an item that is a value": {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- a\n", "an item is no Kubernetes object"},
+		"an item that is null":    {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- null\n", "an item is no Kubernetes object"},
+		"items that are null":     {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f, err := ReadFunction([]byte(tc.text))

@@ -59,13 +59,22 @@ func (a *Analysis) hook(s *Subject, h hook.Hook, least drain.Plan) {
 			fmt.Sprintf("state its length with the annotation outlast/hook-seconds.%s on the %s, or write sleep: {seconds: %s}", h.Name, s.GetKind(), num(least.PreStop))).Unproven = true
 		return
 	case h.Seconds >= least.PreStop:
-		if h.Program != "" && !h.Stated && a.Shell == "" {
-			a.Find("OL026", s.Pods, field, fmt.Sprintf("the hook of container %s runs %s: an image without it ends the hook at once, and the pod is not protected", h.Name, h.Program),
-				"write sleep: {seconds: "+num(h.Seconds)+"}, which needs nothing in the image; or name the shell that all images have with drain.shell")
-		}
+		a.program(s, h, h.Seconds, old)
 		return
 	}
 	a.tooShort(s, h, least, old)
+}
+
+// program tells of a hook that stays and runs what the image may lack.
+func (a *Analysis) program(s *Subject, h hook.Hook, want drain.Seconds, old bool) {
+	if h.Program == "" || h.Stated || a.Shell != "" {
+		return
+	}
+	fix := "name the shell that all images have with drain.shell (--shell /bin/sh)"
+	if !old {
+		fix = "write sleep: {seconds: " + num(want) + "}, which needs nothing in the image; or name the shell that all images have with drain.shell"
+	}
+	a.Find("OL026", s.Pods, node.Path(h.Path), fmt.Sprintf("the hook of container %s runs %s: an image without it ends the hook at once, and the pod is not protected", h.Name, h.Program), fix)
 }
 
 // graceRule is what a grace that is too short breaks, as things are written.
@@ -108,6 +117,7 @@ func (a *Analysis) tooShort(s *Subject, h hook.Hook, least drain.Plan, old bool)
 		from := node.Str(s.Pods, e.Path...)
 		to := hook.Resleep(from, least.PreStop-h.Rest)
 		e.Value, e.From, e.To = node.Text(to), from, to
+		a.program(s, h, least.PreStop, old)
 	case h.Native:
 		e.Path = append(append([]string{}, h.Path...), "sleep", "seconds")
 		e.Value, e.From, e.To = node.Number(least.PreStop), num(h.Seconds), num(least.PreStop)

@@ -188,7 +188,7 @@ func TestModes(t *testing.T) {
 		"a delay that nobody tells":                                 {strings.NewReplacer("apiVersion: networking.k8s.io/v1, kind: Ingress", "apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding", "ingressClassName: alb, defaultBackend: {service: {name: web}}", "targetType: ip, serviceRef: {name: web}").Replace(safe()), "", "", "fast 65s 70s 80s", "fast 300s 0s 30s", "OL001 error sleep 70|OL004 error 80|OL037 warning|OL012 warning 30|OL016 info"},
 		"one that is told":                                          {strings.NewReplacer("apiVersion: networking.k8s.io/v1, kind: Ingress", "apiVersion: elbv2.k8s.aws/v1beta1, kind: TargetGroupBinding", "ingressClassName: alb, defaultBackend: {service: {name: web}}", "targetType: ip, serviceRef: {name: web}").Replace(safe("INGRESS", "outlast/delay-seconds: '65'")), "", "", "strict 65s 90s 100s", "fast 65s 0s 30s", "OL001 error sleep 90|OL004 error 100|OL012 warning 30|OL016 info"},
 		"two sleeps are one":                                        {safe("MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 30; sleep 60]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "strict 65s 90s 100s", "OL026 warning"},
-		"the first of them is raised":                               {safe("MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 3; sleep 60; drain]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "fast 65s 63s 100s", "OL025 warning|OL003 error sleep 30; sleep 60; drain"},
+		"the first of them is raised":                               {safe("MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 3; sleep 60; drain]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "fast 65s 63s 100s", "OL025 warning|OL026 warning|OL003 error sleep 30; sleep 60; drain"},
 		"what follows a sleep has to be told":                       {safe("MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 90; drain]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 90s 100s", "strict 65s 90s 100s", "OL025 warning|OL026 warning"},
 		"and counts for the grace":                                  {safe("META", "annotations: {outlast/hook-seconds.main: '105'}", "MAIN", "lifecycle: {preStop: {exec: {command: [bash, -c, sleep 90; drain]}}}", "POD", "terminationGracePeriodSeconds: 100", "INGRESS", fmt.Sprintf(delay, 65)), "", "", "strict 65s 105s 115s", "strict 65s 105s 100s", "OL005 error 115"},
 		"what is wrong beyond any timing":                           {safe(), drain.Strict, "R=4000", "fast 300s 0s 30s", "fast 300s 0s 30s", "OL002 error"},
@@ -373,6 +373,21 @@ func TestIdleTimeouts(t *testing.T) {
 		_, found := judged(t, manifests, Options{Drain: in, IdleTimeouts: map[string]time.Duration{"Deployment/shop/web": idle}})
 		if slices.Contains(found, "OL006 error") != want {
 			t.Errorf("an idle timeout of %s: %q", idle, found)
+		}
+	}
+}
+
+// TestPrograms: what to do about a hook whose program an image may lack; an old kubelet
+// knows no other.
+func TestPrograms(t *testing.T) {
+	for kubelet, want := range map[string]string{
+		"":     "write sleep: {seconds: 400}, which needs nothing in the image; or name the shell that all images have with drain.shell",
+		"1.29": "name the shell that all images have with drain.shell (--shell /bin/sh)",
+	} {
+		_, all := problems(t, with("MAIN", "lifecycle: {preStop: {exec: {command: [sleep, '400']}}}"), Options{Drain: drain.Defaults(), Kubelet: kubelet})
+		i := slices.IndexFunc(all, func(p problem.Problem) bool { return p.Rule == "OL026" })
+		if i < 0 || all[i].Fix != want {
+			t.Errorf("kubelet %q: %+v", kubelet, all)
 		}
 	}
 }

@@ -186,14 +186,23 @@ func short(err error) error {
 }
 
 func loadStream(text []byte) (*Tree, error) {
-	if len(text) > limit.TotalBytes {
-		return nil, fmt.Errorf("it is larger than %d MB", limit.TotalBytes>>20)
-	}
-	if err := limit.Check(text); err != nil {
-		return nil, fmt.Errorf("line %w", err) // which starts with its number
+	if err := Within(text); err != nil {
+		return nil, err
 	}
 	t := &Tree{}
 	return t, t.parse([]File{{Stdin, text}})
+}
+
+// Within refuses a stream that is too large, nested too deep, or of aliases that expand
+// too far.
+func Within(stream []byte) error {
+	if len(stream) > limit.TotalBytes {
+		return fmt.Errorf("it is larger than %d MB", limit.TotalBytes>>20)
+	}
+	if err := limit.Check(stream); err != nil {
+		return fmt.Errorf("line %w", err) // which starts with its number
+	}
+	return nil
 }
 
 func loadPlain(root *source.Root, paths []string) (*Tree, error) {
