@@ -35,7 +35,7 @@ func PhaseOf(obj *unstructured.Unstructured) int {
 		"ExternalSecret", "SealedSecret", "SecretProviderClass":
 		return 1
 	case "Service", "Ingress", "IngressClass", "IngressClassParams", "TargetGroupBinding", "TargetGroupConfiguration",
-		"LoadBalancerConfiguration", "Gateway", "GatewayClass", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute":
+		"LoadBalancerConfiguration", "Gateway", "GatewayClass", "ListenerSet", "HTTPRoute", "GRPCRoute", "TLSRoute", "TCPRoute", "UDPRoute":
 		return Routing
 	case "PodDisruptionBudget", "HorizontalPodAutoscaler":
 		return 5
