@@ -115,10 +115,11 @@ func Str(n *yaml.RNode, path ...string) string {
 	return v.YNode().Value
 }
 
-// Int gives the whole number at a path, and whether there is one.
+// Int gives the whole number at a path, and whether there is one. It is read as the
+// readers of manifests do, to which 010 is 8.
 func Int(n *yaml.RNode, path ...string) (int, bool) {
-	v, err := strconv.Atoi(Str(n, path...))
-	return v, err == nil
+	v, err := strconv.ParseInt(Str(n, path...), 0, 0)
+	return int(v), err == nil
 }
 
 // Elements gives the items of the list at a path.

@@ -247,6 +247,18 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+func TestInt(t *testing.T) {
+	for text, want := range map[string]int{"30": 30, "-1": -1, "+5": 5, "0": 0, "0144": 100, "0x1e": 30, "1_000": 1000, "089": -9, "1.5": -9, "ten": -9, "''": -9, "99999999999999999999": -9} {
+		n, ok := Int(yaml.MustParse("a: "+text), "a")
+		if !ok {
+			n = -9
+		}
+		if n != want {
+			t.Errorf("%s is %d, want %d", text, n, want)
+		}
+	}
+}
+
 func TestBlockedPorts(t *testing.T) {
 	for spec, want := range map[string]string{
 		"{}": "", "{hostNetwork: false}": "", "{hostNetwork: true}": "hostNetwork", "{containers: [{name: a, ports: [{containerPort: 80}]}]}": "",
