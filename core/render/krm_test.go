@@ -192,6 +192,7 @@ func TestReadFunction(t *testing.T) {
 		"a list of no items":      {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems: []\n", ""},
 		"aliases of aliases":      {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- data:\n    a: &a [x, x, x, x, x, x, x, x, x, x]\n    b: &b [*a, *a, *a, *a, *a, *a, *a, *a, *a, *a]\n    c: &c [*b, *b, *b, *b, *b, *b, *b, *b, *b, *b]\n    d: &d [*c, *c, *c, *c, *c, *c, *c, *c, *c, *c]\n    e: &e [*d, *d, *d, *d, *d, *d, *d, *d, *d, *d]\n    f: [*e, *e, *e, *e, *e, *e, *e, *e, *e, *e]\n", "reading the ResourceList: line 10: the file holds more than 500000 values"},
 		"lists of lists":          {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- {a: " + strings.Repeat("[", 101) + strings.Repeat("]", 101) + "}\n", "reading the ResourceList: line 4: nested deeper than 100 levels"},
+		"a key that is null":      {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- {kind: A, ~: b}\n", "an item is no Kubernetes object: the key in line 4 is no text"},
 		"an item that is a list":  {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- [a]\n", "an item is no Kubernetes object"},
 		"an item that is a value": {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- a\n", "an item is no Kubernetes object"},
 		"an item that is null":    {"apiVersion: config.kubernetes.io/v1\nkind: ResourceList\nitems:\n- null\n", "an item is no Kubernetes object"},

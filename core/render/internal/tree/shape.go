@@ -8,15 +8,37 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// Shaped refuses an object whose metadata no API server would take: kyaml's
-// getters panic on a list there.
+// Shaped refuses an object whose metadata or keys no API server would take: kyaml's
+// getters panic on a list there, and it writes keys twice that are no text.
 func Shaped(n *yaml.Node) error {
+	if err := keyed(n); err != nil {
+		return err
+	}
 	metadata, err := mappingAt(n, "metadata", "metadata")
 	if err != nil || metadata == nil {
 		return err
 	}
 	for _, key := range []string{"annotations", "labels"} {
 		if _, err := mappingAt(metadata, key, "metadata."+key); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// keyed refuses keys that are null, lists or mappings.
+func keyed(n *yaml.Node) error {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 0 {
+			key := child
+			if key.Kind == yaml.AliasNode {
+				key = key.Alias
+			}
+			if key.Kind != yaml.ScalarNode || key.Tag == yaml.NodeTagNull {
+				return fmt.Errorf("the key in line %d is no text", child.Line)
+			}
+		}
+		if err := keyed(child); err != nil {
 			return err
 		}
 	}

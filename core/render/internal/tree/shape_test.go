@@ -15,6 +15,17 @@ func TestOddShapes(t *testing.T) {
 			t.Errorf("metadata: %s: %v", metadata, err)
 		}
 	}
+	for _, key := range []string{"~: x", "null: x", "? [a]\n  : x", "? {a: b}\n  : x"} {
+		_, err := Load(t.Context(), Options{Path: Stdin, Stream: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  " + key + "\n")})
+		if err == nil || !strings.HasSuffix(err.Error(), "line 1: this is no Kubernetes object: the key in line 5 is no text") {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	for _, key := range []string{"1: x", "true: x", "'null': x", "'~': x", "&a k: x\n  *a : y\n  z: x"} {
+		if _, err := Load(t.Context(), Options{Path: Stdin, Stream: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  " + key + "\n")}); err != nil {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
 	for _, metadata := range []string{"{name: a, annotations: null}", "{name: a, labels: }", "{name: a, annotations: {}}"} {
 		if _, err := Load(t.Context(), Options{Path: Stdin, Stream: []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: " + metadata + "\n")}); err != nil {
 			t.Errorf("metadata: %s: %v", metadata, err)
