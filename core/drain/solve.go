@@ -39,8 +39,8 @@ func (p Plan) Words() string {
 	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s", p.Mode, p.GracePeriod, p.PreStop, p.DeregistrationDelay)
 }
 
-// maxDelay is ELBv2's limit of deregistration_delay.timeout_seconds.
-const maxDelay = 3600
+// MaxDelay is ELBv2's limit of deregistration_delay.timeout_seconds.
+const MaxDelay = 3600
 
 // Solve computes the timings, or refuses. What it returns satisfies F1 to F5, in strict mode the strict relation, and a named
 // timeout order; what timings cannot cure (F6, F7, F10) and what only warns (F15,
@@ -89,14 +89,17 @@ func (in Inputs) solve() (Plan, error) {
 // takes refuses a deregistration delay that a target group cannot have.
 func (in Inputs) takes(g group) *Refusal {
 	const most = "and a target group takes at most 3600s"
-	switch need := ceil(g.propagation + in.longest() + in.Margin); {
-	case g.delay <= maxDelay || !g.drains():
+	switch need := in.protects(g); {
+	case g.delay <= MaxDelay || !g.drains():
 		return nil
-	case need > maxDelay:
-		fix := fmt.Sprintf("say after how long the application cuts long-lived connections (WebSocket, streaming), which then counts as the longest request: --set R_cut=%d or less",
-			max(0, (maxDelay*time.Second-g.propagation-in.Margin)/time.Second))
+	case need > MaxDelay:
+		room := MaxDelay*time.Second - g.propagation - in.Margin
+		fix := fmt.Sprintf("say after how long the application cuts long-lived connections (WebSocket, streaming), which then counts as the longest request: --set R_cut=%d or less", room/time.Second)
+		if room < 0 {
+			fix = "use a smaller P or M: they are too long even for requests that take no time"
+		}
 		return refuse("F2", fieldDelay, fix, "requests of %s need a deregistration delay of %s (P + R + M)%s, %s", in.longest(), need, of(g), most)
-	case in.ordered(g) > maxDelay:
+	case in.ordered(g) > MaxDelay:
 		return refuse("F8", fieldDelay, "lower the request timeout and the idle timeout below that", "the timeout order %s needs a deregistration delay of %s%s, %s", in.Order, in.ordered(g), of(g), most)
 	}
 	return refuse("F2", fieldDelay, "write at most that", "a deregistration delay of %s%s is written, %s", g.delay, of(g), most)
@@ -105,7 +108,7 @@ func (in Inputs) takes(g group) *Refusal {
 // Adopt makes a plan of timings that are left as they are: findings tell what
 // is wrong with them. Inputs.Groups have their own delays, 300 where none is
 // written; the one of given is that of a single target group. Mode auto is
-// strict when the strict relation holds. For what is not known of the rollout
+// strict when F2 and the strict relation hold. For what is not known of the rollout
 // the plan says what would be right.
 func Adopt(given Given, in Inputs) (Plan, error) {
 	if err := in.validate(given.DeregistrationDelay, given.PreStop, given.GracePeriod); err != nil {
@@ -130,13 +133,16 @@ func Adopt(given Given, in Inputs) (Plan, error) {
 	if mode == Auto {
 		mode = Strict
 		for _, g := range groups {
-			if !g.drains() || given.PreStop.Duration() < in.unused(g)+in.Margin {
+			if !g.drains() || g.delay < in.protects(g) || given.PreStop.Duration() < in.unused(g)+in.Margin {
 				mode = Fast
 			}
 		}
 	}
 	return in.plan(given, mode, groups, true), nil
 }
+
+// protects is the least deregistration delay that lets requests end: P + R + M of F2.
+func (in Inputs) protects(g group) Seconds { return ceil(g.propagation + in.longest() + in.Margin) }
 
 // unused is when the target of a pod deleted at 0 is seen to be unused: L + D + J.
 func (in Inputs) unused(g group) time.Duration {
@@ -163,7 +169,7 @@ func (in Inputs) timings(mode Mode, groups []group) Given {
 				g.delay = *g.Delay
 			}
 		default:
-			g.delay = max(ceil(g.propagation+in.longest()+in.Margin), in.ordered(*g))
+			g.delay = max(in.protects(*g), in.ordered(*g))
 			if g.Delay != nil {
 				g.delay = max(g.delay, *g.Delay)
 			}
