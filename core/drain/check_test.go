@@ -78,6 +78,7 @@ func TestFindings(t *testing.T) {
 		"F10, surge":                        {"F10", func(_ *Given, in *Inputs) { in.Surge = 0 }, nil, Warning, "maxSurge >= 1", "", 0},
 		"F10, nothing runs":                 {"F10", nil, func(_ *Given, in *Inputs) { in.Replicas = 0 }, "", "", "", 0},
 		"F11":                               {"F11", func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 39 }, func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 40 }, Error, "39s against 40s", "minReadySeconds to at least 40s", 40},
+		"F11 is none of nodes": {"F11", nil, func(_ *Given, in *Inputs) { in.Balancer, in.NoGate, in.MinReady = Instance, true, 1 }, "", "", "", 0},
 		"F12":                               {"F12", func(_ *Given, in *Inputs) { in.MinReady = 14 }, func(_ *Given, in *Inputs) { in.MinReady = 15 }, Warning, "14s against 15s", "", 15},
 		"F12 of an unknown minReadySeconds": {"F12", nil, func(*Given, *Inputs) {}, "", "", "", 0},
 		"F13":                               {"F13", func(_ *Given, in *Inputs) { in.ProgressDeadline = 94 }, func(_ *Given, in *Inputs) { in.ProgressDeadline = 95 }, Warning, "94s against 90 + 5 = 95s", "", 600},

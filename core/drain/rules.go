@@ -231,7 +231,7 @@ func (in Inputs) rolloutRules(p Plan, b bounds) (all []rule) {
 	if b.ready > 0 {
 		r := rule{ID: "F12", Text: "minReadySeconds >= max(10, h)", Have: b.ready.Duration(), Need: terms{b.needReady}, Severity: Warning,
 			Causes: "healthy is reported before every node of the balancer routes to the pod", Field: "minReadySeconds", Want: p.MinReady}
-		if in.NoGate {
+		if b.gateless {
 			r.ID, r.Text, r.Severity, r.Causes = "F11", "minReadySeconds >= L + T_reg + h + t + M", Error, "without a readiness gate old pods leave before new ones are in rotation (503)"
 		}
 		all = append(all, r)
