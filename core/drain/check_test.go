@@ -78,7 +78,7 @@ func TestFindings(t *testing.T) {
 		"F10, surge":                        {"F10", func(_ *Given, in *Inputs) { in.Surge = 0 }, nil, Warning, "maxSurge >= 1", "", 0},
 		"F10, nothing runs":                 {"F10", nil, func(_ *Given, in *Inputs) { in.Replicas = 0 }, "", "", "", 0},
 		"F11":                               {"F11", func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 39 }, func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 40 }, Error, "39s against 40s", "minReadySeconds to at least 40s", 40},
-		"F11 is none of nodes": {"F11", nil, func(_ *Given, in *Inputs) { in.Balancer, in.NoGate, in.MinReady = Instance, true, 1 }, "", "", "", 0},
+		"F11 is none of nodes":              {"F11", nil, func(_ *Given, in *Inputs) { in.Balancer, in.NoGate, in.MinReady = Instance, true, 1 }, "", "", "", 0},
 		"F12":                               {"F12", func(_ *Given, in *Inputs) { in.MinReady = 14 }, func(_ *Given, in *Inputs) { in.MinReady = 15 }, Warning, "14s against 15s", "", 15},
 		"F12 of an unknown minReadySeconds": {"F12", nil, func(*Given, *Inputs) {}, "", "", "", 0},
 		"F13":                               {"F13", func(_ *Given, in *Inputs) { in.ProgressDeadline = 94 }, func(_ *Given, in *Inputs) { in.ProgressDeadline = 95 }, Warning, "94s against 90 + 5 = 95s", "", 600},
@@ -167,18 +167,19 @@ func TestWhatFindingsWantIsSafe(t *testing.T) {
 		"nothing is written":                  {Unwritten(), Auto, Graceful, Given{300, 40, 80}},
 		"nothing is written, strict":          {Unwritten(), Strict, Graceful, Given{300, 325, 335}},
 		"50/40/35":                            {Given{35, 40, 50}, Auto, Abrupt, Given{65, 70, 80}},
+		"a hook that outlasts a short delay":  {Given{5, 40, 50}, Auto, Abrupt, Given{65, 70, 80}},
 		"a long hook moves the grace":         {Given{65, 100, 60}, Fast, Abrupt, Given{65, 100, 110}},
 		"zeros are zeros, not what is absent": {Given{}, Fast, Graceful, Given{65, 40, 80}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Defaults()
 			in.Mode, in.App = tc.mode, tc.app
-			_, findings, err := Check(tc.given, in)
+			p, err := Adopt(tc.given, in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := tc.given
-			for _, f := range findings {
+			for _, f := range p.Findings {
 				if _, grace, ok := strings.Cut(f.Fix, fieldGrace+" to at least "); ok {
 					n, err := strconv.Atoi(strings.TrimSuffix(grace, "s"))
 					if err != nil {
@@ -199,8 +200,8 @@ func TestWhatFindingsWantIsSafe(t *testing.T) {
 			if got != tc.want {
 				t.Errorf("raised to %+v, want %+v", got, tc.want)
 			}
-			if _, findings, _ = Check(got, in); len(curable(findings)) > 0 {
-				t.Errorf("still broken: %v", curable(findings))
+			if p, _ = Adopt(got, in); len(curable(p.Findings)) > 0 {
+				t.Errorf("still broken: %v", curable(p.Findings))
 			}
 		})
 	}
@@ -250,9 +251,8 @@ func TestAdoptKnowsStrict(t *testing.T) {
 		balancer       Balancer
 		want           Mode
 	}{
-		"a second short": {65, 89, ALB, Fast},
-		"just strict":    {65, 90, ALB, Strict},
-		"a delay that is too short, which a hook outlasts all the same": {64, 90, ALB, Fast},
+		"a second short":   {65, 89, ALB, Fast},
+		"just strict":      {65, 90, ALB, Strict},
 		"instance targets": {65, 900, Instance, Fast},
 	} {
 		t.Run(name, func(t *testing.T) {

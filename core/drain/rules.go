@@ -27,8 +27,8 @@ func (in Inputs) rules(p Plan, groups []group, b bounds) []rule {
 	// One set of safe values near the given ones: these are raised where they must be.
 	near, wanted := in, slices.Clone(groups)
 	near.Floor = p.Given()
-	mode := Fast
-	if p.Mode == Strict {
+	mode := Fast // enough, unless strict was asked for: what is strict as it is keeps that by what it has
+	if in.Mode == Strict {
 		mode = Strict
 	}
 	safe := near.timings(mode, wanted)

@@ -108,7 +108,7 @@ func (in Inputs) takes(g group) *Refusal {
 // Adopt makes a plan of timings that are left as they are: findings tell what
 // is wrong with them. Inputs.Groups have their own delays, 300 where none is
 // written; the one of given is that of a single target group. Mode auto is
-// strict when F2 and the strict relation hold. For what is not known of the rollout
+// strict when the strict relation holds. For what is not known of the rollout
 // the plan says what would be right.
 func Adopt(given Given, in Inputs) (Plan, error) {
 	if err := in.validate(given.DeregistrationDelay, given.PreStop, given.GracePeriod); err != nil {
@@ -133,7 +133,7 @@ func Adopt(given Given, in Inputs) (Plan, error) {
 	if mode == Auto {
 		mode = Strict
 		for _, g := range groups {
-			if !g.drains() || g.delay < in.protects(g) || given.PreStop.Duration() < in.unused(g)+in.Margin {
+			if !g.drains() || given.PreStop.Duration() < in.unused(g)+in.Margin {
 				mode = Fast
 			}
 		}

@@ -184,6 +184,9 @@ func (a *answer) check(text string, in drain.Inputs) error {
 	if len(a.broken()) == 0 {
 		return nil
 	}
+	if in.Mode == drain.Auto && slices.Contains(a.broken(), "F2") { // strict is more than to outlast a delay that cuts requests
+		a.Mode = drain.Fast
+	}
 	in.Floor = given
 	in.Floor.DeregistrationDelay = min(given.DeregistrationDelay, drain.MaxDelay)
 	in.Delay = &in.Floor.DeregistrationDelay // which instance targets keep
