@@ -179,7 +179,10 @@ func TestGroupsOfOtherKinds(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, in Inputs) Plan {
+func must(t interface {
+	Helper()
+	Fatal(...any)
+}, in Inputs) Plan {
 	t.Helper()
 	p, err := Solve(in)
 	if err != nil {

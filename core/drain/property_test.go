@@ -195,6 +195,40 @@ func TestMoreRiskNeverMeansLess(t *testing.T) {
 	})
 }
 
+// TestWhatTheAuthorWroteIsOnlyRaised: longer values stay, and what comes of them is as safe.
+func TestWhatTheAuthorWroteIsOnlyRaised(t *testing.T) {
+	kept := 0
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInputs(t)
+		second := func(name string, most int) Seconds { return Seconds(rapid.IntRange(0, most).Draw(t, name)) }
+		in.Floor = Given{second("floor of D", 3600), second("floor of X", 4000), second("floor of G", 8000)}
+		in.MinReady, in.ProgressDeadline = second("minReady", 1000), second("progressDeadline", 10_000)
+		p, err := Solve(in)
+		if (err != nil) != refused(in) {
+			t.Fatalf("refused %v, want %v", err, refused(in))
+		}
+		if err != nil {
+			return
+		}
+		kept++
+		if ids := curable(p.Findings); len(ids) > 0 || p.Mode == Strict && p.GracePeriod <= p.PreStop {
+			t.Fatalf("%v broken by the solution %+v", ids, p.Given())
+		}
+		if p.PreStop < in.Floor.PreStop || p.GracePeriod < in.Floor.GracePeriod || p.MinReady < in.MinReady || p.ProgressDeadline <= p.MinReady ||
+			len(in.Groups) == 0 && in.Balancer != Instance && p.DeregistrationDelay < in.Floor.DeregistrationDelay {
+			t.Fatalf("%+v, minReady %s, deadline %s of %+v", p.Given(), p.MinReady, p.ProgressDeadline, in.Floor)
+		}
+		in.Mode, in.Floor = p.Mode, Given{DeregistrationDelay: in.Floor.DeregistrationDelay}
+		bare := must(t, in)
+		if p.PreStop < bare.PreStop || p.GracePeriod < bare.GracePeriod || p.DeregistrationDelay != bare.DeregistrationDelay {
+			t.Fatalf("%+v is less than without an author, %+v", p.Given(), bare.Given())
+		}
+	})
+	if kept < 20 {
+		t.Errorf("%d solutions: little was proved", kept)
+	}
+}
+
 // TestTheNamedOrderHoldsLiterally: A < I < D or I < A < D, else a refusal.
 func TestTheNamedOrderHoldsLiterally(t *testing.T) {
 	held, contradicted := 0, 0

@@ -178,6 +178,9 @@ func (a *answer) check(text string, in drain.Inputs) error {
 	if err != nil {
 		return fmt.Errorf("reading --check: %w", err)
 	}
+	if in.Order != drain.NoOrder && in.RequestTimeout == nil && in.Balancer != drain.NLB {
+		return errors.New("reading --timeout-order: it is about the application's request timeout, which is not known: say what it is (--request-timeout)")
+	}
 	if a.Plan, err = drain.Adopt(given, in); err != nil {
 		return fmt.Errorf("reading --check: %w", err)
 	}
