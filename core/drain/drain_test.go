@@ -221,20 +221,23 @@ func TestModeFollowsTheCap(t *testing.T) {
 	for name, tc := range map[string]struct {
 		request int
 		delay   Seconds
+		grace   Seconds
 		app     App
 		want    Mode
 		warns   bool
 	}{
-		"R=50 just fits strict":                     {50, 0, Abrupt, Strict, false},
-		"R=51 does not":                             {51, 0, Abrupt, Fast, false},
-		"R=70 just fits fast":                       {70, 0, Graceful, Fast, false},
-		"R=71 fits neither and is warned about":     {71, 0, Graceful, Fast, true},
-		"an author's delay of 300 is too much":      {5, 300, Graceful, Fast, false},
-		"an author's shorter delay changes nothing": {50, 10, Abrupt, Strict, false},
+		"R=50 just fits strict":                     {50, 0, 0, Abrupt, Strict, false},
+		"R=51 does not":                             {51, 0, 0, Abrupt, Fast, false},
+		"R=70 just fits fast":                       {70, 0, 0, Graceful, Fast, false},
+		"R=71 fits neither and is warned about":     {71, 0, 0, Graceful, Fast, true},
+		"an author's delay of 300 is too much":      {5, 300, 0, Graceful, Fast, false},
+		"an author's grace of 300 is no reason":     {50, 0, 300, Abrupt, Strict, true},
+		"nor for what strict's own is over, too":    {51, 0, 300, Abrupt, Fast, true},
+		"an author's shorter delay changes nothing": {50, 10, 0, Abrupt, Strict, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Defaults()
-			in.Request, in.App, in.Floor.DeregistrationDelay = sec(tc.request), tc.app, tc.delay
+			in.Request, in.App, in.Floor = sec(tc.request), tc.app, Given{DeregistrationDelay: tc.delay, GracePeriod: tc.grace}
 			p, err := Solve(in)
 			if err != nil {
 				t.Fatal(err)

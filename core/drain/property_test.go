@@ -218,9 +218,9 @@ func TestWhatTheAuthorWroteIsOnlyRaised(t *testing.T) {
 			len(in.Groups) == 0 && in.Balancer != Instance && p.DeregistrationDelay < in.Floor.DeregistrationDelay {
 			t.Fatalf("%+v, minReady %s, deadline %s of %+v", p.Given(), p.MinReady, p.ProgressDeadline, in.Floor)
 		}
-		in.Mode, in.Floor = p.Mode, Given{DeregistrationDelay: in.Floor.DeregistrationDelay}
+		in.Floor = Given{DeregistrationDelay: in.Floor.DeregistrationDelay}
 		bare := must(t, in)
-		if p.PreStop < bare.PreStop || p.GracePeriod < bare.GracePeriod || p.DeregistrationDelay != bare.DeregistrationDelay {
+		if p.Mode != bare.Mode || p.PreStop < bare.PreStop || p.GracePeriod < bare.GracePeriod || p.DeregistrationDelay != bare.DeregistrationDelay {
 			t.Fatalf("%+v is less than without an author, %+v", p.Given(), bare.Given())
 		}
 	})

@@ -72,7 +72,9 @@ func (in Inputs) solve() (Plan, error) {
 	case mode == Auto && instance:
 		mode = Fast
 	case mode == Auto:
-		if mode = Strict; in.timings(Strict, groups).GracePeriod.Duration() > in.Cap {
+		own := in
+		own.Floor.PreStop, own.Floor.GracePeriod = 0, 0 // an author's longer ones are over the cap in either mode
+		if mode = Strict; own.timings(Strict, groups).GracePeriod.Duration() > in.Cap {
 			mode = Fast
 		}
 	}
