@@ -32,9 +32,9 @@ type Decision struct {
 	Lost []drain.Margin `json:"lost,omitempty"` // inequalities of the running pods that do not hold in the better order either: this rollout may lose requests
 }
 
-// Delay decides for one target group, of a kind of balancer. running are the timings of the pods that the
-// rollout replaces (their own deregistration delay is not looked at); none means a
-// first deploy.
+// Delay decides for one target group, of a kind of balancer. running are the timings
+// of the pods that the rollout replaces (their own deregistration delay is not looked
+// at); none means a first deploy.
 func Delay(plan drain.Plan, kind drain.Balancer, from, to drain.Seconds, running []drain.Given) (Decision, error) {
 	d := Decision{When: Unchanged, From: from, To: to, Why: "the delay stays as it is"}
 	first, err := broken(plan, kind, to, running)
@@ -54,20 +54,24 @@ func Delay(plan drain.Plan, kind drain.Balancer, from, to drain.Seconds, running
 	if err != nil {
 		return d, err
 	}
+	after, err := broken(plan, kind, to, []drain.Given{plan.Given()})
+	if err != nil {
+		return d, err
+	}
+	first.strict += after.strict // as many pods are counted under both delays
 	less, why := first.less(last)
 	switch {
-	case less < 0, less == 0 && to < from:
+	case less <= 0:
 		d.When, d.Lost = Before, first.lost
-		d.Why = fmt.Sprintf("the running pods outlast a delay of %s", to)
-		if why != "" {
+		switch d.Why = fmt.Sprintf("the running pods outlast a delay of %s", to); {
+		case why == "" && first.strict > 0:
+			d.Why = "for the pods it makes no difference when"
+		case why != "":
 			d.Why = fmt.Sprintf("under the delay of %s %s does not hold", from, why)
 		}
 	default:
 		d.When, d.Lost = After, last.lost
-		d.Why = fmt.Sprintf("pods that outlast a delay of %s come first", to)
-		if why != "" {
-			d.Why = fmt.Sprintf("for the running pods %s does not hold under a delay of %s", why, to)
-		}
+		d.Why = fmt.Sprintf("for the running pods %s does not hold under a delay of %s", why, to)
 	}
 	return d, nil
 }

@@ -37,6 +37,7 @@ func TestWhen(t *testing.T) {
 		"a first deploy has nothing to be careful of":               {300, new, nil, Before, "no pod runs", false},
 		"a delay that comes down goes first":                        {new + 60, new, own, Before, "preStop > deregistration delay", false},
 		"one that goes up waits for pods that outlast it":           {new, new + 30, own, After, "preStop > deregistration delay", false},
+		"pods that outlast neither delay have no preference":        {new + 15, new + 10, []drain.Given{{PreStop: 70, GracePeriod: 80}}, Before, "for the pods it makes no difference when", false},
 		"a delay that cuts requests goes up first, if pods allow":   {0, new, own, Before, "under the delay of 0s deregistration delay >=", false},
 		"pods without preStop lose requests in either order":        {300, new, []drain.Given{{GracePeriod: 30}}, Before, "", true},
 		"one old pod without preStop among good ones is found, too": {new, new, []drain.Given{p.Given(), {GracePeriod: 30}}, Unchanged, "", true},
@@ -77,6 +78,7 @@ func TestKinds(t *testing.T) {
 		"and an ALB does not":            {drain.ALB, 100, 65, []drain.Given{p.Given()}, Before, ""},
 		"nodes: the hook is what counts": {drain.Instance, 300, 300, short, Unchanged, "F1"},
 		"and they have no delay to keep": {drain.Instance, 5, 5, []drain.Given{{PreStop: 70, GracePeriod: 110}}, Unchanged, ""},
+		"fast pods outlast neither":      {drain.NLB, 185, 200, []drain.Given{p.Given()}, Before, ""}, // and do not wait for ones that do
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := Delay(p, tc.kind, tc.from, tc.to, tc.running)
