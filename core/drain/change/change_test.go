@@ -37,6 +37,7 @@ func TestWhen(t *testing.T) {
 		"a first deploy has nothing to be careful of":               {300, new, nil, Before, "no pod runs", false},
 		"a delay that comes down goes first":                        {new + 60, new, own, Before, "preStop > deregistration delay", false},
 		"one that goes up waits for pods that outlast it":           {new, new + 30, own, After, "preStop > deregistration delay", false},
+		"new pods that the old delay outlasts count, too":           {new + 60, new, []drain.Given{{PreStop: 200, GracePeriod: 300}}, Before, "preStop > deregistration delay", false},
 		"pods that outlast neither delay have no preference":        {new + 15, new + 10, []drain.Given{{PreStop: 70, GracePeriod: 80}}, Before, "for the pods it makes no difference when", false},
 		"a delay that cuts requests goes up first, if pods allow":   {0, new, own, Before, "under the delay of 0s deregistration delay >=", false},
 		"pods without preStop lose requests in either order":        {300, new, []drain.Given{{GracePeriod: 30}}, Before, "", true},
