@@ -12,6 +12,7 @@ type bounds struct {
 	gateless        bool          // F11: pods are targets, and have no readiness gate
 	slowStart       time.Duration // F18
 	ready, deadline Seconds       // minReadySeconds and progressDeadlineSeconds to judge; 0: not known
+	gate            Seconds       // the gate's timeout, likewise
 	grace, drained  time.Duration // of the pods that are replaced: G, and max(G, D + J)
 }
 
@@ -59,7 +60,7 @@ func (in Inputs) rollout(p *Plan, groups []group) bounds {
 	if p.GateTimeout = max(p.GateTimeoutLowerBound, ceil(p.ProgressDeadline.Duration()+b.drained)); in.GateTimeout > 0 {
 		p.GateTimeout = in.GateTimeout
 	}
-	b.ready, b.deadline = p.MinReady, p.ProgressDeadline
+	b.ready, b.deadline, b.gate = p.MinReady, p.ProgressDeadline, p.GateTimeout
 	return b
 }
 

@@ -251,6 +251,9 @@ func (in Inputs) rolloutRules(p Plan, b bounds) (all []rule) {
 		}
 		all = append(all, r)
 	}
-	return append(all, rule{ID: "F14", Text: "gate timeout >= lower bound of the rollout", Have: p.GateTimeout.Duration(), Need: terms{p.GateTimeoutLowerBound.Duration()}, Severity: Warning,
-		Causes: "the gate gives up on a rollout that is healthy", Field: "gate-timeout", Want: p.GateTimeoutLowerBound})
+	if b.gate > 0 {
+		all = append(all, rule{ID: "F14", Text: "gate timeout >= lower bound of the rollout", Have: b.gate.Duration(), Need: terms{p.GateTimeoutLowerBound.Duration()}, Severity: Warning,
+			Causes: "the gate gives up on a rollout that is healthy", Field: "gate-timeout", Want: p.GateTimeoutLowerBound})
+	}
+	return all
 }

@@ -210,7 +210,7 @@ func (in Inputs) plan(given Given, mode Mode, groups []group, adopted bool) Plan
 	}
 	b := in.rollout(&p, groups)
 	if adopted {
-		b.ready, b.deadline = in.MinReady, in.ProgressDeadline
+		b.ready, b.deadline, b.gate = in.MinReady, in.ProgressDeadline, in.GateTimeout
 	}
 	in.judge(&p, groups, b)
 	return p

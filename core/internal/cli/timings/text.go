@@ -188,8 +188,8 @@ func (a answer) inequalities(b *strings.Builder) {
 	seen := map[string]bool{}
 	note := ""
 	for _, m := range a.Margins {
-		if seen[m.ID] = true; m.ID == "F14" && a.checked && a.Inputs.GateTimeout == 0 || m.ID == "F13" && !a.deadline() {
-			continue // nobody gave one, or can
+		if seen[m.ID] = true; m.ID == "F13" && !a.deadline() {
+			continue
 		}
 		swap := strings.Contains(m.Rule, "<=")
 		if len(a.Groups) > 1 && m.Group != "" {
