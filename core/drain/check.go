@@ -66,9 +66,10 @@ func (in Inputs) judge(p *Plan, groups []group, b bounds) {
 // fits is the longest request, in whole seconds, whose grace stays within the
 // cap; -1 when none does.
 func (in Inputs) fits(mode Mode) int {
-	return sort.Search(maxDelay+1, func(r int) bool {
+	return sort.Search(MaxDelay+1, func(r int) bool {
 		try := in
 		try.Request, try.Cut = time.Duration(r)*time.Second, nil
+		try.Floor.PreStop, try.Floor.GracePeriod = 0, 0 // to be lowered, too
 		return try.timings(mode, try.groups()).GracePeriod.Duration() > in.Cap
 	}) - 1
 }

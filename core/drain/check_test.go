@@ -38,7 +38,7 @@ func TestFindings(t *testing.T) {
 		"F2": {"F2", func(g *Given, _ *Inputs) { g.DeregistrationDelay = 64 }, nil, Error,
 			"deregistration delay >= P + R + M does not hold: 64s against 30 + 30 + 5 = 65s, 1s short", "set deregistration delay to at least 65s", 65},
 		"F2, a delay that AWS refuses": {"F2", func(g *Given, _ *Inputs) { g.DeregistrationDelay = 3601 }, func(g *Given, _ *Inputs) { g.DeregistrationDelay = 3600 }, Error,
-			"deregistration delay <= 3600 does not hold: 3601s against 3600s, 1s too much", "3600s or less", 0},
+			"deregistration delay <= 3600 does not hold: 3601s against 3600s, 1s too much", "3600s or less", 3600},
 		"F2, requests that are too long": {"F2", func(_ *Given, in *Inputs) { in.Request = sec(7200) }, nil, Error, "7235s, 7170s short", "--set R_cut=TIME", 0},
 		"F3, abrupt":                     {"F3", func(g *Given, _ *Inputs) { g.PreStop = 69 }, nil, Error, "preStop + S_drain >= L + P + R + M does not hold: 69s against 5 + 30 + 30 + 5 = 70s", "", 70},
 		"F3, graceful":                   {"F3", nil, func(g *Given, in *Inputs) { g.PreStop, in.App = 40, Graceful }, "", "", "", 0},
@@ -64,29 +64,44 @@ func TestFindings(t *testing.T) {
 		"F8 app-first, I and D": {"F8", func(g *Given, in *Inputs) {
 			in.Order, in.RequestTimeout, in.IdleTimeout = AppFirst, ptr(sec(30)), sec(65)
 		}, nil, Error, "I < D) does not hold: 65s against 65s", "deregistration delay to at least 66s", 66},
-		"F8 balancer-first, I and A":        {"F8", func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(60)) }, func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(61)) }, Error, "I < A", "", 0},
-		"F8 balancer-first, A and D":        {"F8", func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(65*time.Second+1) }, nil, Error, "A < D) does not hold: 65s against 65.000000001s", "", 66},
+		"F8 balancer-first, I and A": {"F8", func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(60)) }, func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(61)) }, Error, "I < A", "", 0},
+		"F8 balancer-first, A and D": {"F8", func(g *Given, in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(65*time.Second+1) }, nil, Error, "A < D) does not hold: 65s against 65.000000001s", "", 66},
+		"F8, a delay that is left alone": {"F8", func(g *Given, in *Inputs) {
+			g.DeregistrationDelay, in.Balancer, in.Order, in.RequestTimeout = 400, Instance, BalancerFirst, ptr(sec(400))
+		}, func(g *Given, in *Inputs) {
+			g.DeregistrationDelay, in.Balancer, in.Order, in.RequestTimeout = 401, Instance, BalancerFirst, ptr(sec(400))
+		}, Warning, "deregistration delay > request timeout (A < D) does not hold: 400s against 400s, and it has to be more", "set deregistration delay to at least 401s", 401},
+		"F8, an order that an NLB does not know": {"F8", func(_ *Given, in *Inputs) { in.Balancer, in.Order = NLB, AppFirst }, func(_ *Given, in *Inputs) { in.Balancer = NLB }, Info,
+			"timeout order app-first: an NLB knows no requests", "let an ALB route to the pods", 0},
 		"F9":                                {"F9", func(_ *Given, in *Inputs) { in.ClientTimeout = ptr(sec(30)) }, func(_ *Given, in *Inputs) { in.ClientTimeout = ptr(sec(31)) }, Warning, "30s against 30s", "", 31},
 		"F10, replicas":                     {"F10", func(_ *Given, in *Inputs) { in.Replicas = 1 }, func(*Given, *Inputs) {}, Warning, "replicas >= 2 does not hold: 1 against 2 pods, 1 short", "set replicas to at least 2|", 2},
 		"F10, surge":                        {"F10", func(_ *Given, in *Inputs) { in.Surge = 0 }, nil, Warning, "maxSurge >= 1", "", 0},
 		"F10, nothing runs":                 {"F10", nil, func(_ *Given, in *Inputs) { in.Replicas = 0 }, "", "", "", 0},
 		"F11":                               {"F11", func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 39 }, func(_ *Given, in *Inputs) { in.NoGate, in.MinReady = true, 40 }, Error, "39s against 40s", "minReadySeconds to at least 40s", 40},
+		"F11 is none of nodes":              {"F11", nil, func(_ *Given, in *Inputs) { in.Balancer, in.NoGate, in.MinReady = Instance, true, 1 }, "", "", "", 0},
 		"F12":                               {"F12", func(_ *Given, in *Inputs) { in.MinReady = 14 }, func(_ *Given, in *Inputs) { in.MinReady = 15 }, Warning, "14s against 15s", "", 15},
 		"F12 of an unknown minReadySeconds": {"F12", nil, func(*Given, *Inputs) {}, "", "", "", 0},
 		"F13":                               {"F13", func(_ *Given, in *Inputs) { in.ProgressDeadline = 94 }, func(_ *Given, in *Inputs) { in.ProgressDeadline = 95 }, Warning, "94s against 90 + 5 = 95s", "", 600},
 		"F13, what the API server refuses":  {"F13", func(_ *Given, in *Inputs) { in.ProgressDeadline, in.MinReady = 94, 94 }, nil, Error, "API server", "", 600},
 		"F13, no room":                      {"F13", func(_ *Given, in *Inputs) { in.ProgressDeadline, in.Tight = 95, true }, nil, Warning, "minReadySeconds + G + M does not hold: 95s against 90 + 80 + 5 = 175s", "", 600},
 		"F14":                               {"F14", func(_ *Given, in *Inputs) { in.GateTimeout = 269 }, func(_ *Given, in *Inputs) { in.GateTimeout = 270 }, Warning, "269s against 270s", "gate-timeout to at least 270s", 270},
-		"F15, warning":                      {"F15", func(g *Given, _ *Inputs) { g.GracePeriod = 121 }, func(g *Given, _ *Inputs) { g.GracePeriod = 120 }, Warning, "grace <= cap does not hold: 121s against 120s, 1s too much", "the longest request that fits a cap of 120s is 70s (in strict mode 50s): let none take longer, or raise the cap where all nodes allow it (--set cap=121)", 0},
-		"F15, error":                        {"F15", func(g *Given, _ *Inputs) { g.GracePeriod = 901 }, nil, Error, "901s", "", 0},
-		"F15, a cap of the user's":          {"F15", nil, func(g *Given, in *Inputs) { g.GracePeriod, in.Cap = 901, sec(901) }, "", "", "", 0},
-		"F15, nothing fits":                 {"F15", func(_ *Given, in *Inputs) { in.Cap = sec(49) }, nil, Warning, "80s against 49s", "no request is short enough for a cap of 49s: raise the cap", 0},
-		"F15, with R_cut":                   {"F15", func(g *Given, in *Inputs) { g.GracePeriod, in.Cut = 121, ptr(sec(10)) }, nil, Warning, "121s", "is 70s (in strict mode 50s)", 0},
-		"F16":                               {"F16", func(_ *Given, in *Inputs) { in.HealthInterval = sec(28) }, func(_ *Given, in *Inputs) { in.HealthInterval = 27500 * time.Millisecond }, Info, "h * n_u + t <= 60 does not hold: 56 + 5 = 61s against 60s", "", 0},
-		"F17":                               {"F17", func(g *Given, _ *Inputs) { g.DeregistrationDelay = 81 }, func(g *Given, _ *Inputs) { g.DeregistrationDelay = 80 }, Warning, "100s against 5 + 81 + 15 = 101s", "free addresses", 0},
-		"F18":                               {"F18", func(_ *Given, in *Inputs) { in.SlowStart, in.Tight, in.MinReady = sec(30), true, 29 }, func(_ *Given, in *Inputs) { in.SlowStart, in.Tight, in.MinReady = sec(30), true, 30 }, Warning, "slow_start", "", 30},
-		"F18 with room":                     {"F18", nil, func(_ *Given, in *Inputs) { in.SlowStart, in.MinReady = sec(30), 15 }, "", "", "", 0},
-		"F19":                               {"F19", func(*Given, *Inputs) {}, func(g *Given, in *Inputs) { g.PreStop = 60 }, Info, "70s against 60s", "", 0},
+		"F15, warning":                      {"F15", func(g *Given, _ *Inputs) { g.GracePeriod = 121 }, func(g *Given, _ *Inputs) { g.GracePeriod = 120 }, Warning, "grace <= cap does not hold: 121s against 120s, 1s too much", "set it to 80s, which is enough, or raise the cap where all nodes allow it (--set cap=121)", 0},
+		"F15, a hook that is too long": {"F15", func(g *Given, _ *Inputs) { g.PreStop, g.GracePeriod = 111, 121 }, func(g *Given, _ *Inputs) { g.PreStop, g.GracePeriod = 110, 120 }, Warning, "121s against 120s",
+			"set preStop to 70s and it to 80s, which are enough, or raise the cap", 0},
+		"F15, requests that are too long": {"F15", func(g *Given, in *Inputs) { *g, in.Request = Given{106, 111, 121}, sec(71) }, nil, Warning, "121s against 120s",
+			"the longest request that fits a cap of 120s is 70s (in strict mode 50s): let none take longer, or raise the cap where all nodes allow it (--set cap=121)", 0},
+		"F15, an author's longer grace, too": {"F15", func(g *Given, in *Inputs) { in.Request, in.Floor.GracePeriod, g.GracePeriod = sec(71), 300, 300 }, nil, Warning, "300s against 120s",
+			"the longest request that fits a cap of 120s is 70s (in strict mode 50s)", 0},
+		"F15, error":               {"F15", func(g *Given, _ *Inputs) { g.GracePeriod = 901 }, nil, Error, "901s", "", 0},
+		"F15, no error yet":        {"F15", func(g *Given, _ *Inputs) { g.GracePeriod = 900 }, nil, Warning, "900s", "", 0},
+		"F15, a cap of the user's": {"F15", nil, func(g *Given, in *Inputs) { g.GracePeriod, in.Cap = 901, sec(901) }, "", "", "", 0},
+		"F15, nothing fits":        {"F15", func(_ *Given, in *Inputs) { in.Cap = sec(49) }, nil, Warning, "80s against 49s", "no request is short enough for a cap of 49s: raise the cap", 0},
+		"F15, with R_cut":          {"F15", func(g *Given, in *Inputs) { g.GracePeriod, in.Cut = 121, ptr(sec(71)) }, nil, Warning, "121s", "is 70s (in strict mode 50s)", 0},
+		"F16":                      {"F16", func(_ *Given, in *Inputs) { in.HealthInterval = sec(28) }, func(_ *Given, in *Inputs) { in.HealthInterval = 27500 * time.Millisecond }, Info, "h * n_u + t <= 60 does not hold: 56 + 5 = 61s against 60s", "", 0},
+		"F17":                      {"F17", func(g *Given, _ *Inputs) { g.DeregistrationDelay = 81 }, func(g *Given, _ *Inputs) { g.DeregistrationDelay = 80 }, Warning, "100s against 5 + 81 + 15 = 101s", "free addresses", 0},
+		"F18":                      {"F18", func(_ *Given, in *Inputs) { in.SlowStart, in.Tight, in.MinReady = sec(30), true, 29 }, func(_ *Given, in *Inputs) { in.SlowStart, in.Tight, in.MinReady = sec(30), true, 30 }, Warning, "slow_start", "", 30},
+		"F18 with room":            {"F18", nil, func(_ *Given, in *Inputs) { in.SlowStart, in.MinReady = sec(30), 15 }, "", "", "", 0},
+		"F19":                      {"F19", func(*Given, *Inputs) {}, func(g *Given, in *Inputs) { g.PreStop = 60 }, Info, "70s against 60s", "", 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			judge := func(change change) []Finding {
@@ -152,18 +167,19 @@ func TestWhatFindingsWantIsSafe(t *testing.T) {
 		"nothing is written":                  {Unwritten(), Auto, Graceful, Given{300, 40, 80}},
 		"nothing is written, strict":          {Unwritten(), Strict, Graceful, Given{300, 325, 335}},
 		"50/40/35":                            {Given{35, 40, 50}, Auto, Abrupt, Given{65, 70, 80}},
+		"a hook that outlasts a short delay":  {Given{5, 40, 50}, Auto, Abrupt, Given{65, 70, 80}},
 		"a long hook moves the grace":         {Given{65, 100, 60}, Fast, Abrupt, Given{65, 100, 110}},
 		"zeros are zeros, not what is absent": {Given{}, Fast, Graceful, Given{65, 40, 80}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Defaults()
 			in.Mode, in.App = tc.mode, tc.app
-			_, findings, err := Check(tc.given, in)
+			p, err := Adopt(tc.given, in)
 			if err != nil {
 				t.Fatal(err)
 			}
 			got := tc.given
-			for _, f := range findings {
+			for _, f := range p.Findings {
 				if _, grace, ok := strings.Cut(f.Fix, fieldGrace+" to at least "); ok {
 					n, err := strconv.Atoi(strings.TrimSuffix(grace, "s"))
 					if err != nil {
@@ -184,8 +200,8 @@ func TestWhatFindingsWantIsSafe(t *testing.T) {
 			if got != tc.want {
 				t.Errorf("raised to %+v, want %+v", got, tc.want)
 			}
-			if _, findings, _ = Check(got, in); len(curable(findings)) > 0 {
-				t.Errorf("still broken: %v", curable(findings))
+			if p, _ = Adopt(got, in); len(curable(p.Findings)) > 0 {
+				t.Errorf("still broken: %v", curable(p.Findings))
 			}
 		})
 	}
@@ -231,18 +247,18 @@ func TestUnwritten(t *testing.T) {
 
 func TestAdoptKnowsStrict(t *testing.T) {
 	for name, tc := range map[string]struct {
-		preStop  Seconds
-		balancer Balancer
-		want     Mode
+		delay, preStop Seconds
+		balancer       Balancer
+		want           Mode
 	}{
-		"a second short":   {89, ALB, Fast},
-		"just strict":      {90, ALB, Strict},
-		"instance targets": {900, Instance, Fast},
+		"a second short":   {65, 89, ALB, Fast},
+		"just strict":      {65, 90, ALB, Strict},
+		"instance targets": {65, 900, Instance, Fast},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Defaults()
 			in.Balancer = tc.balancer
-			p, err := Adopt(Given{65, tc.preStop, 1000}, in)
+			p, err := Adopt(Given{tc.delay, tc.preStop, 1000}, in)
 			if err != nil || p.Mode != tc.want {
 				t.Errorf("mode %s, %v, want %s", p.Mode, err, tc.want)
 			}

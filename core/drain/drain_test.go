@@ -61,18 +61,22 @@ func TestProfiles(t *testing.T) {
 		set      string
 		want     Given // D, X, G
 	}{
-		"NLB":                               {NLB, Fast, Graceful, "R=30", Given{185, 160, 200}},
-		"NLB, strict":                       {NLB, Strict, Graceful, "R=30", Given{185, 210, 220}},
-		"NLB, faster, as its user says":     {NLB, Fast, Graceful, "R=30 P=17", Given{52, 27, 67}},
-		"NLB, slower":                       {NLB, Fast, Graceful, "R=30 P=180", Given{215, 190, 230}},
-		"instance targets":                  {Instance, Fast, Graceful, "R=30", Given{300, 70, 110}},
-		"instance targets, abrupt and auto": {Instance, Auto, Abrupt, "R=10", Given{300, 70, 90}},
-		"instance targets, measured":        {Instance, Auto, Abrupt, "X_node=100", Given{300, 100, 140}},
-		"conservative":                      {ALB, Fast, Graceful, "R=30 P=50", Given{85, 60, 100}},
-		"failover of the controller":        {ALB, Fast, Graceful, "R=30 L=120", Given{65, 155, 195}},
-		"a busy controller":                 {ALB, Fast, Graceful, "R=30 n_tgb_queued=20 n_calls=40", Given{65, 48, 88}}, // L = 5 + 3 + 5
-		"connections cut at 10 minutes":     {ALB, Fast, Graceful, "R=7200 R_cut=600", Given{635, 40, 650}},
-		"fractions are rounded up once":     {ALB, Fast, Graceful, "R=30.2 S=4.7 P=30.5", Given{66, 41, 81}},
+		"NLB":                                 {NLB, Fast, Graceful, "R=30", Given{185, 160, 200}},
+		"NLB, strict":                         {NLB, Strict, Graceful, "R=30", Given{185, 210, 220}},
+		"NLB, faster, as its user says":       {NLB, Fast, Graceful, "R=30 P=17", Given{52, 27, 67}},
+		"NLB, slower":                         {NLB, Fast, Graceful, "R=30 P=180", Given{215, 190, 230}},
+		"instance targets":                    {Instance, Fast, Graceful, "R=30", Given{300, 70, 110}},
+		"instance targets, abrupt and auto":   {Instance, Auto, Abrupt, "R=10", Given{300, 70, 90}},
+		"instance targets, measured":          {Instance, Auto, Abrupt, "X_node=100", Given{300, 100, 140}},
+		"conservative":                        {ALB, Fast, Graceful, "R=30 P=50", Given{85, 60, 100}},
+		"failover of the controller":          {ALB, Fast, Graceful, "R=30 L=120", Given{65, 155, 195}},
+		"a busy controller":                   {ALB, Fast, Graceful, "R=30 n_tgb_queued=20 n_calls=40", Given{65, 48, 88}}, // L = 5 + 3 + 5
+		"connections cut at 10 minutes":       {ALB, Fast, Graceful, "R=7200 R_cut=600", Given{635, 40, 650}},
+		"no margin leaves 5 s after the hook": {ALB, Fast, Abrupt, "R=30 M=0 S=0", Given{60, 65, 70}},
+		"a queue of bindings alone":           {ALB, Fast, Graceful, "R=30 n_tgb_queued=100", Given{65, 55, 95}}, // L = 5 + 15
+		"the 21st call waits for a quarter":   {ALB, Fast, Graceful, "R=30 n_calls=21", Given{65, 41, 81}},
+		"20 calls do not":                     {ALB, Fast, Graceful, "R=30 n_calls=20", Given{65, 40, 80}},
+		"fractions are rounded up once":       {ALB, Fast, Graceful, "R=30.2 S=4.7 P=30.5", Given{66, 41, 81}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := DefaultsFor(tc.balancer)
@@ -91,6 +95,10 @@ func TestProfiles(t *testing.T) {
 	beside.Groups = []Group{{Balancer: NLB}}
 	if p, _ := Solve(beside); p.DeregistrationDelay != 185 {
 		t.Errorf("an NLB among an ALB's has a delay of %s", p.DeregistrationDelay)
+	}
+	beside.Propagation = sec(200) // which an NLB is no faster than
+	if p, _ := Solve(beside); p.DeregistrationDelay != 235 {
+		t.Errorf("an NLB among an ALB's of P = 200 has a delay of %s", p.DeregistrationDelay)
 	}
 	if p, _ := Solve(nlb); nlb.Registration != sec(180) || nlb.HealthInterval != sec(10) || nlb.UnhealthyCount != 3 || p.Inputs.Propagation != sec(150) {
 		t.Errorf("the planning values of an NLB are %+v", nlb)
@@ -171,7 +179,10 @@ func TestGroupsOfOtherKinds(t *testing.T) {
 	}
 }
 
-func must(t *testing.T, in Inputs) Plan {
+func must(t interface {
+	Helper()
+	Fatal(...any)
+}, in Inputs) Plan {
 	t.Helper()
 	p, err := Solve(in)
 	if err != nil {
@@ -210,20 +221,23 @@ func TestModeFollowsTheCap(t *testing.T) {
 	for name, tc := range map[string]struct {
 		request int
 		delay   Seconds
+		grace   Seconds
 		app     App
 		want    Mode
 		warns   bool
 	}{
-		"R=50 just fits strict":                     {50, 0, Abrupt, Strict, false},
-		"R=51 does not":                             {51, 0, Abrupt, Fast, false},
-		"R=70 just fits fast":                       {70, 0, Graceful, Fast, false},
-		"R=71 fits neither and is warned about":     {71, 0, Graceful, Fast, true},
-		"an author's delay of 300 is too much":      {5, 300, Graceful, Fast, false},
-		"an author's shorter delay changes nothing": {50, 10, Abrupt, Strict, false},
+		"R=50 just fits strict":                     {50, 0, 0, Abrupt, Strict, false},
+		"R=51 does not":                             {51, 0, 0, Abrupt, Fast, false},
+		"R=70 just fits fast":                       {70, 0, 0, Graceful, Fast, false},
+		"R=71 fits neither and is warned about":     {71, 0, 0, Graceful, Fast, true},
+		"an author's delay of 300 is too much":      {5, 300, 0, Graceful, Fast, false},
+		"an author's grace of 300 is no reason":     {50, 0, 300, Abrupt, Strict, true},
+		"nor for what strict's own is over, too":    {51, 0, 300, Abrupt, Fast, true},
+		"an author's shorter delay changes nothing": {50, 10, 0, Abrupt, Strict, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			in := Defaults()
-			in.Request, in.App, in.Floor.DeregistrationDelay = sec(tc.request), tc.app, tc.delay
+			in.Request, in.App, in.Floor = sec(tc.request), tc.app, Given{DeregistrationDelay: tc.delay, GracePeriod: tc.grace}
 			p, err := Solve(in)
 			if err != nil {
 				t.Fatal(err)
@@ -352,6 +366,7 @@ func TestSolveRefuses(t *testing.T) {
 		"an order that no delay satisfies":        {func(in *Inputs) { in.Order, in.RequestTimeout = BalancerFirst, ptr(sec(3600)) }, "needs a deregistration delay of 3601s", "OL008"},
 		"strict with instance targets":            {func(in *Inputs) { in.Mode, in.Balancer = Strict, Instance }, "use targets of type ip, or mode fast", "OL000"},
 		"endless requests":                        {func(in *Inputs) { in.Request = sec(86400) }, "--set R_cut=3565", "OL002"},
+		"no request is short enough":              {func(in *Inputs) { in.Propagation = sec(3596) }, "a smaller P or M: they are too long even for requests that take no time", "OL002"},
 		"a group's delay over the limit":          {func(in *Inputs) { in.Groups = []Group{{Name: "web", Delay: ptr(Seconds(4000))}} }, "a deregistration delay of 4000s of web is written, and a target group takes at most 3600s", "OL002"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -74,7 +74,7 @@ func refused(in Inputs) bool {
 		switch {
 		case g.Balancer == Instance && in.Mode == Strict:
 			return true
-		case g.Balancer != Instance && g.propagation+in.longest()+in.Margin > maxDelay*time.Second:
+		case g.Balancer != Instance && g.propagation+in.longest()+in.Margin > MaxDelay*time.Second:
 			return true
 		}
 	}
@@ -143,13 +143,16 @@ func TestStrictWhenItsGraceFitsTheCap(t *testing.T) {
 	chosen := map[Mode]int{}
 	rapid.Check(t, func(t *rapid.T) {
 		in := drawInputs(t)
-		in.Mode = Auto
-		p, err := Solve(in)
-		if err != nil {
-			return
-		}
 		in.Mode = Strict
 		s, err := Solve(in)
+		if err == nil && rapid.Bool().Draw(t, "a cap that just fits, or just does not") {
+			in.Cap = s.GracePeriod.Duration() + rapid.SampledFrom([]time.Duration{-time.Second, -1, 0, 1}).Draw(t, "more")
+		}
+		in.Mode = Auto
+		p, err2 := Solve(in)
+		if err2 != nil {
+			return
+		}
 		if want := err == nil && s.GracePeriod.Duration() <= in.Cap; want != (p.Mode == Strict) {
 			t.Fatalf("mode %s; strict: %v, grace %s of cap %s", p.Mode, err, s.GracePeriod, in.Cap)
 		}
@@ -190,6 +193,40 @@ func TestMoreRiskNeverMeansLess(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestWhatTheAuthorWroteIsOnlyRaised: longer values stay, and what comes of them is as safe.
+func TestWhatTheAuthorWroteIsOnlyRaised(t *testing.T) {
+	kept := 0
+	rapid.Check(t, func(t *rapid.T) {
+		in := drawInputs(t)
+		second := func(name string, most int) Seconds { return Seconds(rapid.IntRange(0, most).Draw(t, name)) }
+		in.Floor = Given{second("floor of D", 3600), second("floor of X", 4000), second("floor of G", 8000)}
+		in.MinReady, in.ProgressDeadline = second("minReady", 1000), second("progressDeadline", 10_000)
+		p, err := Solve(in)
+		if (err != nil) != refused(in) {
+			t.Fatalf("refused %v, want %v", err, refused(in))
+		}
+		if err != nil {
+			return
+		}
+		kept++
+		if ids := curable(p.Findings); len(ids) > 0 || p.Mode == Strict && p.GracePeriod <= p.PreStop {
+			t.Fatalf("%v broken by the solution %+v", ids, p.Given())
+		}
+		if p.PreStop < in.Floor.PreStop || p.GracePeriod < in.Floor.GracePeriod || p.MinReady < in.MinReady || p.ProgressDeadline <= p.MinReady ||
+			len(in.Groups) == 0 && in.Balancer != Instance && p.DeregistrationDelay < in.Floor.DeregistrationDelay {
+			t.Fatalf("%+v, minReady %s, deadline %s of %+v", p.Given(), p.MinReady, p.ProgressDeadline, in.Floor)
+		}
+		in.Floor = Given{DeregistrationDelay: in.Floor.DeregistrationDelay}
+		bare := must(t, in)
+		if p.Mode != bare.Mode || p.PreStop < bare.PreStop || p.GracePeriod < bare.GracePeriod || p.DeregistrationDelay != bare.DeregistrationDelay {
+			t.Fatalf("%+v is less than without an author, %+v", p.Given(), bare.Given())
+		}
+	})
+	if kept < 20 {
+		t.Errorf("%d solutions: little was proved", kept)
+	}
 }
 
 // TestTheNamedOrderHoldsLiterally: A < I < D or I < A < D, else a refusal.

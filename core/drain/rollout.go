@@ -9,8 +9,10 @@ type bounds struct {
 	wave            time.Duration // pods created until they are available, by F13 and F14
 	start           time.Duration // the same without waiting for room
 	needReady       time.Duration // F11 or F12
+	gateless        bool          // F11: pods are targets, and have no readiness gate
 	slowStart       time.Duration // F18
 	ready, deadline Seconds       // minReadySeconds and progressDeadlineSeconds to judge; 0: not known
+	gate            Seconds       // the gate's timeout, likewise
 	grace, drained  time.Duration // of the pods that are replaced: G, and max(G, D + J)
 }
 
@@ -27,7 +29,7 @@ func (in Inputs) rollout(p *Plan, groups []group) bounds {
 		}
 	}
 	if ungated := in.ungated(groups); in.NoGate && ungated > 0 {
-		b.needReady = ungated
+		b.needReady, b.gateless = ungated, true
 	}
 	if !in.Tight {
 		b.slowStart = 0
@@ -58,7 +60,7 @@ func (in Inputs) rollout(p *Plan, groups []group) bounds {
 	if p.GateTimeout = max(p.GateTimeoutLowerBound, ceil(p.ProgressDeadline.Duration()+b.drained)); in.GateTimeout > 0 {
 		p.GateTimeout = in.GateTimeout
 	}
-	b.ready, b.deadline = p.MinReady, p.ProgressDeadline
+	b.ready, b.deadline, b.gate = p.MinReady, p.ProgressDeadline, p.GateTimeout
 	return b
 }
 

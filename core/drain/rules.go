@@ -27,8 +27,8 @@ func (in Inputs) rules(p Plan, groups []group, b bounds) []rule {
 	// One set of safe values near the given ones: these are raised where they must be.
 	near, wanted := in, slices.Clone(groups)
 	near.Floor = p.Given()
-	mode := Fast
-	if p.Mode == Strict {
+	mode := Fast // enough, unless strict was asked for: what is strict as it is keeps that by what it has
+	if in.Mode == Strict {
 		mode = Strict
 	}
 	safe := near.timings(mode, wanted)
@@ -41,6 +41,9 @@ func (in Inputs) rules(p Plan, groups []group, b bounds) []rule {
 		if g.Balancer != NLB {
 			own = append(own, in.timeoutRules(g)...)
 			own = append(own, in.orderRules(g, wanted[i].delay)...)
+		} else if in.Order != NoOrder {
+			own = append(own, rule{ID: "F8", Text: "timeout order " + string(in.Order), Strictly: true, Unless: true, Severity: Info,
+				Causes: "an NLB knows no requests, so it has no part in the order", Field: "timeout order", Fix: "nothing, or let an ALB route to the pods"})
 		}
 		own = append(own, rule{ID: "F16", Text: "h * n_u + t <= 60", Have: time.Minute, Need: terms{g.HealthInterval * time.Duration(g.UnhealthyCount), g.HealthTimeout}, Severity: Info,
 			Causes: "a target that dies without being deregistered stays in rotation for so long", Field: "health check", Fix: "check more often (h=5, t=4), or live with a slow backstop"})
@@ -86,12 +89,24 @@ func (in Inputs) podRules(p Plan, groups []group, safe Given) []rule {
 	}
 }
 
-// fix15 tells the longest request that the cap allows.
+// fix15 tells the grace that is enough, where the cap allows it, else the longest request
+// that it allows.
 func (in Inputs) fix15(p Plan) string {
 	if p.GracePeriod.Duration() <= in.Cap {
 		return ""
 	}
 	raise := fmt.Sprintf("raise the cap where all nodes allow it (--set cap=%d)", p.GracePeriod)
+	for _, preStop := range []Seconds{p.PreStop, 0} {
+		short := in
+		short.Floor = Given{DeregistrationDelay: p.DeregistrationDelay, PreStop: preStop}
+		switch enough := short.timings(p.Mode, short.groups()); {
+		case enough.GracePeriod.Duration() > in.Cap:
+		case preStop > 0:
+			return fmt.Sprintf("set it to %s, which is enough, or %s", enough.GracePeriod, raise)
+		default:
+			return fmt.Sprintf("set preStop to %s and it to %s, which are enough, or %s", enough.PreStop, enough.GracePeriod, raise)
+		}
+	}
 	limit, fast, strict := ceil(in.Cap), in.fits(Fast), in.fits(Strict)
 	switch {
 	case fast < 0:
@@ -116,15 +131,15 @@ func (in Inputs) drainRules(p Plan, g group, preStop, delay Seconds) []rule {
 	}
 	f2 := rule{ID: "F2", Text: "deregistration delay >= P + R + M", Have: d, Need: terms{pr, r, m}, Severity: Error,
 		Causes: "the balancer aborts requests in flight when the delay ends (502)", Field: fieldDelay, Want: delay}
-	if delay > maxDelay {
+	if delay > MaxDelay {
 		f2.Want, f2.Fix = 0, "no target group waits that long (3600 s): let the application cut long-lived connections, and say when (--set R_cut=TIME)"
 	}
 	return []rule{
 		{ID: "F1", Text: "preStop >= L + P + M", Have: x, Need: terms{l, pr, m}, Severity: Error,
 			Causes: "new requests reach a process that is gone (502), or an address that is (504 after 10 s)", Field: "preStop", Want: preStop},
 		f2,
-		{ID: "F2", Text: "deregistration delay <= 3600", Have: maxDelay * time.Second, Need: terms{d}, Unless: true, Severity: Error,
-			Causes: "AWS refuses it", Field: fieldDelay, Fix: "set it to 3600s or less"},
+		{ID: "F2", Text: "deregistration delay <= 3600", Have: MaxDelay * time.Second, Need: terms{d}, Unless: true, Severity: Error,
+			Causes: "AWS refuses it", Field: fieldDelay, Want: MaxDelay, Fix: "set it to 3600s or less"},
 		{ID: "F3", Text: "preStop + S_drain >= L + P + R + M", Have: x + finishing, Need: terms{l, pr, r, m}, Severity: Error,
 			Causes: "the application closes connections with a request outstanding (502)", Field: "preStop", Want: preStop},
 		{ID: "strict", Text: "preStop >= L + deregistration delay + J + M", Have: x, Need: terms{l, d, in.jitter(), m}, Severity: strict,
@@ -185,8 +200,8 @@ func (in Inputs) orderRules(g group, delay Seconds) (all []rule) {
 	} else {
 		add("idle timeout > request timeout (A < I)", i, a, "a silent request ends with the balancer's 504, and the application's own timeout is never seen", "idle timeout", "lower the application's request timeout below the idle timeout, or raise that", 0)
 	}
-	if !g.drains() {
-		return all
+	if !g.drains() { // the delay is left alone, so that only its author can make it longer
+		severity, delay = Warning, max(g.delay, Seconds(max(a, i)/time.Second)+1)
 	}
 	switch in.Order {
 	case AppFirst:
@@ -195,6 +210,9 @@ func (in Inputs) orderRules(g group, delay Seconds) (all []rule) {
 		add("deregistration delay > request timeout (A < D)", d, a, "the timeout order balancer-first is I < A < D", fieldDelay, "", delay)
 	default:
 		severity = ""
+	}
+	if !g.drains() {
+		return all
 	}
 	all = append(all, rule{ID: "F8", Text: "deregistration delay >= P + min(A, R) + M", Have: d, Need: terms{g.propagation, min(a, in.longest()), in.Margin}, Severity: severity,
 		Causes: "the balancer aborts requests before the application's timeout does", Field: fieldDelay, Want: delay})
@@ -213,7 +231,7 @@ func (in Inputs) rolloutRules(p Plan, b bounds) (all []rule) {
 	if b.ready > 0 {
 		r := rule{ID: "F12", Text: "minReadySeconds >= max(10, h)", Have: b.ready.Duration(), Need: terms{b.needReady}, Severity: Warning,
 			Causes: "healthy is reported before every node of the balancer routes to the pod", Field: "minReadySeconds", Want: p.MinReady}
-		if in.NoGate {
+		if b.gateless {
 			r.ID, r.Text, r.Severity, r.Causes = "F11", "minReadySeconds >= L + T_reg + h + t + M", Error, "without a readiness gate old pods leave before new ones are in rotation (503)"
 		}
 		all = append(all, r)
@@ -233,6 +251,9 @@ func (in Inputs) rolloutRules(p Plan, b bounds) (all []rule) {
 		}
 		all = append(all, r)
 	}
-	return append(all, rule{ID: "F14", Text: "gate timeout >= lower bound of the rollout", Have: p.GateTimeout.Duration(), Need: terms{p.GateTimeoutLowerBound.Duration()}, Severity: Warning,
-		Causes: "the gate gives up on a rollout that is healthy", Field: "gate-timeout", Want: p.GateTimeoutLowerBound})
+	if b.gate > 0 {
+		all = append(all, rule{ID: "F14", Text: "gate timeout >= lower bound of the rollout", Have: b.gate.Duration(), Need: terms{p.GateTimeoutLowerBound.Duration()}, Severity: Warning,
+			Causes: "the gate gives up on a rollout that is healthy", Field: "gate-timeout", Want: p.GateTimeoutLowerBound})
+	}
+	return all
 }

@@ -39,8 +39,8 @@ func (p Plan) Words() string {
 	return fmt.Sprintf("%s mode: grace %s > preStop %s, deregistration delay %s", p.Mode, p.GracePeriod, p.PreStop, p.DeregistrationDelay)
 }
 
-// maxDelay is ELBv2's limit of deregistration_delay.timeout_seconds.
-const maxDelay = 3600
+// MaxDelay is ELBv2's limit of deregistration_delay.timeout_seconds.
+const MaxDelay = 3600
 
 // Solve computes the timings, or refuses. What it returns satisfies F1 to F5, in strict mode the strict relation, and a named
 // timeout order; what timings cannot cure (F6, F7, F10) and what only warns (F15,
@@ -72,7 +72,9 @@ func (in Inputs) solve() (Plan, error) {
 	case mode == Auto && instance:
 		mode = Fast
 	case mode == Auto:
-		if mode = Strict; in.timings(Strict, groups).GracePeriod.Duration() > in.Cap {
+		own := in
+		own.Floor.PreStop, own.Floor.GracePeriod = 0, 0 // an author's longer ones are over the cap in either mode
+		if mode = Strict; own.timings(Strict, groups).GracePeriod.Duration() > in.Cap {
 			mode = Fast
 		}
 	}
@@ -89,14 +91,17 @@ func (in Inputs) solve() (Plan, error) {
 // takes refuses a deregistration delay that a target group cannot have.
 func (in Inputs) takes(g group) *Refusal {
 	const most = "and a target group takes at most 3600s"
-	switch need := ceil(g.propagation + in.longest() + in.Margin); {
-	case g.delay <= maxDelay || !g.drains():
+	switch need := in.protects(g); {
+	case g.delay <= MaxDelay || !g.drains():
 		return nil
-	case need > maxDelay:
-		fix := fmt.Sprintf("say after how long the application cuts long-lived connections (WebSocket, streaming), which then counts as the longest request: --set R_cut=%d or less",
-			max(0, (maxDelay*time.Second-g.propagation-in.Margin)/time.Second))
+	case need > MaxDelay:
+		room := MaxDelay*time.Second - g.propagation - in.Margin
+		fix := fmt.Sprintf("say after how long the application cuts long-lived connections (WebSocket, streaming), which then counts as the longest request: --set R_cut=%d or less", room/time.Second)
+		if room < 0 {
+			fix = "use a smaller P or M: they are too long even for requests that take no time"
+		}
 		return refuse("F2", fieldDelay, fix, "requests of %s need a deregistration delay of %s (P + R + M)%s, %s", in.longest(), need, of(g), most)
-	case in.ordered(g) > maxDelay:
+	case in.ordered(g) > MaxDelay:
 		return refuse("F8", fieldDelay, "lower the request timeout and the idle timeout below that", "the timeout order %s needs a deregistration delay of %s%s, %s", in.Order, in.ordered(g), of(g), most)
 	}
 	return refuse("F2", fieldDelay, "write at most that", "a deregistration delay of %s%s is written, %s", g.delay, of(g), most)
@@ -138,6 +143,9 @@ func Adopt(given Given, in Inputs) (Plan, error) {
 	return in.plan(given, mode, groups, true), nil
 }
 
+// protects is the least deregistration delay that lets requests end: P + R + M of F2.
+func (in Inputs) protects(g group) Seconds { return ceil(g.propagation + in.longest() + in.Margin) }
+
 // unused is when the target of a pod deleted at 0 is seen to be unused: L + D + J.
 func (in Inputs) unused(g group) time.Duration {
 	return in.latency() + g.delay.Duration() + in.jitter()
@@ -163,7 +171,7 @@ func (in Inputs) timings(mode Mode, groups []group) Given {
 				g.delay = *g.Delay
 			}
 		default:
-			g.delay = max(ceil(g.propagation+in.longest()+in.Margin), in.ordered(*g))
+			g.delay = max(in.protects(*g), in.ordered(*g))
 			if g.Delay != nil {
 				g.delay = max(g.delay, *g.Delay)
 			}
@@ -202,7 +210,7 @@ func (in Inputs) plan(given Given, mode Mode, groups []group, adopted bool) Plan
 	}
 	b := in.rollout(&p, groups)
 	if adopted {
-		b.ready, b.deadline = in.MinReady, in.ProgressDeadline
+		b.ready, b.deadline, b.gate = in.MinReady, in.ProgressDeadline, in.GateTimeout
 	}
 	in.judge(&p, groups, b)
 	return p

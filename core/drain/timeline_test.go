@@ -66,6 +66,12 @@ func TestPredict(t *testing.T) {
 			timeline.Wave{Start: 270, End: 390, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 390}, 30, 30},
 		"running pods whose grace is their hook: the kubelet leaves 2 s": {func(in *Inputs) { in.Running = &Given{30, 40, 40} }, Strategy{Kind: timeline.Rolling, Surge: 3}, 4, 360 + 85, 16, 16,
 			timeline.Wave{Start: 270, End: 402, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 402}, 42, 42},
+		"running pods that are killed in their hook": {func(in *Inputs) { in.Running = &Given{30, 60, 40} }, Strategy{Kind: timeline.Rolling, Surge: 3}, 4, 360 + 85, 16, 16,
+			timeline.Wave{Start: 270, End: 402, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 402}, 42, 42},
+		"sidecars that end later": {func(in *Inputs) { in.SidecarShutdown = sec(8) }, Strategy{Kind: timeline.Rolling, Surge: 3}, 4, 360 + 85, 16, 19,
+			timeline.Wave{Start: 270, End: 438, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 438}, 78, 88},
+		"one may be missing, and there is no room: those that go first make it": {func(in *Inputs) { in.Replicas, in.Tight = 4, true }, Strategy{Kind: timeline.Rolling, Surge: 1, Unavailable: 1}, 2, 70 + 90 + 70 + 90 + 85, 5, 7, // two addresses cool down when the last two pods come
+			timeline.Wave{Start: 230, End: 390, New: 2, Old: 1, Created: 230, Ready: 320, Deleted: 320, Gone: 390}, 70, 80},
 		"an abrupt application": {func(in *Inputs) { in.App = Abrupt }, Strategy{Kind: timeline.Rolling, Surge: 3}, 4, 360 + 85, 16, 19,
 			timeline.Wave{Start: 270, End: 435, New: 1, Old: 1, Created: 270, Ready: 360, Deleted: 360, Gone: 435}, 75, 80},
 	} {

@@ -32,12 +32,12 @@ type Decision struct {
 	Lost []drain.Margin `json:"lost,omitempty"` // inequalities of the running pods that do not hold in the better order either: this rollout may lose requests
 }
 
-// Delay decides for one target group. running are the timings of the pods that the
-// rollout replaces (their own deregistration delay is not looked at); none means a
-// first deploy.
-func Delay(plan drain.Plan, from, to drain.Seconds, running []drain.Given) (Decision, error) {
+// Delay decides for one target group, of a kind of balancer. running are the timings
+// of the pods that the rollout replaces (their own deregistration delay is not looked
+// at); none means a first deploy.
+func Delay(plan drain.Plan, kind drain.Balancer, from, to drain.Seconds, running []drain.Given) (Decision, error) {
 	d := Decision{When: Unchanged, From: from, To: to, Why: "the delay stays as it is"}
-	first, err := broken(plan, to, running)
+	first, err := broken(plan, kind, to, running)
 	if err != nil {
 		return d, err
 	}
@@ -50,24 +50,28 @@ func Delay(plan drain.Plan, from, to drain.Seconds, running []drain.Given) (Deci
 		return d, nil
 	}
 	// While the old delay is in force, pods of the plan can be evicted under it, too.
-	last, err := broken(plan, from, append(slices.Clone(running), plan.Given()))
+	last, err := broken(plan, kind, from, append(slices.Clone(running), plan.Given()))
 	if err != nil {
 		return d, err
 	}
+	after, err := broken(plan, kind, to, []drain.Given{plan.Given()})
+	if err != nil {
+		return d, err
+	}
+	first.strict += after.strict // as many pods are counted under both delays
 	less, why := first.less(last)
 	switch {
-	case less < 0, less == 0 && to < from:
+	case less <= 0:
 		d.When, d.Lost = Before, first.lost
-		d.Why = fmt.Sprintf("the running pods outlast a delay of %s", to)
-		if why != "" {
+		switch d.Why = fmt.Sprintf("the running pods outlast a delay of %s", to); {
+		case why == "" && first.strict > 0:
+			d.Why = "for the pods it makes no difference when"
+		case why != "":
 			d.Why = fmt.Sprintf("under the delay of %s %s does not hold", from, why)
 		}
 	default:
 		d.When, d.Lost = After, last.lost
-		d.Why = fmt.Sprintf("pods that outlast a delay of %s come first", to)
-		if why != "" {
-			d.Why = fmt.Sprintf("for the running pods %s does not hold under a delay of %s", why, to)
-		}
+		d.Why = fmt.Sprintf("for the running pods %s does not hold under a delay of %s", why, to)
 	}
 	return d, nil
 }
@@ -102,12 +106,11 @@ func (v verdict) less(other verdict) (int, string) {
 // requests are the inequalities of a pod's end: each that does not hold may lose requests.
 var requests = []string{"F1", "F2", "F3", "F4", "F5"}
 
-// broken judges pods under one delay.
-func broken(plan drain.Plan, delay drain.Seconds, pods []drain.Given) (v verdict, err error) {
+// broken judges pods under one delay of a target group, which alone is looked at.
+func broken(plan drain.Plan, kind drain.Balancer, delay drain.Seconds, pods []drain.Given) (v verdict, err error) {
 	for _, pod := range pods {
-		pod.DeregistrationDelay = delay
 		in := plan.Inputs
-		in.Delay, in.Groups, in.Running, in.Mode = nil, nil, nil, plan.Mode
+		in.Delay, in.Groups, in.Running, in.Mode = nil, []drain.Group{{Balancer: kind, Delay: &delay}}, nil, plan.Mode
 		margins, _, err := drain.Check(pod, in)
 		if err != nil {
 			return v, fmt.Errorf("judging running pods with preStop %s and grace %s under a delay of %s: %w", pod.PreStop, pod.GracePeriod, delay, err)

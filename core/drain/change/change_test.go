@@ -37,16 +37,60 @@ func TestWhen(t *testing.T) {
 		"a first deploy has nothing to be careful of":               {300, new, nil, Before, "no pod runs", false},
 		"a delay that comes down goes first":                        {new + 60, new, own, Before, "preStop > deregistration delay", false},
 		"one that goes up waits for pods that outlast it":           {new, new + 30, own, After, "preStop > deregistration delay", false},
+		"new pods that the old delay outlasts count, too":           {new + 60, new, []drain.Given{{PreStop: 200, GracePeriod: 300}}, Before, "preStop > deregistration delay", false},
+		"pods that outlast neither delay have no preference":        {new + 15, new + 10, []drain.Given{{PreStop: 70, GracePeriod: 80}}, Before, "for the pods it makes no difference when", false},
 		"a delay that cuts requests goes up first, if pods allow":   {0, new, own, Before, "under the delay of 0s deregistration delay >=", false},
 		"pods without preStop lose requests in either order":        {300, new, []drain.Given{{GracePeriod: 30}}, Before, "", true},
 		"one old pod without preStop among good ones is found, too": {new, new, []drain.Given{p.Given(), {GracePeriod: 30}}, Unchanged, "", true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got, err := Delay(p, tc.from, tc.to, tc.running)
+			got, err := Delay(p, drain.ALB, tc.from, tc.to, tc.running)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if got.When != tc.want || !strings.Contains(got.Why, tc.why) || (len(got.Lost) > 0) != tc.lost {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+// TestKinds: an NLB takes longer than the planning values of an ALB that are beside it, and
+// behind nodes no delay protects anything.
+func TestKinds(t *testing.T) {
+	in := drain.Defaults()
+	in.App = drain.Graceful
+	in.Groups = []drain.Group{{Name: "a"}, {Name: "n", Balancer: drain.NLB}}
+	p, err := drain.Solve(in) // 200/160, delays of 65 and 185
+	if err != nil {
+		t.Fatal(err)
+	}
+	short := []drain.Given{{PreStop: 40, GracePeriod: 80}} // right for the ALB
+	for name, tc := range map[string]struct {
+		kind     drain.Balancer
+		from, to drain.Seconds
+		running  []drain.Given
+		want     When
+		lost     string
+	}{
+		"an ALB's pods":                  {drain.ALB, 65, 65, short, Unchanged, ""},
+		"are too fast for an NLB":        {drain.NLB, 185, 185, short, Unchanged, "F1 F4"},
+		"which cuts them under 100 s":    {drain.NLB, 100, 185, []drain.Given{p.Given()}, Before, ""},
+		"and an ALB does not":            {drain.ALB, 100, 65, []drain.Given{p.Given()}, Before, ""},
+		"nodes: the hook is what counts": {drain.Instance, 300, 300, short, Unchanged, "F1"},
+		"and they have no delay to keep": {drain.Instance, 5, 5, []drain.Given{{PreStop: 70, GracePeriod: 110}}, Unchanged, ""},
+		"fast pods outlast neither":      {drain.NLB, 185, 200, []drain.Given{p.Given()}, Before, ""}, // and do not wait for ones that do
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := Delay(p, tc.kind, tc.from, tc.to, tc.running)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var lost []string
+			for _, m := range got.Lost {
+				lost = append(lost, m.ID)
+			}
+			if got.When != tc.want || strings.Join(lost, " ") != tc.lost {
 				t.Errorf("%+v", got)
 			}
 		})
@@ -66,12 +110,12 @@ func TestNoMomentIsWorse(t *testing.T) {
 		for range rapid.IntRange(1, 3).Draw(t, "pods") {
 			running = append(running, drain.Given{PreStop: second("X", 200), GracePeriod: second("G", 300)})
 		}
-		got, err := Delay(p, from, to, running)
+		got, err := Delay(p, drain.ALB, from, to, running)
 		if err != nil {
 			t.Fatal(err)
 		}
-		first, err1 := broken(p, to, running)
-		last, err2 := broken(p, from, append(running, p.Given()))
+		first, err1 := broken(p, drain.ALB, to, running)
+		last, err2 := broken(p, drain.ALB, from, append(running, p.Given()))
 		if err1 != nil || err2 != nil {
 			t.Fatal(err1, err2)
 		}

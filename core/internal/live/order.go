@@ -61,11 +61,12 @@ func Orders(ctx context.Context, cluster Cluster, attributes Attributes, manifes
 			if err != nil {
 				continue // told already
 			}
-			to := delayOf(w.Plan, g)
+			kind := kindOf(g)
+			to := delayOf(w.Plan, g, kind)
 			if !Writes(manifests, w) {
 				to = drain.Seconds(from)
 			}
-			d, err := change.Delay(w.Plan, drain.Seconds(from), to, pods)
+			d, err := change.Delay(w.Plan, kind, drain.Seconds(from), to, pods)
 			if err != nil {
 				r.lost("target group "+g.ARN, err)
 				continue
@@ -103,15 +104,35 @@ func (g Groups) Attributes(ctx context.Context, arn string) (map[string]string, 
 	return attributes, err
 }
 
+// kindOf is what a target group is to pods: its protocol tells an NLB's from an ALB's.
+func kindOf(g render.LiveGroup) drain.Balancer {
+	protocol := g.Properties["Protocol"]
+	switch {
+	case cmp.Or(g.TargetType, g.Properties["TargetType"]) == "instance":
+		return drain.Instance
+	case protocol == "" || strings.HasPrefix(protocol, "HTTP"):
+		return drain.ALB
+	}
+	return drain.NLB
+}
+
 // delayOf is what the plan has for a group: that of the object that made it, where
-// the plan tells them apart.
-func delayOf(p drain.Plan, g render.LiveGroup) drain.Seconds {
-	for _, planned := range p.Groups {
+// the plan tells them apart, else the longest of its kind.
+func delayOf(p drain.Plan, g render.LiveGroup, kind drain.Balancer) drain.Seconds {
+	longest := drain.Seconds(-1)
+	for i, planned := range p.Groups {
+		if i >= len(p.Inputs.Groups) || cmp.Or(p.Inputs.Groups[i].Balancer, p.Inputs.Balancer) != kind {
+			continue
+		}
 		if planned.Name == "Service/"+g.Namespace+"/"+g.Service {
 			return planned.DeregistrationDelay
 		}
+		longest = max(longest, planned.DeregistrationDelay)
 	}
-	return p.DeregistrationDelay
+	if longest < 0 {
+		return p.DeregistrationDelay
+	}
+	return longest
 }
 
 // running reads the timings of a workload's pods, and how many have no hook at all.

@@ -70,7 +70,11 @@ func (a answer) verdict(b *strings.Builder) {
 	case len(broken) > 0:
 		fmt.Fprintf(b, "NOT SAFE: %s breaks %s.\n", three, strings.Join(broken, ", "))
 		if n := a.near; n != nil {
-			fmt.Fprintf(b, "Safe, and near it: %d/%d/%d (grace/preStop/deregistration delay).\n", n.GracePeriod, n.PreStop, n.DeregistrationDelay)
+			what, rest := "Safe, and near it:", ""
+			if len(a.left) > 0 {
+				what, rest = "Nearest timings:", ", with which "+strings.Join(a.left, ", ")+" still needs another cure"
+			}
+			fill(b, "", "", fmt.Sprintf("%s %d/%d/%d (grace/preStop/deregistration delay)%s.", what, n.GracePeriod, n.PreStop, n.DeregistrationDelay, rest))
 		}
 	case a.checked:
 		fmt.Fprintf(b, "SAFE: %s breaks no inequality that protects requests (mode %s).\n", three, a.Mode)
@@ -108,7 +112,9 @@ func (a answer) head(b *strings.Builder) {
 	if !a.checked {
 		b.WriteString("\n")
 		row("minReadySeconds", a.MinReady, "workload")
-		row("progressDeadlineSeconds", a.ProgressDeadline, "workload")
+		if a.deadline() {
+			row("progressDeadlineSeconds", a.ProgressDeadline, "workload")
+		}
 		row("gate timeout", a.GateTimeout, fmt.Sprintf("at least %d", a.GateTimeoutLowerBound))
 	}
 	b.WriteString("\n")
@@ -144,6 +150,13 @@ func (a answer) symbols() string {
 	return strings.Join(all, " ")
 }
 
+// deadline tells whether the workload has progressDeadlineSeconds, as only a Deployment
+// and a Rollout do.
+func (a answer) deadline() bool {
+	kind := a.Timeline.Strategy.Kind
+	return kind != timeline.StatefulSet && kind != timeline.DaemonSet
+}
+
 // http tells whether some balancer knows requests.
 func (a answer) http() bool { return !slices.Equal(a.kinds(), []drain.Balancer{drain.NLB}) }
 
@@ -175,8 +188,8 @@ func (a answer) inequalities(b *strings.Builder) {
 	seen := map[string]bool{}
 	note := ""
 	for _, m := range a.Margins {
-		if seen[m.ID] = true; m.ID == "F14" && a.checked && a.Inputs.GateTimeout == 0 {
-			continue // nobody gave one
+		if seen[m.ID] = true; m.ID == "F13" && !a.deadline() {
+			continue
 		}
 		swap := strings.Contains(m.Rule, "<=")
 		if len(a.Groups) > 1 && m.Group != "" {

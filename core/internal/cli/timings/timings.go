@@ -27,6 +27,7 @@ type Options struct {
 	Balancer        string
 	Replicas, Surge string
 	Workload        string
+	Gate            string
 	Check           string
 	Output          string
 	World           func() World
@@ -45,6 +46,7 @@ func (o *Options) choices() []choice {
 		{"mode", "the same as --drain-mode", []string{string(drain.Auto), string(drain.Strict), string(drain.Fast)}, &o.Mode},
 		{"balancer", "what sends the requests: an ALB or an NLB to pods (alb), or to nodes (instance)", []string{string(drain.ALB), string(drain.NLB), string(drain.Instance)}, &o.Balancer},
 		{"workload", "how pods are replaced (deployment)", []string{"deployment", "statefulset", "daemonset"}, &o.Workload},
+		{"readiness-gate", "whether new pods wait for the balancer's readiness gate (yes)", []string{"yes", "no"}, &o.Gate},
 		{"output", "text or json (text)", []string{"text", "json"}, &o.Output},
 	}
 }
@@ -104,6 +106,7 @@ type answer struct {
 
 	checked bool
 	near    *drain.Given // of a check that found errors: safe timings near the given ones
+	left    []string     // inequalities that these leave broken, since no timing cures them
 }
 
 // ask computes the answer. Errors are mistakes in the flags, or a *drain.Refusal.
@@ -113,7 +116,7 @@ func (o *Options) ask(s *inputs.Settings) (answer, error) {
 		balancer = drain.Balancer(o.Balancer)
 	}
 	base := drain.DefaultsFor(balancer)
-	base.Replicas, base.Surge = 2, -1
+	base.Replicas, base.Surge, base.NoGate = 2, -1, o.Gate == "no"
 	in, err := s.Drain(base)
 	if err != nil {
 		return answer{}, err
@@ -147,6 +150,8 @@ func (o *Options) strategy(in *drain.Inputs) (drain.Strategy, error) {
 	switch {
 	case kind == timeline.StatefulSet && surge != "" && surge != "0":
 		return drain.Strategy{}, errors.New("reading --surge: a StatefulSet has none: an old pod ends before its replacement is made")
+	case kind == timeline.StatefulSet && in.Surge > 0:
+		return drain.Strategy{}, errors.New("reading s (--set, drain.set): a StatefulSet has no surge: an old pod ends before its replacement is made")
 	case surge == "" && in.Surge >= 0: // by --set
 		surge = strconv.Itoa(in.Surge)
 	case surge == "" && kind == timeline.Rolling:
@@ -173,19 +178,27 @@ func (a *answer) check(text string, in drain.Inputs) error {
 	if err != nil {
 		return fmt.Errorf("reading --check: %w", err)
 	}
+	if in.Order != drain.NoOrder && in.RequestTimeout == nil && in.Balancer != drain.NLB {
+		return errors.New("reading --timeout-order: it is about the application's request timeout, which is not known: say what it is (--request-timeout)")
+	}
 	if a.Plan, err = drain.Adopt(given, in); err != nil {
 		return fmt.Errorf("reading --check: %w", err)
 	}
 	if len(a.broken()) == 0 {
 		return nil
 	}
+	if in.Mode == drain.Auto && slices.Contains(a.broken(), "F2") { // strict is more than to outlast a delay that cuts requests
+		a.Mode = drain.Fast
+	}
 	in.Floor = given
+	in.Floor.DeregistrationDelay = min(given.DeregistrationDelay, drain.MaxDelay)
+	in.Delay = &in.Floor.DeregistrationDelay // which instance targets keep
 	if in.Mode == drain.Auto {
 		in.Mode = drain.Fast
 	}
 	if near, err := drain.Solve(in); err == nil && near.Given() != given { // else the findings say what else is to be done
 		given := near.Given()
-		a.near = &given
+		a.near, a.left = &given, errorsOf(near.Findings)
 	}
 	return nil
 }
@@ -212,9 +225,16 @@ func parseGiven(text string) (drain.Given, error) {
 }
 
 // broken lists the inequalities that a check found broken, each once.
-func (a answer) broken() (ids []string) {
-	for _, f := range a.Plan.Findings {
-		if a.checked && f.Severity == drain.Error && !slices.Contains(ids, f.Inequality) {
+func (a answer) broken() []string {
+	if !a.checked {
+		return nil
+	}
+	return errorsOf(a.Plan.Findings)
+}
+
+func errorsOf(findings []drain.Finding) (ids []string) {
+	for _, f := range findings {
+		if f.Severity == drain.Error && !slices.Contains(ids, f.Inequality) {
 			ids = append(ids, f.Inequality)
 		}
 	}

@@ -519,3 +519,18 @@ func TestNLBTimes(t *testing.T) {
 		t.Errorf("got %+v", s.inputs)
 	}
 }
+
+// TestThePlanIsWhatIsWritten: the hook that is asked for is the plan's, in its mode,
+// whatever grace the author wrote.
+func TestThePlanIsWhatIsWritten(t *testing.T) {
+	for grace, mode := range map[string]drain.Mode{"": drain.Strict, "100": drain.Strict, "120": drain.Strict, "121": drain.Strict, "300": drain.Strict, "3600": drain.Strict} {
+		text := manifests
+		if grace != "" {
+			text = with("POD", "terminationGracePeriodSeconds: "+grace)
+		}
+		s, found := judged(t, text, Options{Drain: drain.Defaults()})
+		if asked := "OL001 error sleep " + num(s.Plan.PreStop); s.Plan.Mode != mode || !slices.Contains(found, asked) {
+			t.Errorf("a grace of %q: %s, and the problems %q", grace, s.Plan.Words(), found)
+		}
+	}
+}
