@@ -68,9 +68,6 @@ func (a *Analysis) Judge(s *Subject) error {
 	if s.refused {
 		return a.adopt(s)
 	}
-	if least.Mode == drain.Strict { // whose preStop is written, also where a longer grace of the author's is over the cap
-		in.Mode = drain.Strict
-	}
 	in.Floor = drain.Given{PreStop: s.longestHook()}
 	if s.grace != nil {
 		in.Floor.GracePeriod = *s.grace
