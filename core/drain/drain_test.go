@@ -201,6 +201,9 @@ func TestFloor(t *testing.T) {
 		"nothing":                     {func(*Inputs) {}, Given{65, 40, 80}},
 		"a longer preStop":            {func(in *Inputs) { in.Floor.PreStop = 90 }, Given{65, 90, 100}},
 		"a longer grace":              {func(in *Inputs) { in.Floor.GracePeriod = 120 }, Given{65, 40, 120}},
+		"another container's hook":    {func(in *Inputs) { in.LongerHook = 90 }, Given{65, 40, 100}},
+		"a shorter one of another":    {func(in *Inputs) { in.LongerHook = 30 }, Given{65, 40, 80}},
+		"one behind instance targets": {func(in *Inputs) { in.LongerHook, in.Balancer = 90, Instance }, Given{300, 70, 130}},
 		"a written 0 is too short":    {func(in *Inputs) { in.Delay = &zero }, Given{65, 40, 80}},
 		"a longer delay":              {func(in *Inputs) { in.Delay = &long }, Given{100, 40, 80}},
 		"a written 0 is left to AWS":  {func(in *Inputs) { in.Delay, in.Balancer = &zero, Instance }, Given{0, 70, 110}},
@@ -214,6 +217,31 @@ func TestFloor(t *testing.T) {
 				t.Errorf("got %+v, %v, want %+v", p.Given(), err, tc.want)
 			}
 		})
+	}
+}
+
+// TestLongerHook: each container ends by its own hook, so F1 and strict are of the
+// shortest, and the grace has to cover the longest, by F4 and F5.
+func TestLongerHook(t *testing.T) {
+	in := Defaults()
+	in.LongerHook = 300
+	p := must(t, in)
+	if want := (Given{65, 90, 310}); p.Given() != want || p.Mode != Strict {
+		t.Fatalf("%s %+v, want strict %+v", p.Mode, p.Given(), want)
+	}
+	want := map[string]float64{"F1": 50, "strict": 0, "F4": 0, "F5": 5}
+	for _, m := range p.Margins {
+		if margin, ok := want[m.ID]; ok && m.Seconds != margin {
+			t.Errorf("margin of %s: %v, want %v", m.ID, m.Seconds, margin)
+		}
+		delete(want, m.ID)
+	}
+	if len(want) > 0 {
+		t.Errorf("no margins of %v", want)
+	}
+	in.Groups = []Group{{Delay: &p.DeregistrationDelay}}
+	if less, err := Adopt(Given{65, 90, 309}, in); err != nil || !slices.Contains(curable(less.Findings), "F4") {
+		t.Errorf("one second less of G breaks %v, %v; want F4", curable(less.Findings), err)
 	}
 }
 

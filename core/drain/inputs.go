@@ -120,6 +120,7 @@ type Inputs struct {
 	// is no floor. Delay is the one target group's, when it is written: unlike
 	// Floor's it tells a 0 from nothing, which counts where the delay is left alone.
 	Floor            Given    `json:"floor,omitzero"`
+	LongerHook       Seconds  `json:"longerHookSeconds,omitempty"` // of a container whose hook is longer than preStop, which is the shortest: the grace covers both; 0: none
 	Delay            *Seconds `json:"delaySeconds,omitempty"`
 	MinReady         Seconds  `json:"minReadySeconds,omitempty"`         // author's; 0: none, and Check does not judge it
 	ProgressDeadline Seconds  `json:"progressDeadlineSeconds,omitempty"` // author's; 0: none, and Check does not judge it

@@ -41,7 +41,7 @@ func (in Inputs) validate(given ...Seconds) error {
 		}
 		total += longest
 	}
-	given = append(given, in.Floor.DeregistrationDelay, in.Floor.PreStop, in.Floor.GracePeriod, in.MinReady, in.ProgressDeadline, in.GateTimeout)
+	given = append(given, in.Floor.DeregistrationDelay, in.Floor.PreStop, in.Floor.GracePeriod, in.LongerHook, in.MinReady, in.ProgressDeadline, in.GateTimeout)
 	if in.Running != nil {
 		given = append(given, in.Running.DeregistrationDelay, in.Running.PreStop, in.Running.GracePeriod)
 	}

@@ -202,6 +202,7 @@ func TestWhatTheAuthorWroteIsOnlyRaised(t *testing.T) {
 		in := drawInputs(t)
 		second := func(name string, most int) Seconds { return Seconds(rapid.IntRange(0, most).Draw(t, name)) }
 		in.Floor = Given{second("floor of D", 3600), second("floor of X", 4000), second("floor of G", 8000)}
+		in.LongerHook = second("longer hook", 4000)
 		in.MinReady, in.ProgressDeadline = second("minReady", 1000), second("progressDeadline", 10_000)
 		p, err := Solve(in)
 		if (err != nil) != refused(in) {
@@ -211,14 +212,14 @@ func TestWhatTheAuthorWroteIsOnlyRaised(t *testing.T) {
 			return
 		}
 		kept++
-		if ids := curable(p.Findings); len(ids) > 0 || p.Mode == Strict && p.GracePeriod <= p.PreStop {
+		if ids := curable(p.Findings); len(ids) > 0 || p.GracePeriod < max(p.PreStop, in.LongerHook)+5 {
 			t.Fatalf("%v broken by the solution %+v", ids, p.Given())
 		}
 		if p.PreStop < in.Floor.PreStop || p.GracePeriod < in.Floor.GracePeriod || p.MinReady < in.MinReady || p.ProgressDeadline <= p.MinReady ||
 			len(in.Groups) == 0 && in.Balancer != Instance && p.DeregistrationDelay < in.Floor.DeregistrationDelay {
 			t.Fatalf("%+v, minReady %s, deadline %s of %+v", p.Given(), p.MinReady, p.ProgressDeadline, in.Floor)
 		}
-		in.Floor = Given{DeregistrationDelay: in.Floor.DeregistrationDelay}
+		in.Floor, in.LongerHook = Given{DeregistrationDelay: in.Floor.DeregistrationDelay}, 0
 		bare := must(t, in)
 		if p.Mode != bare.Mode || p.PreStop < bare.PreStop || p.GracePeriod < bare.GracePeriod || p.DeregistrationDelay != bare.DeregistrationDelay {
 			t.Fatalf("%+v is less than without an author, %+v", p.Given(), bare.Given())
@@ -304,7 +305,7 @@ func TestNothingOverflows(t *testing.T) {
 			in.Propagation, in.Margin = min(in.Propagation, 20*time.Minute), min(in.Margin, 20*time.Minute)
 			*in.Cut = min(*in.Cut, 19*time.Minute)
 		}
-		in.Floor = Given{seconds("D") % 3600, seconds("X"), seconds("G")}
+		in.Floor, in.LongerHook = Given{seconds("D") % 3600, seconds("X"), seconds("G")}, seconds("longer hook")
 		in.MinReady, in.ProgressDeadline, in.GateTimeout = seconds("minReady"), seconds("deadline"), seconds("gate")
 		in.Running = &Given{seconds("running D"), seconds("running X"), seconds("running G")}
 		in.Tight = true

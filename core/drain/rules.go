@@ -60,7 +60,7 @@ func (in Inputs) rules(p Plan, groups []group, b bounds) []rule {
 
 // podRules are about the pod as a whole.
 func (in Inputs) podRules(p Plan, groups []group, safe Given) []rule {
-	x, grace := p.PreStop.Duration(), p.GracePeriod.Duration()
+	x, grace := in.hooks(p.PreStop), p.GracePeriod.Duration()
 	var finishing time.Duration // S_drain: how long the application goes on with requests
 	for _, g := range groups {
 		switch {
@@ -98,7 +98,9 @@ func (in Inputs) fix15(p Plan) string {
 	raise := fmt.Sprintf("raise the cap where all nodes allow it (--set cap=%d)", p.GracePeriod)
 	for _, preStop := range []Seconds{p.PreStop, 0} {
 		short := in
-		short.Floor = Given{DeregistrationDelay: p.DeregistrationDelay, PreStop: preStop}
+		if short.Floor = (Given{DeregistrationDelay: p.DeregistrationDelay, PreStop: preStop}); preStop == 0 {
+			short.LongerHook = 0
+		}
 		switch enough := short.timings(p.Mode, short.groups()); {
 		case enough.GracePeriod.Duration() > in.Cap:
 		case preStop > 0:

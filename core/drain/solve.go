@@ -73,7 +73,7 @@ func (in Inputs) solve() (Plan, error) {
 		mode = Fast
 	case mode == Auto:
 		own := in
-		own.Floor.PreStop, own.Floor.GracePeriod = 0, 0 // an author's longer ones are over the cap in either mode
+		own.Floor.PreStop, own.Floor.GracePeriod, own.LongerHook = 0, 0, 0 // an author's longer ones are over the cap in either mode
 		if mode = Strict; own.timings(Strict, groups).GracePeriod.Duration() > in.Cap {
 			mode = Fast
 		}
@@ -156,6 +156,11 @@ func (in Inputs) served(g group) time.Duration {
 	return in.latency() + g.propagation + in.longest() + in.Margin
 }
 
+// hooks is when the last of the pod's hooks has ended: they run side by side.
+func (in Inputs) hooks(preStop Seconds) time.Duration {
+	return max(preStop, in.LongerHook).Duration()
+}
+
 // timings is the reference algorithm, with one ceil per output; it fills in the
 // delay of each group.
 func (in Inputs) timings(mode Mode, groups []group) Given {
@@ -191,9 +196,9 @@ func (in Inputs) timings(mode Mode, groups []group) Given {
 		given.DeregistrationDelay = max(given.DeregistrationDelay, g.delay)
 	}
 	if slices.ContainsFunc(groups, func(g group) bool { return !g.drains() }) { // keeps sending up to the end
-		ended = max(ended, given.PreStop.Duration()+in.longest())
+		ended = max(ended, in.hooks(given.PreStop)+in.longest())
 	}
-	grace := max(given.PreStop.Duration(), ended) + in.Shutdown + in.SidecarShutdown + max(in.Margin, 5*time.Second)
+	grace := max(in.hooks(given.PreStop), ended) + in.Shutdown + in.SidecarShutdown + max(in.Margin, 5*time.Second)
 	given.GracePeriod = max(ceil(grace), in.Floor.GracePeriod)
 	return given
 }

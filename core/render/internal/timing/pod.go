@@ -38,7 +38,7 @@ func (a *Analysis) pod(s *Subject, least drain.Plan) {
 	} else if s.grace == nil {
 		written = "is not set, which means " + have.String()
 	}
-	a.Edit(rule, s.Pods, fmt.Sprintf("terminationGracePeriodSeconds %s: %s; the hook (%s), what is in flight, the shutdown and a margin need %s", written, seen, s.Plan.PreStop, s.Plan.GracePeriod),
+	a.Edit(rule, s.Pods, fmt.Sprintf("terminationGracePeriodSeconds %s: %s; the hook (%s), what is in flight, the shutdown and a margin need %s", written, seen, max(s.Plan.PreStop, s.longestHook()), s.Plan.GracePeriod),
 		problem.Edit{Path: path, Value: node.Number(s.Plan.GracePeriod), From: from, To: num(s.Plan.GracePeriod), Weight: int64(s.Plan.GracePeriod),
 			Why: "the hook, what is in flight and the shutdown have to fit before SIGKILL"})
 }

@@ -68,7 +68,7 @@ func (a *Analysis) Judge(s *Subject) error {
 	if s.refused {
 		return a.adopt(s)
 	}
-	in.Floor = drain.Given{PreStop: s.longestHook()}
+	in.Floor, in.LongerHook = drain.Given{PreStop: s.shortestHook()}, s.longestHook()
 	if s.grace != nil {
 		in.Floor.GracePeriod = *s.grace
 	}

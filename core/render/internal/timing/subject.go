@@ -300,12 +300,7 @@ func (s *Subject) Strategy() drain.Strategy {
 // effective is what holds when nothing is changed. The weakest container and
 // the author's own delays count.
 func (s *Subject) effective() drain.Given {
-	g := drain.Given{DeregistrationDelay: drain.DefaultDelay, GracePeriod: s.graceSeconds()}
-	for i, h := range s.hooks {
-		if i == 0 || !h.Sidecar && h.Seconds < g.PreStop {
-			g.PreStop = h.Seconds
-		}
-	}
+	g := drain.Given{DeregistrationDelay: drain.DefaultDelay, PreStop: s.shortestHook(), GracePeriod: s.graceSeconds()}
 	for i, group := range s.groups {
 		d := drain.DefaultDelay
 		if group.Delay != nil {
@@ -324,6 +319,18 @@ func (s *Subject) graceSeconds() drain.Seconds {
 		return *s.grace
 	}
 	return drain.DefaultGrace
+}
+
+// shortestHook is of the containers on the request path, the first of which to end
+// counts; longestHook of all, since the grace covers every one.
+func (s *Subject) shortestHook() (shortest drain.Seconds) {
+	first := true
+	for _, h := range s.hooks {
+		if !h.Sidecar && (first || h.Seconds < shortest) {
+			shortest, first = h.Seconds, false
+		}
+	}
+	return shortest
 }
 
 func (s *Subject) longestHook() (longest drain.Seconds) {
