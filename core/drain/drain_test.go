@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/outlast-ci/outlast/core/drain/timeline"
 )
 
 func sec(n int) time.Duration { return time.Duration(n) * time.Second }
@@ -238,6 +240,13 @@ func TestLongerHook(t *testing.T) {
 	}
 	if len(want) > 0 {
 		t.Errorf("no margins of %v", want)
+	}
+	const fix = "set the longest preStop to 90s and it to 100s, which are enough"
+	if i := slices.IndexFunc(p.Findings, func(f Finding) bool { return f.Inequality == "F15" }); i < 0 || !strings.HasPrefix(p.Findings[i].Fix, fix) {
+		t.Errorf("findings %+v, want F15 with %q", p.Findings, fix)
+	}
+	if end := Predict(p, Strategy{Kind: timeline.Rolling, Surge: 1}).Pod; end.Term != 90 || end.Exit != 305 || end.Kill != 310 {
+		t.Errorf("the old pod's end is predicted as %+v, want SIGTERM at 90, exit at 305, SIGKILL at 310", end)
 	}
 	in.Groups = []Group{{Delay: &p.DeregistrationDelay}}
 	if less, err := Adopt(Given{65, 90, 309}, in); err != nil || !slices.Contains(curable(less.Findings), "F4") {

@@ -106,7 +106,11 @@ func (in Inputs) fix15(p Plan) string {
 		case preStop > 0:
 			return fmt.Sprintf("set it to %s, which is enough, or %s", enough.GracePeriod, raise)
 		default:
-			return fmt.Sprintf("set preStop to %s and it to %s, which are enough, or %s", enough.PreStop, enough.GracePeriod, raise)
+			hook := "preStop"
+			if in.LongerHook > p.PreStop {
+				hook = "the longest preStop"
+			}
+			return fmt.Sprintf("set %s to %s and it to %s, which are enough, or %s", hook, enough.PreStop, enough.GracePeriod, raise)
 		}
 	}
 	limit, fast, strict := ceil(in.Cap), in.fits(Fast), in.fits(Strict)

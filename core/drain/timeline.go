@@ -20,9 +20,9 @@ type (
 func Predict(plan Plan, strategy Strategy) Timeline {
 	in, groups := plan.Inputs, plan.groups()
 	b := in.rollout(&plan, groups)
-	old := plan.Given()
+	old, hooks := plan.Given(), in.hooks(plan.PreStop)
 	if in.Running != nil {
-		old = *in.Running
+		old, hooks = *in.Running, 0 // of which only the one preStop is known
 	}
 	x, grace := min(old.PreStop, old.GracePeriod).Duration(), old.killed()
 	var sent, served, cut, finishing time.Duration
@@ -43,7 +43,7 @@ func Predict(plan Plan, strategy Strategy) Timeline {
 	}
 	pace := timeline.Pace{Replicas: in.Replicas, Start: b.start, Cooldown: in.IPCooldown, Tight: in.Tight}
 	pace.Pod = timeline.Ending{Deregistered: int64(ceil(in.latency())), LastRequest: int64(ceil(sent)), Served: int64(ceil(served)), Term: int64(ceil(x)), Kill: int64(ceil(grace)),
-		Exit: int64(ceil(min(grace, x+finishing+in.Shutdown+in.SidecarShutdown)))}
+		Exit: int64(ceil(min(grace, max(x+finishing, hooks)+in.Shutdown+in.SidecarShutdown)))}
 	if cut > 0 {
 		pace.Drained = cut + in.jitter()
 		pace.Pod.Cut, pace.Pod.Unused = int64(ceil(cut)), int64(ceil(pace.Drained))

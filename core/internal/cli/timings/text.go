@@ -98,6 +98,9 @@ func (a answer) head(b *strings.Builder) {
 	b.WriteString("\n")
 	row("terminationGracePeriodSeconds", a.GracePeriod, "pod")
 	row("lifecycle.preStop.sleep.seconds", a.PreStop, "every container that serves")
+	if a.Inputs.LongerHook > a.PreStop {
+		row("longest preStop", a.Inputs.LongerHook, "one container's, which the grace covers")
+	}
 	groups := a.Groups
 	if len(groups) == 0 {
 		groups = []drain.GroupPlan{{Name: "target group attribute", DeregistrationDelay: a.DeregistrationDelay, Untouched: a.Inputs.Balancer == drain.Instance}}

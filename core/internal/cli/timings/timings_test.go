@@ -158,10 +158,11 @@ func TestThePageIsNarrow(t *testing.T) {
 	}
 }
 
-// TestExplain: a plan of several target groups names each, with its own delay.
+// TestPage: a plan of several target groups names each, with its own delay, and a hook
+// that is longer than preStop.
 func TestPage(t *testing.T) {
 	in := drain.Defaults()
-	in.App, in.Replicas = drain.Graceful, 3
+	in.App, in.Replicas, in.LongerHook = drain.Graceful, 3, 300
 	in.Groups = []drain.Group{{Name: "Ingress/dev/web -> Service/dev/web"}, {Name: "Service/dev/nlb", Balancer: drain.NLB}, {Name: "Ingress/dev/old", Balancer: drain.Instance}}
 	p, err := drain.Solve(in)
 	if err != nil {
@@ -175,6 +176,7 @@ func TestPage(t *testing.T) {
 	}
 	words := strings.Join(strings.Fields(page), " ")
 	for _, want := range []string{
+		"lifecycle.preStop.sleep.seconds 160 every container that serves", "longest preStop 300 one container's, which the grace covers",
 		"deregistration_delay.timeout_seconds 65 Ingress/dev/web -> Service/dev/web", "deregistration_delay.timeout_seconds 185 Service/dev/nlb",
 		"deregistration_delay.timeout_seconds 300 Ingress/dev/old, left alone: instance targets", "behind an ALB and an NLB and instance targets: R=30 L=5 P=150 X_node=70 M=5",
 		"F2 deregistration delay >= P + R + M, of 185 185 0 Service/dev/nlb", "info F3 targets are nodes: a pod that ends", "of: Ingress/dev/old fix: use targets of type ip",
