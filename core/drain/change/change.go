@@ -8,6 +8,7 @@
 package change
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -49,53 +50,51 @@ func Delay(plan drain.Plan, kind drain.Balancer, from, to drain.Seconds, running
 		d.When, d.Why = Before, "no pod runs yet"
 		return d, nil
 	}
-	// While the old delay is in force, pods of the plan can be evicted under it, too.
-	last, err := broken(plan, kind, from, append(slices.Clone(running), plan.Given()))
+	last, err := broken(plan, kind, from, running)
 	if err != nil {
 		return d, err
 	}
-	after, err := broken(plan, kind, to, []drain.Given{plan.Given()})
-	if err != nil {
-		return d, err
+	// Pods of the plan can be evicted meanwhile. They break nothing else than the running
+	// ones under one delay and not under the other, but may not outlast it.
+	for _, v := range []*verdict{&first, &last} {
+		own, err := broken(plan, kind, v.delay, []drain.Given{plan.Given()})
+		if err != nil {
+			return d, err
+		}
+		v.strict += own.strict
 	}
-	first.strict += after.strict // as many pods are counted under both delays
 	less, why := first.less(last)
 	switch {
-	case less <= 0:
-		d.When, d.Lost = Before, first.lost
-		switch d.Why = fmt.Sprintf("the running pods outlast a delay of %s", to); {
-		case why == "" && first.strict > 0:
-			d.Why = "for the pods it makes no difference when"
-		case why != "":
-			d.Why = fmt.Sprintf("under the delay of %s %s does not hold", from, why)
-		}
-	default:
+	case less > 0:
 		d.When, d.Lost = After, last.lost
 		d.Why = fmt.Sprintf("for the running pods %s does not hold under a delay of %s", why, to)
+	case less < 0:
+		d.When, d.Lost = Before, first.lost
+		d.Why = fmt.Sprintf("under the delay of %s %s does not hold", from, why)
+	default:
+		d.When, d.Lost = Before, first.lost
+		if d.Why = fmt.Sprintf("the running pods outlast a delay of %s", to); first.strict > 0 || kind == drain.Instance {
+			d.Why = "for the pods it makes no difference when"
+		}
 	}
 	return d, nil
 }
 
-// verdict is what pods break under one delay: inequalities that lose requests, and
-// how often the order that the product is named after does not hold.
+// verdict is what pods break under one delay: inequalities that lose requests, by how much
+// the delay itself cuts them short, and how often the order that the product is named after
+// does not hold.
 type verdict struct {
+	delay  drain.Seconds
 	lost   []drain.Margin
+	short  drain.Margin // F2
 	strict int
 }
 
-// less compares two verdicts, and names what only the worse one breaks.
+// less compares two verdicts of the same pods, and names what the worse one breaks. Of what
+// loses requests only F2 depends on the delay.
 func (v verdict) less(other verdict) (int, string) {
-	if n := len(v.lost) - len(other.lost); n != 0 {
-		worse, better := other.lost, v.lost
-		if n > 0 {
-			worse, better = v.lost, other.lost
-		}
-		for _, m := range worse {
-			if !slices.ContainsFunc(better, func(b drain.Margin) bool { return b.ID == m.ID }) {
-				return n, m.Rule
-			}
-		}
-		return n, worse[0].Rule
+	if n := cmp.Compare(other.short.Seconds, v.short.Seconds); n != 0 {
+		return n, cmp.Or(v.short.Rule, other.short.Rule)
 	}
 	if n := v.strict - other.strict; n != 0 {
 		return n, "the order preStop > deregistration delay"
@@ -108,6 +107,7 @@ var requests = []string{"F1", "F2", "F3", "F4", "F5"}
 
 // broken judges pods under one delay of a target group, which alone is looked at.
 func broken(plan drain.Plan, kind drain.Balancer, delay drain.Seconds, pods []drain.Given) (v verdict, err error) {
+	v.delay = delay
 	for _, pod := range pods {
 		in := plan.Inputs
 		in.Delay, in.Groups, in.Running, in.Mode = nil, []drain.Group{{Balancer: kind, Delay: &delay}}, nil, plan.Mode
@@ -121,7 +121,9 @@ func broken(plan drain.Plan, kind drain.Balancer, delay drain.Seconds, pods []dr
 			case m.ID == "strict":
 				v.strict++
 			case slices.Contains(requests, m.ID) && !slices.ContainsFunc(v.lost, func(l drain.Margin) bool { return l.ID == m.ID }):
-				v.lost = append(v.lost, m)
+				if v.lost = append(v.lost, m); m.ID == "F2" {
+					v.short = m
+				}
 			}
 		}
 	}

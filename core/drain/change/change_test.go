@@ -3,6 +3,7 @@
 package change
 
 import (
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -40,6 +41,8 @@ func TestWhen(t *testing.T) {
 		"new pods that the old delay outlasts count, too":           {new + 60, new, []drain.Given{{PreStop: 200, GracePeriod: 300}}, Before, "preStop > deregistration delay", false},
 		"pods that outlast neither delay have no preference":        {new + 15, new + 10, []drain.Given{{PreStop: 70, GracePeriod: 80}}, Before, "for the pods it makes no difference when", false},
 		"a delay that cuts requests goes up first, if pods allow":   {0, new, own, Before, "under the delay of 0s deregistration delay >=", false},
+		"of two that cut requests the longer one is in force first": {10, 20, []drain.Given{{PreStop: 40, GracePeriod: 80}}, Before, "under the delay of 10s deregistration delay >=", true},
+		"and last": {20, 10, []drain.Given{{PreStop: 40, GracePeriod: 80}}, After, "does not hold under a delay of 10s", true},
 		"pods without preStop lose requests in either order":        {300, new, []drain.Given{{GracePeriod: 30}}, Before, "", true},
 		"one old pod without preStop among good ones is found, too": {new, new, []drain.Given{p.Given(), {GracePeriod: 30}}, Unchanged, "", true},
 	} {
@@ -77,6 +80,7 @@ func TestKinds(t *testing.T) {
 		"are too fast for an NLB":        {drain.NLB, 185, 185, short, Unchanged, "F1 F4"},
 		"which cuts them under 100 s":    {drain.NLB, 100, 185, []drain.Given{p.Given()}, Before, ""},
 		"and an ALB does not":            {drain.ALB, 100, 65, []drain.Given{p.Given()}, Before, ""},
+		"so it does not matter when":     {drain.Instance, 300, 60, []drain.Given{{PreStop: 70, GracePeriod: 110}}, Before, ""},
 		"nodes: the hook is what counts": {drain.Instance, 300, 300, short, Unchanged, "F1"},
 		"and they have no delay to keep": {drain.Instance, 5, 5, []drain.Given{{PreStop: 70, GracePeriod: 110}}, Unchanged, ""},
 		"fast pods outlast neither":      {drain.NLB, 185, 200, []drain.Given{p.Given()}, Before, ""}, // and do not wait for ones that do
@@ -125,6 +129,74 @@ func TestNoMomentIsWorse(t *testing.T) {
 		}
 		if len(chosen.lost) > len(other.lost) || len(chosen.lost) != len(got.Lost) {
 			t.Errorf("%+v breaks %v, the other order %v", got, chosen.lost, other.lost)
+		}
+	})
+}
+
+// cuts plays the end of a pod under a delay: which requests, by when they come and how
+// long they take, are lost. Between 0 and L + P a balancer sends new ones.
+func cuts(in drain.Inputs, kind drain.Balancer, delay drain.Seconds, pod drain.Given) map[[2]int]bool {
+	second := func(d time.Duration) int { return int(d / time.Second) }
+	latency, spread := second(in.ControllerLatency), second(in.Propagation)
+	if kind == drain.NLB {
+		spread = max(spread, 150)
+	}
+	ends := min(int(pod.PreStop), int(pod.GracePeriod)) // of what takes new requests
+	finishes := ends
+	if in.App == drain.Graceful {
+		finishes = int(pod.GracePeriod)
+	}
+	lost := map[[2]int]bool{}
+	for at := -second(in.Request); at <= latency+spread; at++ {
+		for _, takes := range []int{1, second(in.Request) / 2, second(in.Request)} {
+			if until := at + takes; at >= ends || until > finishes || kind != drain.Instance && until > latency+int(delay) {
+				lost[[2]int{at, takes}] = until > 0
+			}
+		}
+	}
+	maps.DeleteFunc(lost, func(_ [2]int, late bool) bool { return !late }) // over before the pod was deleted
+	return lost
+}
+
+// TestNoRequestIsLostByTheOrder: whatever pods run, whatever the plan makes of them, and
+// safe or not, a request that the chosen order loses is lost in the other one, too.
+func TestNoRequestIsLostByTheOrder(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		second := func(name string, most int) drain.Seconds {
+			return drain.Seconds(rapid.IntRange(0, most).Draw(t, name))
+		}
+		pod := func() drain.Given { return drain.Given{PreStop: second("X", 250), GracePeriod: second("G", 300)} }
+		in := drain.Defaults()
+		in.Request = second("R", 60).Duration()
+		in.App = rapid.SampledFrom([]drain.App{drain.Graceful, drain.Abrupt}).Draw(t, "app")
+		kind := rapid.SampledFrom([]drain.Balancer{drain.ALB, drain.NLB, drain.Instance}).Draw(t, "kind")
+		in.Groups = []drain.Group{{Balancer: kind}}
+		from, to := second("from", 300), second("to", 300)
+		in.Groups[0].Delay = &to
+		p, err := drain.Adopt(pod(), in) // the policy warn leaves what is not safe
+		if rapid.Bool().Draw(t, "safe") {
+			p, err = drain.Solve(in)
+			to = p.DeregistrationDelay
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		running := []drain.Given{pod()}
+		got, err := Delay(p, kind, from, to, running)
+		if err != nil {
+			t.Fatal(err)
+		}
+		chosen, other := to, from
+		if got.When == After {
+			chosen, other = from, to
+		}
+		for _, pod := range append(running, p.Given()) { // which may be evicted meanwhile
+			also := cuts(in, kind, other, pod)
+			for lost := range cuts(in, kind, chosen, pod) {
+				if !also[lost] {
+					t.Fatalf("%+v: a delay of %s cuts a request of %d s that comes at %d to a pod of %+v, one of %s does not", got, chosen, lost[1], lost[0], pod, other)
+				}
+			}
 		}
 	})
 }

@@ -116,21 +116,25 @@ func kindOf(g render.LiveGroup) drain.Balancer {
 	return drain.NLB
 }
 
-// delayOf is what the plan has for a group: that of the object that made it, where
-// the plan tells them apart, else the longest of its kind.
+// delayOf is what the plan has for a group: the longest of its kind that it knows by the
+// Service and its port, else by the Service, else at all.
 func delayOf(p drain.Plan, g render.LiveGroup, kind drain.Balancer) drain.Seconds {
-	longest := drain.Seconds(-1)
+	longest, best := p.DeregistrationDelay, -1
+	service := "Service/" + g.Namespace + "/" + g.Service
 	for i, planned := range p.Groups {
 		if i >= len(p.Inputs.Groups) || cmp.Or(p.Inputs.Groups[i].Balancer, p.Inputs.Balancer) != kind {
 			continue
 		}
-		if planned.Name == "Service/"+g.Namespace+"/"+g.Service {
-			return planned.DeregistrationDelay
+		known, words := 0, strings.Fields(planned.Name) // "Ingress/... -> Service/..."
+		switch {
+		case slices.Contains(words, service+":"+g.ServicePort):
+			known = 2
+		case slices.ContainsFunc(words, func(w string) bool { return w == service || strings.HasPrefix(w, service+":") }):
+			known = 1
 		}
-		longest = max(longest, planned.DeregistrationDelay)
-	}
-	if longest < 0 {
-		return p.DeregistrationDelay
+		if known > best || known == best && planned.DeregistrationDelay > longest {
+			longest, best = planned.DeregistrationDelay, known
+		}
 	}
 	return longest
 }

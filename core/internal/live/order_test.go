@@ -76,3 +76,40 @@ func TestOrdersByKind(t *testing.T) {
 		}
 	}
 }
+
+// TestOrdersByGroup: of several target groups of a kind each gets its own delay, and what
+// the plan does not know by name the longest.
+func TestOrdersByGroup(t *testing.T) {
+	of := func(kind drain.Balancer, service, port string) render.LiveGroup {
+		return render.LiveGroup{Namespace: "shop", Service: service, ServicePort: port, Properties: map[string]string{"Protocol": map[drain.Balancer]string{drain.ALB: "HTTP", drain.NLB: "TCP"}[kind]}}
+	}
+	second := func(n drain.Seconds) *drain.Seconds { return &n }
+	in := drain.Defaults()
+	in.Groups = []drain.Group{
+		{Name: "Ingress/shop/a -> Service/shop/web", Delay: second(65)}, {Name: "Ingress/shop/b -> Service/shop/web", Delay: second(70)},
+		{Name: "Ingress/shop/a -> Service/shop/web2", Delay: second(300)},
+		{Name: "Service/shop/tcp:80", Balancer: drain.NLB, Delay: second(200)}, {Name: "Service/shop/tcp:443", Balancer: drain.NLB, Delay: second(210)}, {Name: "Service/shop/other:1", Balancer: drain.NLB, Delay: second(400)},
+	}
+	plan, err := drain.Solve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tc := range map[string]struct {
+		group render.LiveGroup
+		want  drain.Seconds
+	}{
+		"one of an Ingress and a Service":        {of(drain.ALB, "web2", "80"), 300},
+		"one of two Ingresses":                   {of(drain.ALB, "web", "80"), 70},
+		"one that the plan does not know":        {of(drain.ALB, "other", "80"), 300},
+		"one of a port":                          {of(drain.NLB, "tcp", "80"), 200},
+		"one of another":                         {of(drain.NLB, "tcp", "443"), 210},
+		"a port that the binding has by name":    {of(drain.NLB, "tcp", "https"), 210},
+		"one of a kind that the plan knows none": {render.LiveGroup{Namespace: "shop", Service: "web", TargetType: "instance"}, plan.DeregistrationDelay},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if got := delayOf(plan, tc.group, kindOf(tc.group)); got != tc.want {
+				t.Errorf("got %s, want %s", got, tc.want)
+			}
+		})
+	}
+}
