@@ -77,6 +77,9 @@ func bystander(f File) bool {
 	if path.Base(f.Path) != "outlast.yaml" && path.Ext(f.Path) != ".json" {
 		return false
 	}
+	if path.Ext(f.Path) == ".json" && !bytes.Contains(f.Text, []byte(`"apiVersion"`)) && !bytes.Contains(f.Text, []byte(`"kind"`)) {
+		return true // nor need it be JSON that a reader of YAML takes: some has comments, or a value a line
+	}
 	docs, err := limit.Decode(f.Text)
 	if err != nil || len(docs) != 1 {
 		return false
