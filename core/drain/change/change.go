@@ -31,6 +31,33 @@ type Decision struct {
 	To   drain.Seconds  `json:"to"`
 	Why  string         `json:"why"`
 	Lost []drain.Margin `json:"lost,omitempty"` // inequalities of the running pods that do not hold in the better order either: this rollout may lose requests
+
+	saves bool           // the other order loses requests that this one does not
+	other []drain.Margin // Lost of that
+}
+
+// Together makes one moment of those of delays that can only be written together: before,
+// if that saves requests of one of them, else after, if one has to wait.
+func Together(all []*Decision) {
+	decides := -1
+	for i, d := range all {
+		switch {
+		case d.When == Before && d.saves && (decides < 0 || all[decides].When == After):
+			decides = i
+		case d.When == After && decides < 0:
+			decides = i
+		}
+	}
+	if decides < 0 {
+		return
+	}
+	first := *all[decides]
+	for _, d := range all {
+		if d.When != Unchanged && d.When != first.When {
+			d.When, d.Lost, d.other, d.saves = first.When, d.other, d.Lost, false
+			d.Why = fmt.Sprintf("it is written with another one, that goes from %s to %s: there, %s", first.From, first.To, first.Why)
+		}
+	}
 }
 
 // Delay decides for one target group, of a kind of balancer. running are the timings
@@ -64,15 +91,15 @@ func Delay(plan drain.Plan, kind drain.Balancer, from, to drain.Seconds, running
 		v.strict += own.strict
 	}
 	less, why := first.less(last)
+	d.saves = first.short.Seconds != last.short.Seconds
+	d.When, d.Lost, d.other = Before, first.lost, last.lost
 	switch {
 	case less > 0:
-		d.When, d.Lost = After, last.lost
+		d.When, d.Lost, d.other = After, last.lost, first.lost
 		d.Why = fmt.Sprintf("for the running pods %s does not hold under a delay of %s", why, to)
 	case less < 0:
-		d.When, d.Lost = Before, first.lost
 		d.Why = fmt.Sprintf("under the delay of %s %s does not hold", from, why)
 	default:
-		d.When, d.Lost = Before, first.lost
 		if d.Why = fmt.Sprintf("the running pods outlast a delay of %s", to); first.strict > 0 || kind == drain.Instance {
 			d.Why = "for the pods it makes no difference when"
 		}

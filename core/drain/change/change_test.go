@@ -101,6 +101,52 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestTogether: delays that are written together are written when that saves requests, and
+// each tells what it loses then.
+func TestTogether(t *testing.T) {
+	p := plan(t, 30*time.Second) // needs 65, 90/65 outlasts 65
+	decide := func(from, to drain.Seconds) *Decision {
+		d, err := Delay(p, drain.ALB, from, to, []drain.Given{p.Given()})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return &d
+	}
+	for name, tc := range map[string]struct {
+		all  [][2]drain.Seconds // from, to
+		want string
+		lost int // of them lose requests
+	}{
+		"alone each has its own moment":              {[][2]drain.Seconds{{65, 95}}, "after", 0},
+		"one that has to wait keeps the others back": {[][2]drain.Seconds{{300, 65}, {65, 65}, {65, 95}}, "after unchanged after", 0},
+		"unless requests are cut meanwhile":          {[][2]drain.Seconds{{65, 95}, {10, 65}, {300, 65}}, "before before before", 0},
+		"where both cut some, each tells its own":    {[][2]drain.Seconds{{65, 10}, {10, 65}}, "before before", 1},
+		"without need nothing changes":               {[][2]drain.Seconds{{300, 65}, {65, 65}}, "before unchanged", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var all []*Decision
+			for _, d := range tc.all {
+				all = append(all, decide(d[0], d[1]))
+			}
+			Together(all)
+			var got []string
+			lost := 0
+			for _, d := range all {
+				if got = append(got, string(d.When)); len(d.Lost) > 0 {
+					lost++
+				}
+			}
+			if strings.Join(got, " ") != tc.want || lost != tc.lost {
+				t.Errorf("got %v, %d lose, want %+v", got, lost, tc)
+			}
+		})
+	}
+	late, now := decide(65, 95), decide(10, 65)
+	if Together([]*Decision{late, now}); late.Why != "it is written with another one, that goes from 10s to 65s: there, "+now.Why {
+		t.Errorf("%q", late.Why)
+	}
+}
+
 // TestNoMomentIsWorse: whatever was before, the order that is chosen never breaks more
 // inequalities than the other one.
 func TestNoMomentIsWorse(t *testing.T) {

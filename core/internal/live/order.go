@@ -71,12 +71,27 @@ func Orders(ctx context.Context, cluster Cluster, attributes Attributes, manifes
 				r.lost("target group "+g.ARN, err)
 				continue
 			}
-			o := Order{Workload: w.ID(), Group: g.ARN, Running: len(pods), Unhooked: unhooked, Decision: d}
-			o.tell(observe)
-			orders = append(orders, o)
+			orders = append(orders, Order{Workload: w.ID(), Group: g.ARN, Running: len(pods), Unhooked: unhooked, Decision: d})
 		}
 	}
+	together(orders)
+	for _, o := range orders {
+		o.tell(observe)
+	}
 	return orders
+}
+
+// together settles the moments of a namespace, since Hold cannot tell whose delay an
+// Ingress there has.
+func together(orders []Order) {
+	namespaces := map[string][]*change.Decision{}
+	for i := range orders {
+		ns := strings.Split(orders[i].Workload, "/")[1]
+		namespaces[ns] = append(namespaces[ns], &orders[i].Decision)
+	}
+	for _, decisions := range namespaces {
+		change.Together(decisions)
+	}
 }
 
 // tell says when a delay is written, and what the pods that run will lose.

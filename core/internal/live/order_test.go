@@ -3,7 +3,9 @@
 package live
 
 import (
+	"cmp"
 	"context"
+	"slices"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -20,6 +22,7 @@ type shop struct {
 	bindings  []string // of TargetGroupBindings: ARN
 	protocols map[string]string
 	delays    map[string]string
+	pod       string // lifecycle; "": a sleep of 40 s
 }
 
 func (s shop) object(text string) unstructured.Unstructured {
@@ -38,7 +41,7 @@ func (s shop) Get(context.Context, string, string, string, string) (*unstructure
 func (s shop) List(_ context.Context, version, kind, _, _ string) (all []unstructured.Unstructured, err error) {
 	switch {
 	case kind == "Pod":
-		all = append(all, s.object("{metadata: {name: web-1}, spec: {terminationGracePeriodSeconds: 80, containers: [{name: main, lifecycle: {preStop: {sleep: {seconds: 40}}}}]}, status: {phase: Running}}"))
+		all = append(all, s.object("{metadata: {name: web-1}, spec: {terminationGracePeriodSeconds: 80, containers: [{name: main, lifecycle: "+cmp.Or(s.pod, "{preStop: {sleep: {seconds: 40}}}")+"}]}, status: {phase: Running}}"))
 	case kind == "TargetGroupBinding" && version == "elbv2.k8s.aws/v1beta1":
 		for _, arn := range s.bindings {
 			all = append(all, s.object("{metadata: {name: "+arn+"}, spec: {targetGroupARN: "+arn+", targetType: ip, serviceRef: {name: web, port: 80}}}"))
@@ -61,7 +64,7 @@ func TestOrdersByKind(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := shop{t, []string{"alb", "nlb"}, map[string]string{"alb": "HTTP", "nlb": "TLS"}, map[string]string{"alb": "65", "nlb": "185"}}
+	s := shop{t, []string{"alb", "nlb"}, map[string]string{"alb": "HTTP", "nlb": "TLS"}, map[string]string{"alb": "65", "nlb": "185"}, ""}
 	manifests := "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop, annotations: {service.beta.kubernetes.io/aws-load-balancer-target-group-attributes: deregistration_delay.timeout_seconds=185}}}\n"
 	orders := Orders(t.Context(), s, s, []byte(manifests), []render.Workload{{Kind: "Deployment", Namespace: "shop", Name: "web", Behind: true, Services: []string{"shop/web"}, Plan: plan}}, nil)
 	if len(orders) != 2 {
@@ -74,6 +77,39 @@ func TestOrdersByKind(t *testing.T) {
 		if o := orders[i]; o.To != want.to || o.When != change.Unchanged || len(o.Lost) != want.lost {
 			t.Errorf("%s: %+v, want %+v", o.Group, o, want)
 		}
+	}
+}
+
+// TestOrdersOfOneNamespace: what Hold cannot hold apart is not written at different moments.
+func TestOrdersOfOneNamespace(t *testing.T) {
+	in := drain.Defaults()
+	in.App, in.Mode = drain.Graceful, drain.Fast
+	wait := drain.Seconds(200)
+	in.Groups = []drain.Group{{Name: "Ingress/shop/web -> Service/shop/web"}, {Name: "Service/shop/web", Balancer: drain.NLB, Delay: &wait}}
+	plan, err := drain.Solve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := shop{t, []string{"alb", "nlb"}, map[string]string{"alb": "HTTP", "nlb": "TLS"}, map[string]string{"alb": "20", "nlb": "185"}, ""}
+	manifests := "{apiVersion: v1, kind: Service, metadata: {name: web, namespace: shop, annotations: {service.beta.kubernetes.io/aws-load-balancer-target-group-attributes: deregistration_delay.timeout_seconds=200}}}\n"
+	w := []render.Workload{{Kind: "Deployment", Namespace: "shop", Name: "web", Behind: true, Services: []string{"shop/web"}, Plan: plan}}
+	shop := func(alb string, pod string) (when []change.When, hold []string) {
+		s.delays["alb"], s.pod = alb, pod
+		orders := Orders(t.Context(), s, s, []byte(manifests), w, nil)
+		for _, o := range orders {
+			when = append(when, o.When)
+		}
+		if hold, err = Hold([]byte(manifests), w, orders); err != nil {
+			t.Fatal(err)
+		}
+		return when, hold
+	}
+	outlasts := "{preStop: {sleep: {seconds: 210}}}" // 185 s of the NLB, and not 200
+	if when, hold := shop("300", outlasts); !slices.Equal(when, []change.When{change.After, change.After}) || !slices.Equal(hold, []string{"Service/shop/web"}) {
+		t.Errorf("one waits: %v, %v is held", when, hold)
+	}
+	if when, hold := shop("20", outlasts); !slices.Equal(when, []change.When{change.Before, change.Before}) || hold != nil {
+		t.Errorf("the ALB cuts requests while the NLB's waits: %v, %v is held", when, hold)
 	}
 }
 
