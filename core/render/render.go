@@ -42,7 +42,7 @@ const (
 
 // Options say what to render and how.
 type Options struct {
-	Path    string       // kustomization directory, one YAML file, a directory of YAML files, or Stdin
+	Path    string       // kustomization directory, one YAML or JSON file, a directory of those, or Stdin
 	Stream  []byte       // what came on standard input, when Path is Stdin
 	Root    string       // nothing outside is read; empty: the top of Path's git checkout, else Path's own directory
 	Images  []Image      // pinned by digest

@@ -32,6 +32,8 @@ func TestResolve(t *testing.T) {
 		fails    bool
 	}{
 		"a number":                       {"3", 10, 3, 3, false},
+		"a number to base 8":             {"010", 10, 8, 8, false},
+		"a share is to base 10":          {"010%", 10, 1, 1, false},
 		"nothing":                        {"0", 10, 0, 0, false},
 		"a share that is whole":          {"50%", 10, 5, 5, false},
 		"a share of few pods":            {"25%", 3, 0, 1, false},
@@ -70,7 +72,7 @@ func FuzzResolve(f *testing.F) {
 			t.Fatalf("%q of %d: %v down, %v up", text, replicas, err, err2)
 		}
 		if !strings.HasSuffix(text, "%") {
-			if n, e := strconv.Atoi(text); (e == nil) != (err == nil) || err == nil && (down != n || up != n) {
+			if n, e := strconv.ParseInt(text, 0, 64); (e == nil) != (err == nil) || err == nil && (int64(down) != n || int64(up) != n) {
 				t.Fatalf("%q of %d is %d and %d, %v", text, replicas, down, up, err)
 			}
 			return

@@ -10,11 +10,15 @@ import (
 	"sigs.k8s.io/kustomize/kyaml/yaml"
 )
 
-// Resolve reads a number or a percentage of the replicas.
+// Resolve reads a number, as Int does, or a percentage of the replicas.
 func Resolve(text string, replicas int, up bool) (int, error) {
 	percent, ok := strings.CutSuffix(text, "%")
+	if !ok {
+		n, err := strconv.ParseInt(text, 0, 0)
+		return int(n), err
+	}
 	n, err := strconv.Atoi(percent)
-	if err != nil || !ok {
+	if err != nil {
 		return n, err
 	}
 	if n < 0 || n > 1_000_000 {

@@ -28,7 +28,7 @@ const Stdin = "-"
 
 // Options say where to read.
 type Options struct {
-	Path   string // kustomization directory or file, one YAML file, or a directory of YAML files; Stdin: Stream
+	Path   string // kustomization directory or file, one YAML or JSON file, or a directory of those; Stdin: Stream
 	Root   string // nothing outside is read; empty: the top of Path's git checkout, else Path's own directory
 	Stream []byte // what came on standard input, when Path is Stdin
 	// Stderr is &os.Stderr, which kustomize prints warnings to. It leads nowhere while
