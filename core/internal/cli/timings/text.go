@@ -71,8 +71,12 @@ func (a answer) verdict(b *strings.Builder) {
 		fmt.Fprintf(b, "NOT SAFE: %s breaks %s.\n", three, strings.Join(broken, ", "))
 		if n := a.near; n != nil {
 			what, rest := "Safe, and near it:", ""
-			if len(a.left) > 0 {
-				what, rest = "Nearest timings:", ", with which "+strings.Join(a.left, ", ")+" still needs another cure"
+			switch left := strings.Join(a.left, ", "); len(a.left) {
+			case 0:
+			case 1:
+				what, rest = "Nearest timings:", ", with which "+left+" still needs another cure"
+			default:
+				what, rest = "Nearest timings:", ", with which "+left+" still need other cures"
 			}
 			fill(b, "", "", fmt.Sprintf("%s %d/%d/%d (grace/preStop/deregistration delay)%s.", what, n.GracePeriod, n.PreStop, n.DeregistrationDelay, rest))
 		}
