@@ -137,6 +137,7 @@ func broken(plan drain.Plan, kind drain.Balancer, delay drain.Seconds, pods []dr
 	v.delay = delay
 	for _, pod := range pods {
 		in := plan.Inputs
+		in.LongerHook = 0 // of the manifests: what runs may have others
 		in.Delay, in.Groups, in.Running, in.Mode = nil, []drain.Group{{Balancer: kind, Delay: &delay}}, nil, plan.Mode
 		margins, _, err := drain.Check(pod, in)
 		if err != nil {

@@ -101,6 +101,21 @@ func TestKinds(t *testing.T) {
 	}
 }
 
+// TestLongerHook: a longer hook that the manifests bring to one container is none of the
+// running pods'.
+func TestLongerHook(t *testing.T) {
+	in := drain.Defaults()
+	in.LongerHook = 300
+	p, err := drain.Solve(in)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := Delay(p, drain.ALB, 65, 65, []drain.Given{{PreStop: 90, GracePeriod: 100}})
+	if err != nil || len(got.Lost) > 0 {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 // TestTogether: delays that are written together are written when that saves requests, and
 // each tells what it loses then.
 func TestTogether(t *testing.T) {
