@@ -68,7 +68,7 @@ func (a *Analysis) Judge(s *Subject) error {
 	if s.refused {
 		return a.adopt(s)
 	}
-	in.Floor, in.LongerHook = drain.Given{PreStop: s.shortestHook()}, s.longestHook()
+	in.Floor, in.LongerHook = drain.Given{PreStop: s.shortest().Seconds}, s.longestHook()
 	if s.grace != nil {
 		in.Floor.GracePeriod = *s.grace
 	}

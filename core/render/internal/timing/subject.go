@@ -242,11 +242,7 @@ func (s *Subject) field(name string, on *yaml.RNode) string {
 	spec := node.Path(node.TemplatePath(s.Pods.GetKind()))
 	switch name {
 	case "preStop":
-		for _, h := range s.hooks {
-			if !h.Sidecar {
-				return node.Path(h.Path)
-			}
-		}
+		return cmp.Or(node.Path(s.shortest().Path), name)
 	case "terminationGracePeriodSeconds":
 		return spec + "." + name
 	case "deregistration delay":
@@ -300,7 +296,7 @@ func (s *Subject) Strategy() drain.Strategy {
 // effective is what holds when nothing is changed. The weakest container and
 // the author's own delays count.
 func (s *Subject) effective() drain.Given {
-	g := drain.Given{DeregistrationDelay: drain.DefaultDelay, PreStop: s.shortestHook(), GracePeriod: s.graceSeconds()}
+	g := drain.Given{DeregistrationDelay: drain.DefaultDelay, PreStop: s.shortest().Seconds, GracePeriod: s.graceSeconds()}
 	for i, group := range s.groups {
 		d := drain.DefaultDelay
 		if group.Delay != nil {
@@ -321,16 +317,15 @@ func (s *Subject) graceSeconds() drain.Seconds {
 	return drain.DefaultGrace
 }
 
-// shortestHook is of the containers on the request path, the first of which to end
-// counts; longestHook of all, since the grace covers every one.
-func (s *Subject) shortestHook() (shortest drain.Seconds) {
-	first := true
+// shortest is the hook of the containers on the request path that ends first, which is
+// the one that counts; longestHook is of all, since the grace covers every one.
+func (s *Subject) shortest() (first hook.Hook) {
 	for _, h := range s.hooks {
-		if !h.Sidecar && (first || h.Seconds < shortest) {
-			shortest, first = h.Seconds, false
+		if !h.Sidecar && (first.Path == nil || h.Seconds < first.Seconds) {
+			first = h
 		}
 	}
-	return shortest
+	return first
 }
 
 func (s *Subject) longestHook() (longest drain.Seconds) {

@@ -534,3 +534,17 @@ func TestThePlanIsWhatIsWritten(t *testing.T) {
 		}
 	}
 }
+
+// TestShortestHook: a number that is one container's is told there, not at the container
+// that happens to come first.
+func TestShortestHook(t *testing.T) {
+	in := drain.Defaults()
+	in.App = drain.Graceful
+	text := with("MAIN", "lifecycle: {preStop: {sleep: {seconds: 40}}}", "POD", "terminationGracePeriodSeconds: 215")
+	text = strings.Replace(text, "containers: [", "containers: [{name: long, image: i, lifecycle: {preStop: {sleep: {seconds: 200}}}}, ", 1)
+	_, all := problems(t, text, Options{Drain: in, AsWritten: true})
+	i := slices.IndexFunc(all, func(p problem.Problem) bool { return p.Rule == "OL017" })
+	if i < 0 || all[i].Field != "spec.template.spec.containers[main].lifecycle.preStop" || !strings.Contains(all[i].Message, "70s against") {
+		t.Errorf("%+v", all)
+	}
+}
