@@ -69,7 +69,7 @@ func (in Inputs) fits(mode Mode) int {
 	return sort.Search(MaxDelay+1, func(r int) bool {
 		try := in
 		try.Request, try.Cut = time.Duration(r)*time.Second, nil
-		try.Floor.PreStop, try.Floor.GracePeriod = 0, 0 // to be lowered, too
+		try.Floor.PreStop, try.Floor.GracePeriod, try.LongerHook = 0, 0, 0 // to be lowered, too
 		return try.timings(mode, try.groups()).GracePeriod.Duration() > in.Cap
 	}) - 1
 }

@@ -241,9 +241,16 @@ func TestLongerHook(t *testing.T) {
 	if len(want) > 0 {
 		t.Errorf("no margins of %v", want)
 	}
-	const fix = "set the longest preStop to 90s and it to 100s, which are enough"
-	if i := slices.IndexFunc(p.Findings, func(f Finding) bool { return f.Inequality == "F15" }); i < 0 || !strings.HasPrefix(p.Findings[i].Fix, fix) {
-		t.Errorf("findings %+v, want F15 with %q", p.Findings, fix)
+	for request, fix := range map[int]string{
+		30: "set the longest preStop to 90s and it to 100s, which are enough",
+		90: "the longest request that fits a cap of 120s is 70s (in strict mode 50s): let none take longer",
+	} {
+		long := in
+		long.Request = sec(request)
+		p := must(t, long)
+		if i := slices.IndexFunc(p.Findings, func(f Finding) bool { return f.Inequality == "F15" }); i < 0 || !strings.HasPrefix(p.Findings[i].Fix, fix) {
+			t.Errorf("R=%d: findings %+v, want F15 with %q", request, p.Findings, fix)
+		}
 	}
 	if end := Predict(p, Strategy{Kind: timeline.Rolling, Surge: 1}).Pod; end.Term != 90 || end.Exit != 305 || end.Kill != 310 {
 		t.Errorf("the old pod's end is predicted as %+v, want SIGTERM at 90, exit at 305, SIGKILL at 310", end)

@@ -135,7 +135,7 @@ func (a *Analysis) refused(s *Subject, err error) error {
 // adopt plans with what is written, where nothing better can be found.
 func (a *Analysis) adopt(s *Subject) (err error) {
 	in := s.inputs
-	in.Groups = s.either(s.groups)
+	in.Groups, in.LongerHook = s.either(s.groups), s.longestHook()
 	if in.Mode == drain.Strict {
 		in.Mode = drain.Auto
 	}

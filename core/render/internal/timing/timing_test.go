@@ -547,4 +547,8 @@ func TestShortestHook(t *testing.T) {
 	if i < 0 || all[i].Field != "spec.template.spec.containers[main].lifecycle.preStop" || !strings.Contains(all[i].Message, "70s against") {
 		t.Errorf("%+v", all)
 	}
+	in.Request = 4000 * time.Second // which no timing makes safe
+	if s, _ := judged(t, text, Options{Drain: in}); !slices.ContainsFunc(s.Plan.Margins, func(m drain.Margin) bool { return m.ID == "F5" && m.Have == 215 && m.Need == 205 }) {
+		t.Errorf("the grace is not judged by the longest hook: %+v", s.Plan.Margins)
+	}
 }
