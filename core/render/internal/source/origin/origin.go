@@ -154,13 +154,17 @@ func (x *Index) resources(kind, namespace, name string) (all []int) {
 
 // covered adds the patches over resources.
 func (x *Index) covered(all []int, kind, namespace, name string) []int {
-	var names []string
-	for _, i := range all {
-		names = append(names, x.all[i].doc.Name)
+	n := len(all)
+	names := make([]string, n+1) // of the resources, and what a patch calls them
+	for j, i := range all {
+		names[j] = x.all[i].doc.Name
 	}
 	for _, i := range x.patches {
-		c := &x.all[i]
-		if inner, ok := c.scope.inner(kind, namespace, name); ok && c.target.takes(kind, namespace, append(slices.Clone(names), inner)) && (c.doc.Namespace == "" || c.scope.space != "" || c.doc.Namespace == namespace) {
+		c, ok := &x.all[i], false
+		if !c.target.kind(kind) { // most are not, and this tells it at once
+			continue
+		}
+		if names[n], ok = c.scope.inner(kind, namespace, name); ok && c.target.takes(namespace, names) && (c.doc.Namespace == "" || c.scope.space != "" || c.doc.Namespace == namespace) {
 			all = append(all, i)
 		}
 	}

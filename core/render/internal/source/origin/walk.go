@@ -40,8 +40,9 @@ func (s scope) inner(kind, space, name string) (string, bool) {
 // target says which objects a document is laid over.
 type target struct{ kind, space, name func(string) bool }
 
-func (t target) takes(kind, space string, names []string) bool {
-	return t.kind(kind) && t.space(space) && slices.ContainsFunc(names, t.name)
+// takes tells it of an object of a kind that is the target's.
+func (t target) takes(space string, names []string) bool {
+	return t.space(space) && slices.ContainsFunc(names, t.name)
 }
 
 // is takes the one word.
