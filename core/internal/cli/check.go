@@ -205,7 +205,7 @@ func (c checking) tellFindings(report render.Report, opt render.Options, flags c
 	}
 	bad := 0
 	for _, f := range report.Findings {
-		if at := slices.Index(failWords, string(f.Severity)); f.Suppressed == "" && at <= slices.Index(failWords, flags.failOn) && flags.failOn != string(lint.Never) {
+		if style.Fails(f) {
 			bad++
 		}
 	}

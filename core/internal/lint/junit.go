@@ -25,9 +25,6 @@ type junitSuite struct {
 // balancer), and one a rule and object that it found: failed from FailOn on, skipped when
 // all of it is suppressed, and passed with its text as output when it is milder.
 func junit(r Report, o Options) ([]byte, error) {
-	if o.FailOn == "" {
-		o.FailOn = drain.Error
-	}
 	seconds := fmt.Sprintf("%.3f", r.Took.Seconds())
 	s := junitSuite{Name: "outlast check", Time: seconds}
 	known := map[string]bool{}
@@ -101,7 +98,7 @@ func judge(c *xunit.Case, findings []drain.Finding, o Options) {
 		switch {
 		case f.Suppressed != "":
 			suppressed = append(suppressed, plain(f.Suppressed))
-		case o.FailOn != Never && rank(f.Severity) <= rank(o.FailOn):
+		case o.Fails(f):
 			if rank(f.Severity) < rank(severity) {
 				severity = f.Severity
 			}

@@ -45,7 +45,7 @@ type Rule struct {
 type Options struct {
 	Color  bool           // text: with the colours of a terminal
 	Width  int            // text: columns; 0: 100
-	FailOn drain.Severity // junit: the least severity that fails a case, or Never; empty: error
+	FailOn drain.Severity // the least severity that fails (in junit a case), or Never; empty: error
 }
 
 // Never as Options.FailOn fails nothing.
@@ -150,6 +150,11 @@ func (r Report) Checked() string {
 		return plural(r.Objects, "object", "objects") + ", no workload behind a balancer, so no timings were judged"
 	}
 	return fmt.Sprintf("%s, %s behind a balancer", plural(r.Objects, "object", "objects"), plural(r.Workloads, "workload", "workloads"))
+}
+
+// Fails tells whether a finding is as severe as FailOn, and nobody lives with it.
+func (o Options) Fails(f drain.Finding) bool {
+	return f.Suppressed == "" && o.FailOn != Never && rank(f.Severity) <= rank(cmp.Or(o.FailOn, drain.Error))
 }
 
 // rank orders severities, the worst first.
