@@ -67,9 +67,8 @@ func (in Inputs) judge(p *Plan, groups []group, b bounds) {
 // cap; -1 when none does.
 func (in Inputs) fits(mode Mode) int {
 	return sort.Search(MaxDelay+1, func(r int) bool {
-		try := in
+		try := in.unraised() // to be lowered, too
 		try.Request, try.Cut = time.Duration(r)*time.Second, nil
-		try.Floor.PreStop, try.Floor.GracePeriod, try.LongerHook = 0, 0, 0 // to be lowered, too
 		return try.timings(mode, try.groups()).GracePeriod.Duration() > in.Cap
 	}) - 1
 }

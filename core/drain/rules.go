@@ -96,22 +96,18 @@ func (in Inputs) fix15(p Plan) string {
 		return ""
 	}
 	raise := fmt.Sprintf("raise the cap where all nodes allow it (--set cap=%d)", p.GracePeriod)
-	for _, preStop := range []Seconds{p.PreStop, 0} {
-		short := in
-		if short.Floor = (Given{DeregistrationDelay: p.DeregistrationDelay, PreStop: preStop}); preStop == 0 {
-			short.LongerHook = 0
+	kept := in
+	kept.Floor = Given{DeregistrationDelay: p.DeregistrationDelay, PreStop: p.PreStop}
+	enough := kept.timings(p.Mode, kept.groups())
+	if p.PreStop > 0 && enough.GracePeriod.Duration() <= in.Cap {
+		return fmt.Sprintf("set it to %s, which is enough, or %s", enough.GracePeriod, raise)
+	}
+	if enough = kept.unraised().timings(p.Mode, kept.groups()); enough.GracePeriod.Duration() <= in.Cap {
+		hook := "preStop"
+		if in.LongerHook > p.PreStop {
+			hook = "the longest preStop"
 		}
-		switch enough := short.timings(p.Mode, short.groups()); {
-		case enough.GracePeriod.Duration() > in.Cap:
-		case preStop > 0:
-			return fmt.Sprintf("set it to %s, which is enough, or %s", enough.GracePeriod, raise)
-		default:
-			hook := "preStop"
-			if in.LongerHook > p.PreStop {
-				hook = "the longest preStop"
-			}
-			return fmt.Sprintf("set %s to %s and it to %s, which are enough, or %s", hook, enough.PreStop, enough.GracePeriod, raise)
-		}
+		return fmt.Sprintf("set %s to %s and it to %s, which are enough, or %s", hook, enough.PreStop, enough.GracePeriod, raise)
 	}
 	limit, fast, strict := ceil(in.Cap), in.fits(Fast), in.fits(Strict)
 	switch {

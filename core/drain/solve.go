@@ -72,9 +72,8 @@ func (in Inputs) solve() (Plan, error) {
 	case mode == Auto && instance:
 		mode = Fast
 	case mode == Auto:
-		own := in
-		own.Floor.PreStop, own.Floor.GracePeriod, own.LongerHook = 0, 0, 0 // an author's longer ones are over the cap in either mode
-		if mode = Strict; own.timings(Strict, groups).GracePeriod.Duration() > in.Cap {
+		// An author's longer hook or grace is over the cap in either mode.
+		if mode = Strict; in.unraised().timings(Strict, groups).GracePeriod.Duration() > in.Cap {
 			mode = Fast
 		}
 	}
@@ -154,6 +153,12 @@ func (in Inputs) unused(g group) time.Duration {
 // served is when the last request to such a pod has ended: L + P + R and the margin.
 func (in Inputs) served(g group) time.Duration {
 	return in.latency() + g.propagation + in.longest() + in.Margin
+}
+
+// unraised are the inputs without hooks and a grace of the author's.
+func (in Inputs) unraised() Inputs {
+	in.Floor.PreStop, in.Floor.GracePeriod, in.LongerHook = 0, 0, 0
+	return in
 }
 
 // hooks is when the last of the pod's hooks has ended: they run side by side.

@@ -54,7 +54,7 @@ func Together(all []*Decision) {
 	first := *all[decides]
 	for _, d := range all {
 		if d.When != Unchanged && d.When != first.When {
-			d.When, d.Lost, d.other, d.saves = first.When, d.other, d.Lost, false
+			d.When, d.Lost = first.When, d.other
 			d.Why = fmt.Sprintf("it is written with another one, that goes from %s to %s: there, %s", first.From, first.To, first.Why)
 		}
 	}
