@@ -74,10 +74,11 @@ func (t *Tree) parse(files []File) error {
 // bystander tells whether a file of a folder is none of the manifests: Outlast's own
 // settings, or JSON that is no object, such as a package.json.
 func bystander(f File) bool {
-	if path.Base(f.Path) != "outlast.yaml" && path.Ext(f.Path) != ".json" {
+	json := path.Ext(f.Path) == ".json"
+	if path.Base(f.Path) != "outlast.yaml" && !json {
 		return false
 	}
-	if path.Ext(f.Path) == ".json" && !bytes.Contains(f.Text, []byte(`"apiVersion"`)) && !bytes.Contains(f.Text, []byte(`"kind"`)) {
+	if json && !bytes.Contains(f.Text, []byte(`"apiVersion"`)) && !bytes.Contains(f.Text, []byte(`"kind"`)) {
 		return true // nor need it be JSON that a reader of YAML takes: some has comments, or a value a line
 	}
 	docs, err := limit.Decode(f.Text)
@@ -85,7 +86,7 @@ func bystander(f File) bool {
 		return false
 	}
 	n := yaml.NewRNode(docs[0])
-	return path.Ext(f.Path) == ".json" && n.YNode().Kind == yaml.SequenceNode ||
+	return json && n.YNode().Kind == yaml.SequenceNode ||
 		n.YNode().Kind == yaml.MappingNode && n.GetApiVersion() == "" && n.GetKind() == ""
 }
 

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/kustomize/api/konfig"
 
 	"github.com/outlast-ci/outlast/core/render/internal/source"
 )
@@ -75,7 +76,7 @@ type walker struct {
 
 // kustomization finds the kustomization of a folder.
 func (w walker) kustomization(dir string) (File, bool) {
-	for _, name := range []string{"kustomization.yaml", "kustomization.yml", "Kustomization"} {
+	for _, name := range konfig.RecognizedKustomizationFileNames() {
 		if f, ok := w.files[path.Join(dir, name)]; ok {
 			return f, true
 		}
